@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,10 +23,11 @@ from actors.supervision.messages import Replace
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
 from domain.trading.instruments import Instrument
-from domain.trading.quotes import Quote
+from domain.trading.quotes import History, Quote
 from domain.types import Clock, Instant, OrderType, Symbol
 from persistence import schema
 from persistence.stores import portfolios
+from tests.faults import downtime
 from tests.faults.matrix import Needs, Point, who
 from tests.support.exchange.fixed_price_source import FixedPriceSource
 from tests.support.system.running_system import PRICES, isolated_settings, running_system
@@ -87,19 +89,29 @@ def serving(url: str, **changes: Any) -> Iterator[TradingSystem]:
 
 
 class MovingPriceSource(FixedPriceSource):
-    """Prices that move up and down, through the levels of orders, and come back to where they began."""
+    """Prices that move up and down, through the levels of orders, and come back to where they began.
+
+    It knows the past of two symbols alone, see `tests.faults.downtime`.
+    """
 
     _intervals = itertools.count()
 
     def __init__(
         self, prices: Mapping[str, Decimal | str], clock: Clock, interval: float, instruments: Iterable[Instrument]
     ) -> None:
-        more = [*instruments, Instrument(Symbol(CHOSEN), "USDT")]
-        super().__init__({**prices, CHOSEN: prices["BTC/USDT"]}, clock, interval, more)
+        added = {CHOSEN: prices["BTC/USDT"], **dict.fromkeys(downtime.SYMBOLS, downtime.USUAL_PRICE)}
+        more = [*instruments, *(Instrument(Symbol(name), "USDT") for name in added)]
+        super().__init__({**prices, **added}, clock, interval, more)
 
     def _next_prices(self) -> Iterable[tuple[Symbol, Decimal]]:
         factor = MOVES[next(self._intervals) % len(MOVES)]
         return [(symbol, price * factor) for symbol, price in super()._next_prices()]
+
+    def history(self, symbol: Symbol, since: datetime, until: datetime, timeout: float) -> History:
+        """Return what happened to orders that rested over a downtime."""
+        if symbol not in downtime.SYMBOLS:
+            return super().history(symbol, since, until, timeout)
+        return History(tuple(downtime.past(symbol, since, until, self.name)))
 
 
 def drawn(draw: random.Random, count: int) -> list[Row]:

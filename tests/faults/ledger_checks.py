@@ -17,6 +17,7 @@ from actors.position_keeper import PositionKeeper
 from actors.runtime.behaviour import Behaviour
 from actors.sizer import Sizer
 from persistence.stores.ledger import LedgerStore
+from tests.faults import downtime
 from tests.faults.counters import Counters
 from tests.support.values.naive_ledger import Deal, ledger
 
@@ -125,6 +126,7 @@ def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> 
             (CROSSED, "orders that do not match"),
             (TOO_MUCH, "orders that are filled twice"),
             (UNPROTECTED, "entries without a stop"),
+            (downtime.SETTLED_WRONGLY, "orders that rested over a downtime and are not settled once"),
         ):
             if count := rows(statement)[0][0]:
                 findings.doubled += count

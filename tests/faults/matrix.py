@@ -20,6 +20,7 @@ class Needs(StrEnum):
     """What has to be done so that a point is reached; see `tests.faults.flow`."""
 
     START = "a start"
+    DOWNTIME = "a start with orders that rested while no process ran"
     REBUILD = "a start, or a crash on the path"
     FLOW = "decisions and prices"
     CRASH = "a crash of its actor"
@@ -57,6 +58,11 @@ class Point:
         """What a hook sees of it."""
         return self.who, self.moment, self.what
 
+    @property
+    def times(self) -> int:
+        """How often a fault strikes there, each time at a later reaching: what begins a settlement also ends it."""
+        return 2 if self.needs is Needs.DOWNTIME and (self.who, self.what) not in ONCE else 1
+
 
 ROWS = (
     ("caller", "sends", "Submit", Needs.FLOW),
@@ -70,6 +76,7 @@ ROWS = (
     ("market", "sends", "InstrumentsLoaded", Needs.START),
     ("market", "sends", "QuotesSeen DataSeen", Needs.FLOW),
     ("price recorder", "sends", "StoredPrices", Needs.START),
+    ("price history", "sends", "HistoryFetched", Needs.DOWNTIME),
     ("failures", "commits", "failures", Needs.CRASH),
     ("disconnector", "sends", "Disconnected", Needs.HANG),
     # the path, in the order of a decision
@@ -87,6 +94,7 @@ ROWS = (
     ("Sizer", "takes", "Rebuild Pause Prices", Needs.REBUILD),
     ("Sizer", "takes", "InstrumentsLoaded", Needs.START),
     ("Sizer", "takes", "Decide Happened QuotesSeen RulesChanged Tick", Needs.FLOW),
+    ("Sizer", "takes", "Settling", Needs.DOWNTIME),
     ("Sizer", "takes", "SizeAgain", Needs.OVERTAKEN),
     ("Sizer", "takes", "Flush", Needs.STOP),
     ("Sizer", "sends", "Rebuilt SendPrices", Needs.REBUILD),
@@ -95,10 +103,12 @@ ROWS = (
     ("Sizer", "sends", "Flush", Needs.STOP),
     ("ExecutionSimulator", "takes", "start", Needs.START),
     ("ExecutionSimulator", "takes", "Rebuild Pause KeptData", Needs.REBUILD),
+    ("ExecutionSimulator", "takes", "HistoryFetched", Needs.DOWNTIME),
     ("ExecutionSimulator", "takes", "Execute RefuseSized Amend Protect Cancel Refused", Needs.FLOW),
     ("ExecutionSimulator", "takes", "DataSeen RulesChanged Tick", Needs.FLOW),
     ("ExecutionSimulator", "takes", "Flush", Needs.STOP),
     ("ExecutionSimulator", "sends", "Rebuilt Watch", Needs.REBUILD),
+    ("ExecutionSimulator", "sends", "Settling RequestHistory", Needs.DOWNTIME),
     ("ExecutionSimulator", "sends", "Happened Record Refused MatchedUpTo", Needs.FLOW),
     ("ExecutionSimulator", "sends", "SizeAgain", Needs.OVERTAKEN),
     ("ExecutionSimulator", "sends", "Crashed", Needs.CRASH),
@@ -108,6 +118,7 @@ ROWS = (
     ("PositionKeeper", "takes", "Record Refused MatchedUpTo RequestRules Wake Audit", Needs.FLOW),
     ("PositionKeeper", "takes", "Flush", Needs.STOP),
     ("PositionKeeper", "sends", "Rebuilt", Needs.REBUILD),
+    ("PositionKeeper", "sends", "Settling", Needs.DOWNTIME),
     ("PositionKeeper", "sends", "Committed Settled RulesChanged Release", Needs.FLOW),
     ("PositionKeeper", "sends", "Crashed", Needs.CRASH),
     ("PositionKeeper", "sends", "RaiseGeneration", Needs.GONE),
@@ -116,6 +127,7 @@ ROWS = (
     ("PositionKeeper", "commits", "fills marks", Needs.FLOW),
     # beside the path
     ("Snapshotter", "takes", "start", Needs.START),
+    ("Snapshotter", "takes", "Settling", Needs.DOWNTIME),
     ("Snapshotter", "takes", "Committed Tick Prices", Needs.FLOW),
     ("Snapshotter", "takes", "Restart", Needs.CRASH),
     ("Snapshotter", "takes", "Flush", Needs.STOP),
@@ -124,6 +136,7 @@ ROWS = (
     ("Snapshotter", "sends", "Drained", Needs.STOP),
     ("Snapshotter", "commits", "snapshots", Needs.FLOW),
     ("PriceTracker", "takes", "start InstrumentsLoaded StoredPrices", Needs.START),
+    ("PriceTracker", "takes", "RequestHistory", Needs.DOWNTIME),
     ("PriceTracker", "takes", "QuotesSeen DataSeen Watch Release Subscribe SendPrices Tick", Needs.FLOW),
     ("PriceTracker", "takes", "Restart", Needs.CRASH),
     ("PriceTracker", "takes", "SourceEnded", Needs.ENDED),
@@ -145,17 +158,20 @@ ROWS = (
 )  # fmt: skip
 """Who does what, about what, and what it takes to bring it about."""
 
+AROUND = {Needs.START, Needs.DOWNTIME, Needs.STOP}
+"""What takes a process of its own for each fault."""
+
 LEFT_OUT = {
     "Failed": "the process ends on it anyway: the lease is lost to another one",
     "Crash": "a test hook itself",
     "Ping": "answered by the cell, changes nothing",
     "Describe": "answered by the cell, changes nothing",
     "Redelivery": "stands for the message in it",
-    "Settling": "about downtimes, which the part gaps plays with kills of its own",
-    "RequestHistory": "the same",
-    "HistoryFetched": "the same",
 }
 """Messages without points of their own, and why."""
+
+ONCE = {("ExecutionSimulator", "RequestHistory"), ("PriceTracker", "RequestHistory"), ("PositionKeeper", "Settling")}
+"""What is done once in a settlement; all else is done as it begins and as it ends, or for each of several symbols."""
 
 MATRIX = tuple(
     Point(who, moment, what, needs)
@@ -167,7 +183,7 @@ MATRIX = tuple(
 ACTORS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
 """Those under supervision."""
 PATH = ACTORS[2:]
-THREADS = {*ACTORS, "Supervisor", "listener", "timer", "price recorder", "failures"}
+THREADS = {*ACTORS, "Supervisor", "listener", "timer", "price recorder", "price history", "failures"}
 
 
 def who() -> str:

@@ -19,7 +19,7 @@ from domain import failpoints
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
 from domain.types import OutcomeStatus
-from tests.faults import flow, ledger_checks
+from tests.faults import downtime, flow, ledger_checks
 from tests.faults.counters import Counters
 from tests.faults.matrix import Point, who
 from tests.support.database.server import Server
@@ -161,6 +161,18 @@ class Stage:
         wait_for(lambda: waiting() == 0 or self.system.wait(0) is not None, WITHIN)
         return waiting() == 0
 
+    def let_orders_rest(self) -> None:
+        """Serve until orders rest that only the time before the next start fills."""
+        with self.serving() as system:
+            if not self.settled():
+                self.failed(None, "orders that rested over the last downtime are not settled")
+            downtime.let_rest(system, flow.PORTFOLIOS)
+
+    def settled(self) -> bool:
+        """Whether what rested over a downtime is settled, in time."""
+        wait_for(lambda: downtime.is_settled(self.url) or self.system.wait(0) is not None, WITHIN)
+        return downtime.is_settled(self.url)
+
     def check(self, point: Point | None, *, memory: bool = True) -> None:
         """Hold everything to the laws, memory, too."""
         findings = ledger_checks.check(self.url, self._accepted, ended=True)
@@ -225,6 +237,8 @@ class Stage:
         with self.serving():
             if not self.ended():
                 self.failed(None, "not everything ended after a restart")
+            if not self.settled():
+                self.failed(None, "not everything is settled after a restart")
             self.check(None)
         for note in ledger_checks.snapshot_differences(self.url):
             self.failed(None, note)

@@ -14,7 +14,7 @@ from loguru import logger
 
 from actors import TradingSystem
 from domain import failpoints
-from tests.faults import flow
+from tests.faults import downtime, flow
 from tests.faults.ledger_checks import memory_differences
 from tests.faults.matrix import Needs, Point, who
 from tests.support.system.running_system import until, until_all_ended
@@ -89,13 +89,29 @@ def main(url: str, death: Death | None, say: Connection) -> None:
 
     failpoints.hook = hook
     with flow.serving(url, **({"hang_timeout": 0.4} if needs is Needs.HANG else {})) as system:
-        until_all_ended(system.ledger_reader, END_WITHIN_S)
-        say.send(("recovered", _differences(system, url)))
+        _recover(system, url, say)
         if death is not None:
             executioner.armed = True
             _live(system, url, death, executioner, meddler, lambda uid, _: say.send(("accepted", uid)))
         executioner.nth = 1
     say.send(("survived", None))
+
+
+def let_rest(url: str, _: Death | None, say: Connection) -> None:
+    """Serve; let orders rest that the market fills while no process runs; die."""
+    logger.remove()
+    with flow.serving(url) as system:
+        _recover(system, url, say)
+        downtime.let_rest(system, flow.PORTFOLIOS)
+        say.send(("rests", None))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _recover(system: TradingSystem, url: str, say: Connection) -> None:
+    """Wait until all that the last child left has ended, and tell what memory and database disagree on."""
+    until_all_ended(system.ledger_reader, END_WITHIN_S)
+    until(lambda: downtime.is_settled(url), END_WITHIN_S)
+    say.send(("recovered", _differences(system, url)))
 
 
 def _live(

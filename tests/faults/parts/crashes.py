@@ -9,12 +9,12 @@ from domain import failpoints
 from domain.errors import PaperTradingError
 from tests.faults import flow
 from tests.faults.counters import Counters
-from tests.faults.matrix import ACTORS, AFTER, MATRIX, Needs, Point
+from tests.faults.matrix import ACTORS, AFTER, AROUND, MATRIX, Needs, Point
 from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
 from tests.support.database.server import Server
 
 KINDS: tuple[type[BaseException], ...] = (ValueError, MemoryError, RecursionError, KeyboardInterrupt, SystemExit)
-HELPERS = ("timer", "listener", "price recorder", "failures", "disconnector")
+HELPERS = ("timer", "listener", "price recorder", "price history", "failures", "disconnector")
 
 
 def once(
@@ -31,15 +31,16 @@ def once(
     """
     stage = Stage(server, "exceptions", seed, say)
     reachable = [point for point in chosen if point.needs is not Needs.HANG]
-    around = [p for p in reachable if p.needs in {Needs.START, Needs.STOP} or p.who == "Supervisor"]
+    around = [p for p in reachable if p.needs in AROUND or p.who == "Supervisor"]
     left = [(p, kind) for p in reachable if p not in around for kind in _kinds(p, seed, kinds)]
     while left:
         with stage.serving(hang_timeout=1.0) as system:
             while left and system.wait(0) is None:
                 _once(stage, *left.pop())
     for point in around:
-        for kind in _kinds(point, seed, 1):
-            _around(stage, point, kind)
+        for nth in range(1, point.times + 1):
+            for kind in _kinds(point, seed + nth - 1, 1):
+                _around(stage, point, kind, nth)
     return stage.close()
 
 
@@ -81,11 +82,13 @@ def _once(stage: Stage, point: Point, kind: type[BaseException]) -> None:
     stage.check(point)
 
 
-def _around(stage: Stage, point: Point, kind: type[BaseException]) -> None:
+def _around(stage: Stage, point: Point, kind: type[BaseException], nth: int) -> None:
     """Raise at the start, at the stop, or in the Supervisor: the process may end; then the next one goes on."""
-    stage.begin(point, kind.__name__)
-    fault = Fault(point, _raising(kind))
-    failpoints.hook = fault if point.needs is Needs.START else None
+    stage.begin(point, kind.__name__ if nth == 1 else f"{kind.__name__} {nth}")
+    if point.needs is Needs.DOWNTIME:
+        stage.let_orders_rest()
+    fault = Fault(point, _raising(kind), nth=nth)
+    failpoints.hook = fault if point.needs in {Needs.START, Needs.DOWNTIME} else None
     reason: object = None
     try:
         with stage.serving() as system:
@@ -94,6 +97,8 @@ def _around(stage: Stage, point: Point, kind: type[BaseException]) -> None:
             flow.stir(system, point, rebuild=point.needs is Needs.REBUILD)
             if point.what == "Flush":
                 stage.ended()  # one that comes with fills is not taken by its own name
+            if point.needs is Needs.DOWNTIME and wait_for(lambda: fault.fired > 0, 5) and not stage.settled():
+                stage.failed(point, f"{kind.__name__}: not settled after it; {system.wait(0)!r}, {system.status()}")
             if point.needs is not Needs.STOP and wait_for(lambda: fault.fired > 0, 5) and point.who == "Supervisor":
                 reason = gives_up(system)
     except PaperTradingError as error:

@@ -29,8 +29,9 @@ def deaths(seed: int, points: Iterable[Point] = MATRIX, variants: Sequence[int] 
     for point in points:
         for variant in variants:
             draw = random.Random(f"{seed} {point} {variant}")  # so that it can be repeated without the others
-            early = point.needs is Needs.START or (point.needs is Needs.REBUILD and draw.random() < 0.5)
-            nth = 1 if early else draw.randint(1, 3)
+            at_start = point.needs in {Needs.START, Needs.DOWNTIME}
+            early = at_start or (point.needs is Needs.REBUILD and draw.random() < 0.5)
+            nth = min(variant + 1, point.times) if early else draw.randint(1, 3)
             drawn.append(Death(point, nth, kill=variant == 1, early=early, seed=draw.getrandbits(32)))
     random.Random(seed).shuffle(drawn)
     return drawn
@@ -66,8 +67,26 @@ class Series:
         return self.counters
 
     def _one(self, death: Death | None) -> None:
+        if death is not None and death.point.needs is Needs.DOWNTIME:
+            exit_code, kinds = self._child(child.let_rest, death)
+            if exit_code != -signal.SIGKILL:
+                self._failed(death, f"the child before it ended with {exit_code}, after {kinds[-1:]}")
+        exit_code, kinds = self._child(child.main, death)
+        expected = 0 if death is None else -signal.SIGKILL if death.kill else child.EXIT_CODE
+        if exit_code == expected:
+            self.counters.faults["death"] += death is not None
+        else:
+            reached = "its point was not reached" if "survived" in kinds else f"after {kinds[-1:]}"
+            self._failed(death, f"the child ended with {exit_code}, {reached}")
+        if death is not None:
+            self._laws(death)
+
+    def _child(
+        self, target: Callable[[str, Death | None, Connection], None], death: Death | None
+    ) -> tuple[int | None, list[str]]:
+        """Run a child to its end; return its exit code, and the kinds of what it said."""
         ear, mouth = self._processes.Pipe(duplex=False)
-        process = self._processes.Process(target=child.main, args=(self._url, death, mouth), daemon=True)
+        process = self._processes.Process(target=target, args=(self._url, death, mouth), daemon=True)
         process.start()
         mouth.close()
         kinds = self._listen(ear, death)
@@ -76,15 +95,9 @@ class Series:
             process.kill()
             process.join(HANGING)
             self._failed(death, "the child hung")
-        expected = 0 if death is None else -signal.SIGKILL if death.kill else child.EXIT_CODE
-        if process.exitcode == expected:
-            self.counters.faults["death"] += death is not None
-        else:
-            reached = "its point was not reached" if "survived" in kinds else f"after {kinds[-1:]}"
-            self._failed(death, f"the child ended with {process.exitcode}, {reached}")
+        exit_code = process.exitcode
         process.close()
-        if death is not None:
-            self._laws(death)
+        return exit_code, kinds
 
     def _listen(self, ear: Connection, death: Death | None) -> list[str]:
         kinds = []

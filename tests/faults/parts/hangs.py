@@ -14,7 +14,7 @@ from domain import failpoints
 from domain.errors import PaperTradingError
 from tests.faults import flow
 from tests.faults.counters import Counters
-from tests.faults.matrix import ACTORS, MATRIX, Needs, Point
+from tests.faults.matrix import ACTORS, AROUND, MATRIX, Needs, Point
 from tests.faults.parts.crashes import POISON, others_go_on
 from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
 from tests.support.database.server import Server
@@ -60,7 +60,7 @@ def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say =
     """Have each actor's thread hang once at each of its points."""
     stage = Stage(server, "hangs", seed, say)
     points_ = [point for point in chosen if point.who in {*ACTORS, "Supervisor"} and point.needs is not Needs.HANG]
-    around = [p for p in points_ if p.needs in {Needs.START, Needs.STOP} or p.who == "Supervisor"]
+    around = [p for p in points_ if p.needs in AROUND or p.who == "Supervisor"]
     left = [p for p in points_ if p not in around]
     while left:
         with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
@@ -68,7 +68,8 @@ def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say =
                 _once(stage, left.pop())
         stage.rest()
     for point in around:
-        _around(stage, point)
+        for nth in range(1, point.times + 1):
+            _around(stage, point, nth)
     return stage.close()
 
 
@@ -146,18 +147,23 @@ def _stack_is_stored(stage: Stage, point: Point) -> bool:
     return wait_for(is_stored, 5)
 
 
-def _around(stage: Stage, point: Point) -> None:
+def _around(stage: Stage, point: Point, nth: int) -> None:
     """Hang at the start, at the stop, or in the Supervisor: the process may end; then the next one goes on."""
-    stage.begin(point)
+    stage.begin(point, "" if nth == 1 else str(nth))
+    if point.needs is Needs.DOWNTIME:
+        stage.let_orders_rest()
     trap = Trap()
-    fault = Fault(point, trap)
-    failpoints.hook = fault if point.needs is Needs.START else None
+    fault = Fault(point, trap, nth=nth)
+    failpoints.hook = fault if point.needs in {Needs.START, Needs.DOWNTIME} else None
     reason: object = None
     try:
         with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
             meddler = flow.Meddler(stage.url, point.needs)
 
             def hook(moment: str, what: str) -> None:
+                if threading.current_thread() in trap.hanging:
+                    trap.watch(moment, what)
+                    return
                 fault(moment, what)
                 meddler(moment, what)
 
@@ -166,7 +172,12 @@ def _around(stage: Stage, point: Point) -> None:
             flow.stir(system, point, rebuild=point.needs is Needs.REBUILD)
             if point.what == "Flush":
                 stage.ended()  # one that comes with fills is not taken by its own name
-            if point.needs not in {Needs.STOP, Needs.START} and wait_for(lambda: fault.fired > 0, 5):
+            if point.needs is Needs.DOWNTIME and wait_for(lambda: fault.fired > 0, 5):
+                _await_successor(stage, point, trap)
+                if not stage.settled():
+                    stage.failed(point, f"not settled while it hung; {system.wait(0)!r}, {system.status()}")
+                _release(stage, point, trap)
+            elif point.needs not in AROUND and wait_for(lambda: fault.fired > 0, 5):
                 reason = gives_up(system)
     except PaperTradingError as error:
         reason = error

@@ -10,7 +10,7 @@ import pytest
 from actors.decision_watcher import DecisionWatcher
 from actors.position_keeper import PositionKeeper
 from domain import failpoints
-from tests.faults import flow, ledger_checks
+from tests.faults import downtime, flow, ledger_checks
 from tests.faults.counters import Counters
 from tests.faults.matrix import ACTORS, LEFT_OUT, MATRIX, PATH, Needs, Point, find, who
 from tests.faults.parts import crashes, deaths, hangs
@@ -69,6 +69,12 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(
                 if point.needs in STIRRED - QUIET and point.who in {"", *PATH}:
                     until(lambda last=generation: system.ledger_reader.served()["generation"] > last)  # type: ignore[misc]
                 meddler.released.set()
+            downtime.let_rest(system, flow.PORTFOLIOS)
+        before = Counter(reached)
+        with flow.serving(embedded_url):
+            until(lambda: downtime.is_settled(embedded_url))
+            keys = [point.key for point in MATRIX if point.needs is Needs.DOWNTIME]
+            until(lambda: all(reached[key] > before[key] for key in keys))
     finally:
         failpoints.hook = None
     ours = {point.key for point in MATRIX}
@@ -89,10 +95,11 @@ def test_a_process_that_dies_again_and_again_loses_nothing(embedded_server: Serv
                 ("PositionKeeper committed fills", 1, True, False),
                 ("DecisionWatcher commits refusals", 1, False, False),
                 ("ExecutionSimulator sent Happened", 3, False, False),
+                ("ExecutionSimulator takes HistoryFetched", 2, True, True),
             ]
         )
     ]
-    assert_sound({"death": 6}, deaths.run(embedded_server, planned, SEED))
+    assert_sound({"death": 7}, deaths.run(embedded_server, planned, SEED))
 
 
 def test_an_exception_anywhere_loses_nothing(embedded_server: Server) -> None:
@@ -103,8 +110,9 @@ def test_an_exception_anywhere_loses_nothing(embedded_server: Server) -> None:
         "Snapshotter takes Committed",
         "timer sends Wake",
         "Sizer sent Crashed",
+        "ExecutionSimulator sent RequestHistory",
     )
-    assert_sound({"exception": 6}, crashes.once(embedded_server, SEED, chosen, kinds=1))
+    assert_sound({"exception": 7}, crashes.once(embedded_server, SEED, chosen, kinds=1))
 
 
 def test_a_decision_that_crashes_its_actor_each_time_is_quarantined_alone(embedded_server: Server) -> None:
@@ -116,8 +124,13 @@ def test_a_decision_that_crashes_its_actor_each_time_is_quarantined_alone(embedd
 
 
 def test_a_thread_that_hangs_is_replaced_and_does_no_harm_when_it_wakes(embedded_server: Server) -> None:
-    chosen = at("Sizer takes Decide", "PositionKeeper takes Rebuild", "PositionKeeper commits fills")
-    assert_sound({"hang": 3}, hangs.once(embedded_server, SEED, chosen))
+    chosen = at(
+        "Sizer takes Decide",
+        "PositionKeeper takes Rebuild",
+        "PositionKeeper commits fills",
+        "PriceTracker takes RequestHistory",
+    )
+    assert_sound({"hang": 4}, hangs.once(embedded_server, SEED, chosen))
 
 
 def test_a_decision_on_which_its_actor_hangs_each_time_is_quarantined(embedded_server: Server) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from actors import messages
 from actors.messages import Message
+from actors.settlement import messages as settlement_messages
 from actors.supervision import messages as supervision_messages
 from tests.faults.matrix import ACTORS, LEFT_OUT, MATRIX, PATH
 
@@ -23,11 +24,18 @@ MODULES = {
     "DecisionWatcher": ["decision_watcher"],
     "Supervisor": ["supervisor", "supervision/recovery"],
 }
-AROUND = ("wiring", "system", "price_listener", "introspection/status", "introspection/inspection")
+AROUND = (
+    "wiring",
+    "system",
+    "price_listener",
+    "settlement/history",
+    "introspection/status",
+    "introspection/inspection",
+)
 """Modules whose messages come from the threads around the actors."""
 MESSAGES = {
     name
-    for module in (messages, supervision_messages)
+    for module in (messages, settlement_messages, supervision_messages)
     for name, value in vars(module).items()
     if isinstance(value, type) and issubclass(value, Message) and value is not Message
 }
