@@ -45,7 +45,7 @@ class Snapshotter(Behaviour):
 
     Args:
         snapshots: the table.
-        known: the portfolios; this behaviour keeps them up to date for the one that follows a restart.
+        portfolios: what is known of them; this behaviour keeps them up to date for the one that follows a restart.
         routes: the addresses of the actors.
         retry: for calls to the database.
         clock: the time.
@@ -55,14 +55,14 @@ class Snapshotter(Behaviour):
     def __init__(
         self,
         snapshots: Snapshots,
-        known: KnownPortfolios,
+        portfolios: KnownPortfolios,
         routes: Routes,
         retry: DatabaseRetry,
         clock: Clock,
         interval: timedelta,
     ) -> None:
         self._snapshots = snapshots
-        self._known = known
+        self._portfolios = portfolios
         self._routes = routes
         self._retry = retry
         self._clock = clock
@@ -73,7 +73,7 @@ class Snapshotter(Behaviour):
     def describe(self) -> Mapping[str, Any]:
         """Return the states that the next snapshot values, and the opening values of the day."""
         return {
-            "portfolios": {name: to_dict(portfolio) for name, portfolio in self._known.states.items()},
+            "portfolios": {name: to_dict(portfolio) for name, portfolio in self._portfolios.states.items()},
             "opening": None if self._opening is None else {"day": self._opening[0], "values": dict(self._opening[1])},
         }
 
@@ -82,12 +82,12 @@ class Snapshotter(Behaviour):
         match message:
             case Committed():
                 if message.complete:
-                    self._known.states.clear()
-                self._known.states.update(message.portfolios)
+                    self._portfolios.states.clear()
+                self._portfolios.states.update(message.portfolios)
             case Settling():
-                self._known.settling = message.portfolios
-                if self._known.left_out:  # now that their states are known
-                    self._known.left_out = False
+                self._portfolios.settling = message.portfolios
+                if self._portfolios.left_out:  # now that their states are known
+                    self._portfolios.left_out = False
                     self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
             case Tick() | Flush():
                 self._stopping |= isinstance(message, Flush)
@@ -108,10 +108,10 @@ class Snapshotter(Behaviour):
             marks = {rule: {symbol: mark(rule, *point) for symbol, point in points.items()} for rule in PriceRule}
             taken = [
                 self._value(portfolio, marks[portfolio.rules.execution.price_rule], time)
-                for portfolio in self._known.states.values()
-                if portfolio.name not in self._known.settling
+                for portfolio in self._portfolios.states.values()
+                if portfolio.name not in self._portfolios.settling
             ]
-            self._known.left_out = len(taken) < len(self._known.states)
+            self._portfolios.left_out = len(taken) < len(self._portfolios.states)
             self._retry.once(lambda: self._snapshots.save(taken))
             if time == midnight:
                 self._opening = None  # the values just stored are the opening values of the day

@@ -126,7 +126,7 @@ class Wiring:
         self._report_end = end_process
         self._hide = hide
         self._callers = Callers()
-        self._known = KnownPortfolios()
+        self._portfolios = KnownPortfolios()
         self._disconnecting: set[str] = set()
         self._halts = HaltMonitor(self.notifier.notify)
         self.market_data = MarketDataBuffer(start.epoch, runtime.limits)
@@ -302,10 +302,10 @@ class Wiring:
 
     def _snapshotter(self, activity: Activity) -> Behaviour:
         # The thread of an abandoned predecessor may still change its own.
-        self._known = replace(self._known, states=dict(self._known.states))
+        self._portfolios = replace(self._portfolios, states=dict(self._portfolios.states))
         retry = self._services("Snapshotter", activity).retry
         interval = timedelta(seconds=self._settings.snapshot_interval)
-        return Snapshotter(self._ports.snapshots, self._known, self._routes, retry, self._clock, interval)
+        return Snapshotter(self._ports.snapshots, self._portfolios, self._routes, retry, self._clock, interval)
 
     def _position_keeper(self, activity: Activity) -> Behaviour:
         services = self._services("PositionKeeper", activity)
