@@ -44,6 +44,7 @@ EXPECTED = {
     "decide SELL BTC/USDT --confidence 1 --quantity 0.0001": "executed",
     "cancel 1": "nothing to cancel",
     "amend 1 --quantity 1": "nothing to amend",
+    "protect BTC/USDT --stop-loss-pct 0.5": "protected: SELL 0.0",
     "retry 1": "was executed; a retry would trade twice",
     "suspend Snapshotter": "Snapshotter",
     "resume-actor Snapshotter": "Snapshotter",
