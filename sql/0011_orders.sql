@@ -169,7 +169,10 @@ CREATE INDEX paper_orders_open ON paper_orders (portfolio, seq) WHERE status = '
 
 -- An order may have more fills than a smallint counts. Two views depend on the column; sql/views/ makes them anew, and the
 -- rights that other roles have on them stay. This writes all rows of paper_fills anew.
-DROP VIEW IF EXISTS v_paper_ledger_check, v_paper_fill_sources;
+DO $$ BEGIN
+    -- By its schema: another one in the search path may have a view of this name, too.
+    EXECUTE format('DROP VIEW IF EXISTS %1$I.v_paper_ledger_check, %1$I.v_paper_fill_sources', current_schema());
+END $$;
 ALTER TABLE paper_fills ALTER COLUMN fill_no TYPE integer;
 ALTER TABLE paper_fills ADD COLUMN version bigint;
 ALTER TABLE paper_fills ADD COLUMN data_no bigint;

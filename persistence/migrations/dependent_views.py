@@ -10,8 +10,8 @@ from domain.errors import DatabaseUnsuitable
 
 DEPENDENT_VIEWS = """
 WITH own AS (
-    SELECT array_agg(to_regclass(name)) FILTER (WHERE to_regclass(name) IS NOT NULL) AS views
-    FROM unnest(CAST(:views AS text[])) name
+    SELECT array_agg(view) FILTER (WHERE view IS NOT NULL) AS views
+    FROM unnest(CAST(:views AS text[])) name CROSS JOIN to_regclass(format('%I.%I', current_schema(), name)) view
 )
 SELECT DISTINCT v.oid::regclass::text
 FROM own CROSS JOIN pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class
