@@ -54,3 +54,4 @@ def test_a_position_gets_a_stop_afterwards_that_is_filled_after_a_kill(
         status = run("status", env=env)
         assert "books      balance" in status.out
         assert 0 == service.stop().code
+    ledger.reader.close()
