@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import NamedTuple
 
 from domain.market_data.folding import fold
@@ -15,6 +16,9 @@ MAX_KEPT_PIECES = 100_000
 """Pieces of market data that are kept; the oldest of more are dropped."""
 MAX_WAITING_PIECES = 10_000
 """Pieces of a symbol that wait for a commit; more of them are folded into one."""
+MAX_BOOK_AGE = timedelta(seconds=10)
+"""Bid and ask of a trade were seen at most so long before it. Otherwise it counts by its own price, so that stops are
+triggered by trades although quotes have stopped."""
 NUMBERS_OF_A_PROCESS = 2**36
 """More than a process gives in two years at 1 000 a second, so numbers grow from process to process. They fit into
 bigint for 134 million epochs; each restore of a backup takes a million of them."""
@@ -86,6 +90,7 @@ class MarketDataBuffer:
         self._kept: deque[MarketData] = deque()
         self._waiting: Counter[Symbol] = Counter()
         self._newest: dict[Symbol, Quote] = {}
+        self._books: dict[Symbol, Quote] = {}  # the last quote of each symbol that was no trade
         self._last_kept: dict[Symbol, int] = {}
         self._released: dict[Symbol, int] = {}
         self._lost: dict[Symbol, LostData] = {}
@@ -112,10 +117,11 @@ class MarketDataBuffer:
     def _numbered(self, quote: Quote) -> Quote:
         self._last_number += 1
         numbered = replace(quote, data_no=self._last_number)
-        newest = self._newest.get(quote.symbol)
-        if quote.is_trade and newest is not None:
+        if not quote.is_trade:
+            self._books[quote.symbol] = quote
+        elif (book := self._books.get(quote.symbol)) is not None and quote.seen.since(book.seen) <= MAX_BOOK_AGE:
             # With the bid and ask that are known now: a stop that it triggers is filled no better.
-            numbered = replace(numbered, bid=newest.bid, ask=newest.ask)
+            numbered = replace(numbered, bid=book.bid, ask=book.ask)
         self._newest[quote.symbol] = numbered
         if quote.symbol in self.watched:
             self._keep(numbered)
