@@ -24,10 +24,12 @@ GIVES_WAY = (
 
 
 def stop_of(row: Mapping[str, Any]) -> str:
-    """Return the stop price of a position, the quantity of its stops if that is not all, and the end of the first."""
+    """Return the stop of a position that the market meets first, its quantity if that is not all, and its end."""
     if row["stop_price"] is None:
         return "no stop"
-    part = f" for {number(row['stop_quantity'])}" if row["stop_quantity"] < row["quantity"] else ""
+    part = f" for {number(row['first_stop_quantity'])}" if row["first_stop_quantity"] < row["quantity"] else ""
+    if row["first_stop_quantity"] < row["stop_quantity"]:
+        part += ", more below" if row["side"] == "LONG" else ", more above"
     until = f" until {moment(row['stop_expires_at'])}" if row["stop_expires_at"] is not None else ""
     return f"{price(row['stop_price'])}{part}{until}"
 

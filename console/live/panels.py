@@ -129,7 +129,7 @@ def decisions(state: ViewState, width: int, rows: int) -> list[Text]:
         Column("decision", [_id(row["id"]) for row in decision_rows]),
         Column("time", [moment(row["created_at"])[11:] for row in decision_rows], gives_way=4),
         Column("portfolio", [one_line(row["portfolio"])[:16] for row in decision_rows], gives_way=3),
-        Column("side", [one_line(row["decision"]).upper()[:6] for row in decision_rows], least=4),
+        Column("side", [one_line(row["decision"]).upper()[:7] for row in decision_rows], least=4),
         Column("symbol", [one_line(row["symbol"])[:12] for row in decision_rows], least=9),
         Column("confidence", [f"{row['confidence'] * 100:.0f}%" for row in decision_rows], right=True, gives_way=5),
         Column("outcome", [(row["status"], STATUS_COLOURS.get(row["status"], "")) for row in decision_rows], least=9),

@@ -52,20 +52,24 @@ UNLISTED = {
 """Columns that the lists leave out."""
 
 STOP_OF_POSITION = """
-SELECT CASE p.side WHEN 'LONG' THEN max(paper_stop_price(o)) ELSE min(paper_stop_price(o)) END AS stop_price,
-       sum(o.quantity - o.filled_quantity) AS stop_quantity, min(o.order_expires_at) AS stop_expires_at
-FROM paper_orders o
-WHERE o.status = 'open' AND o.portfolio = p.portfolio AND o.symbol = p.symbol AND o.triggered_at IS NULL
-  AND o.stop_price IS NOT NULL AND o.side = CASE p.side WHEN 'LONG' THEN 'SELL' ELSE 'BUY' END
+SELECT min(price) FILTER (WHERE place = 1) AS stop_price, sum(quantity) AS stop_quantity,
+       sum(quantity) FILTER (WHERE place = 1) AS first_stop_quantity, min(order_expires_at) AS stop_expires_at
+FROM (
+    SELECT paper_stop_price(o) AS price, o.quantity - o.filled_quantity AS quantity, o.order_expires_at,
+           rank() OVER (ORDER BY paper_stop_price(o) * CASE p.side WHEN 'LONG' THEN -1 ELSE 1 END) AS place
+    FROM paper_orders o
+    WHERE o.status = 'open' AND o.portfolio = p.portfolio AND o.symbol = p.symbol AND o.triggered_at IS NULL
+      AND o.stop_price IS NOT NULL AND o.side = CASE p.side WHEN 'LONG' THEN 'SELL' ELSE 'BUY' END
+) stops
 """
-"""Of a position ``p``: the stop that the market meets first, the quantity that all its stops close together, and when
-the first of them expires."""
+"""Of a position ``p``: the price of the stop that the market meets first, the quantity that all its stops close
+together, the quantity of those at that price, and when the first of all expires."""
 
 # As the index of pending decisions has it.
 WAITING = "SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending'"
 
 POSITIONS = f"""
-SELECT p.*, s.stop_price, s.stop_quantity, s.stop_expires_at
+SELECT p.*, s.stop_price, s.stop_quantity, s.first_stop_quantity, s.stop_expires_at
 FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s
 WHERE (CAST(:portfolio AS text) IS NULL OR p.portfolio = :portfolio) ORDER BY p.portfolio, p.symbol
 """

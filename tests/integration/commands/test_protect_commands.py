@@ -33,6 +33,14 @@ def test_a_position_gets_exits_and_a_second_protect_is_rejected(run: Run) -> Non
     assert "Decision 2: PROTECT btc-usdt: stop_loss 100,000" in out
 
 
+def test_of_several_stops_the_first_is_shown_with_its_quantity(run: Run) -> None:
+    decide(run, "BUY", "BTC/USDT", "--quantity", "0.01")
+    assert 0 == run("protect", "BTC/USDT", "--stop-loss", "90000")[0]
+    assert "stop 90,000.00\n" in run("status")[1]
+    decide(run, "SELL", "BTC/USDT", "--quantity", "0.004", "--order-type", "stop", "--stop", "95000")
+    assert "stop 95,000.00 for 0.004, more below\n" in run("status")[1]
+
+
 def test_by_decide_and_by_python(run: Run, system: TradingSystem) -> None:
     decide(run, "BUY", "BTC/USDT", "--quantity", "0.01")
     code, out, _ = run("decide", "protect", "BTC/USDT", "--trailing-stop", "2%", "--wait")
