@@ -60,7 +60,7 @@ def test_totals_are_those_of_the_view(url: str, by_portfolio: dict[str, Report],
     report = by_portfolio[name]
     results = {key: getattr(report.trade_stats, key) for key in row if hasattr(report.trade_stats, key)}
     mine = {key: one.value if isinstance(one, PerformanceMetric) else one for key, one in results.items()}
-    assert 14 == len(mine)
+    assert 15 == len(mine)
     assert {key: row[key] for key in mine} == mine
     assert (CAPITAL[name], "USDT", None) == (report.initial_capital, report.currency, report.strategy)
 
