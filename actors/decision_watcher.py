@@ -230,7 +230,7 @@ class DecisionWatcher(PathBehaviour):
                 return
             self.about = decision.id
             self._under_way.add(decision.id)
-            logger.bind(decision=decision.id).debug("received {} {}", decision.action, decision.symbol)
+            logger.debug("received {} {}", decision.action, decision.symbol, decision=decision.id)
             self._routes.sizer.tell(Decide(self.generation, decision))
         self.about = None
 
@@ -266,7 +266,8 @@ class DecisionWatcher(PathBehaviour):
         self._callers.answer(outcome.decision_id, outcome)
         self._counters.count_outcome(outcome)
         reason = outcome.reason.removeprefix(f"{outcome.status}: ")  # some reasons begin with the status
-        logger.bind(decision=outcome.decision_id).info("{}: {}", outcome.status, reason)
+        # Not by `bind`, which makes a logger: each decision comes here.
+        logger.info("{}: {}", outcome.status, reason, decision=outcome.decision_id)
 
     def _report_open(self, outcome: Outcome) -> None:
         """Report that the order of a decision rests: the decision is not under way any more."""

@@ -129,9 +129,8 @@ class Sizer(PathBehaviour):
             self.about = step.decision_id
             match step:
                 case SizedOrder(order):
-                    logger.bind(decision=order.decision_id).debug(
-                        "sized: {} {} {}", order.side, order.quantity, order.instrument.symbol
-                    )
+                    symbol, id_ = order.instrument.symbol, order.decision_id
+                    logger.debug("sized: {} {} {}", order.side, order.quantity, symbol, decision=id_)
                     self._routes.execution_simulator.tell(Execute(self.generation, step))
                 case SizedRefusal():
                     self._routes.execution_simulator.tell(RefuseSized(self.generation, step))

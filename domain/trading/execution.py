@@ -7,7 +7,6 @@ slippage.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -102,8 +101,7 @@ def slippage_price(side: Side, base: Decimal, slip: Decimal, tick: Decimal, rule
     return tick if price == ZERO and rule is PriceRule.QUOTE and base >= tick else price
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """The part of an order that one fill takes.
 
     Attributes:

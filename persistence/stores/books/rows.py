@@ -36,8 +36,9 @@ def shared_marks(group: Sequence[Result]) -> tuple[list[Row], list[int | None]]:
             numbers.append(None)
             continue
         # A position without a mark counts at its last fill's price, which is no part of the table.
-        unmarked = sorted((symbol, others[symbol]) for symbol in others.keys() - sizing.marks.keys())
-        first, marks = tables.setdefault((order.portfolio, id(sizing.marks), *unmarked), (order, {}))
+        unmarked = others.keys() - sizing.marks.keys()
+        table = (order.portfolio, id(sizing.marks), *sorted((symbol, others[symbol]) for symbol in unmarked))
+        first, marks = tables.setdefault(table, (order, {}))
         marks.update(others)
         numbers.append(first.seq)
     rows: list[Row] = [
