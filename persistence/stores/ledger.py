@@ -129,6 +129,9 @@ WITH state AS MATERIALIZED (
     SET version = excluded.version, data_no = greatest(p.data_no, excluded.data_no),
         data_at = coalesce(excluded.data_at, p.data_at), settled_no = greatest(p.settled_no, excluded.settled_no),
         behind = CASE WHEN excluded.data_at IS NULL THEN p.behind ELSE excluded.behind END
+), marked AS (
+    INSERT INTO paper_marks (portfolio, marks_no, at, marks)
+    SELECT * FROM unnest(%(marked)s::text[], %(marks_nos)s::bigint[], %(marked_at)s::timestamptz[], %(marks)s::jsonb[])
 )
 UPDATE paper_trading_config c SET current_capital = s.cash
 FROM state s WHERE c.portfolio = s.portfolio AND c.created_at = coalesce(s.created_at, c.created_at)
@@ -225,7 +228,6 @@ class LedgerStore(Store):
         with transaction(self.engine, "fills") as cursor:
             self._end_or_open(cursor, generation, group)
             marks, numbers = shared_marks(group)
-            copy_rows(cursor, "paper_marks", marks)
             changes = list(order_changes(group, numbers).values())
             filled_at_once = ((r, no) for r, no in zip(group, numbers, strict=True) if r.open_order is None)
             copy_rows(cursor, "paper_orders", (order_row(result, number) for result, number in filled_at_once))
@@ -238,7 +240,7 @@ class LedgerStore(Store):
                 events = (event_row(result) for result in group if not isinstance(result.event, Filled))
                 copy_rows(cursor, "paper_order_events", events)
             _save_positions(cursor, fills)
-            _save_states(cursor, group)
+            _save_states(cursor, group, marks)
             if halts := halts_after(group):
                 _halt(cursor, halts, by_whom="program")
             moved = [mark for result in group for mark in result.state.progress.marks]
@@ -343,8 +345,8 @@ def _save_positions(cursor: psycopg.Cursor, fills: Sequence[Result]) -> None:
     save_positions(cursor, rows)
 
 
-def _save_states(cursor: psycopg.Cursor, group: Sequence[Result]) -> None:
-    """Write cash, version and number of market data of each portfolio of a group."""
+def _save_states(cursor: psycopg.Cursor, group: Sequence[Result], marks: Sequence[Row]) -> None:
+    """Write cash, version and number of market data of each portfolio of a group, and the rows of ``paper_marks``."""
     last = {result.state.name: result.state for result in group}
     numbers: dict[PortfolioName, int] = defaultdict(int)
     for result in group:
@@ -358,6 +360,10 @@ def _save_states(cursor: psycopg.Cursor, group: Sequence[Result]) -> None:
         "data_at": [state.progress.data_at for state in last.values()],
         "settled_nos": [state.progress.settled_no for state in last.values()],
         "behind": [_behind(state.progress) for state in last.values()],
+        "marked": [row["portfolio"] for row in marks],
+        "marks_nos": [row["marks_no"] for row in marks],
+        "marked_at": [row["at"] for row in marks],
+        "marks": [row["marks"] for row in marks],
     }
     if cursor.execute(SAVE_STATES, states).rowcount != len(last):
         # The cash in memory is that of the deleted portfolio.
