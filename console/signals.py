@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
+Result = TypeVar("Result")
+LOOK_UP_SECONDS = 1.0
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that request a stop."""
 
@@ -40,10 +42,21 @@ class Signals:
         """Ignore further signals: the stop has begun."""
         self._stopping = True
 
-    def check(self) -> None:
-        """Raise the `Stop` of a signal that came while a finalizer ran: there Python only prints an exception."""
-        if self.requested:
-            raise Stop
+    def until(self, wait: Callable[[float], Result | None]) -> Result:
+        """Wait until ``wait`` returns something, and return it; a signal ends that by `Stop`.
+
+        Two signals would not: one that the system gives to another thread, because Python handles it in the main thread
+        and that is not woken; and one that comes while a finalizer runs, where Python only prints an exception. So the
+        main thread looks up each second.
+
+        Args:
+            wait: waits up to a number of seconds; returns None if nothing has come.
+        """
+        while True:
+            if self.requested:
+                raise Stop
+            if (result := wait(LOOK_UP_SECONDS)) is not None:
+                return result
 
     def handle(self, number: int, _frame: object) -> None:
         """Handle a signal."""

@@ -111,8 +111,7 @@ def start(
         try:
             notify_manager(READY)
             leave_start_uncollected()
-            signals.check()
-            failure = system.wait()
+            failure = signals.until(system.wait)
         finally:
             notify_manager(STOPPING)
             logger.info("stopping: no new decisions are accepted; signal again to stop at once")

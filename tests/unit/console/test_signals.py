@@ -33,8 +33,31 @@ with stoppable() as signals:
     del one
     gc.collect()
     print("still running")
-    signals.check()
+    signals.until(lambda seconds: None)
     print("not reached")
+"""
+
+IN_ANOTHER_THREAD = """
+import signal, threading, time
+from console.signals import stoppable
+
+def stop():
+    while not waits.is_set():
+        pass
+    time.sleep(0.2)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+def wait(seconds):
+    waits.set()
+    never.wait(seconds)
+
+waits, never = threading.Event(), threading.Event()
+thread = threading.Thread(target=stop, daemon=True)
+with stoppable() as signals:
+    thread.start()
+    signals.until(wait)
+    print("not reached")
+print("stopped")
 """
 
 
@@ -52,6 +75,14 @@ def test_a_stop_that_comes_within_a_finalizer_is_not_lost() -> None:
         cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (0, "lost: Stop\nstill running\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_a_stop_that_another_thread_gets_is_noticed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_ANOTHER_THREAD],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (0, "stopped\n", "") == (done.returncode, done.stdout, done.stderr)
 
 
 def test_a_query_that_a_stop_cancelled_counts_as_a_stop() -> None:
