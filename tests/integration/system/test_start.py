@@ -8,17 +8,26 @@ from actors import Decision, TradingSystem
 from benchmarks.history import fill
 from persistence import schema
 from persistence.queries.row_lists import LedgerReader
-from tests.support.system.running_system import isolated_settings
+from tests.support.system.running_system import isolated_settings, until
 
 HISTORY = ("trading_decisions", "paper_orders", "paper_fills", "paper_trades")
+OTHERS = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 READ = """
 SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = ANY(%s)
 """
 
 
 def rows_read(url: str) -> dict[str, int]:
-    """Return how many rows of each table the server has ever read."""
-    with psycopg.connect(url) as connection:
+    """Return how many rows of each table the server has ever read.
+
+    A session counts what it has read when it ends, which may be some time after its client has gone; so this waits until
+    there is no other one.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        until(lambda: connection.execute(OTHERS).fetchall() == [])
         connection.execute("SELECT pg_stat_force_next_flush()")
         return dict(connection.execute(READ, [list(HISTORY)]).fetchall())
 
