@@ -23,8 +23,8 @@ SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_s
 def rows_read(url: str) -> dict[str, int]:
     """Return how many rows of each table the server has ever read.
 
-    A session counts what it has read when it ends, which may be some time after its client has gone; so this waits until
-    there is no other one.
+    A session counts what it has read when it ends, which may be some time after its client has gone; so this waits
+    until there is no other one.
     """
     with psycopg.connect(url, autocommit=True) as connection:
         until(lambda: connection.execute(OTHERS).fetchall() == [])
