@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
+from actors.configuration.portfolio_settings import PortfolioSettings
 from actors.configuration.settings_redaction import (
     MASK,
     masked,
@@ -25,7 +25,7 @@ from actors.configuration.settings_redaction import (
     stored,
     without_secrets,
 )
-from actors.configuration.settings_reference import VARIABLE_PREFIX, Form, Unit
+from actors.configuration.settings_reference import Unit
 from actors.configuration.settings_sources import (
     SECRET_SETTINGS,
     read_settings_file,
@@ -36,25 +36,14 @@ from actors.configuration.settings_types import (
     AlertCommand,
     AlertUrl,
     Amount,
-    CalendarTable,
     Count,
-    DatabaseUrl,
-    Factor,
-    FeeRuleName,
-    Folder,
     Fraction,
     LogLevel,
-    PriceRuleName,
-    SchemaName,
     Seconds,
     SecondsOrZero,
-    Table,
-    TextList,
 )
 from domain.errors import SettingsError
-from domain.trading.arithmetic import multiply, plain
 from domain.trading.decision import Number
-from domain.wording import CURRENCY, EXCHANGE
 
 URL = r"[a-z0-9+]+://[^\s'\"]+"
 RECORDED_SETTINGS = (
@@ -67,126 +56,12 @@ until an actor counts as hung, the permitted restarts, and the intervals of chec
 `Settings.portfolio_values`, or in the test's list of those that are not recorded."""
 
 
-class Settings(BaseSettings):
+class Settings(PortfolioSettings):
     """What a user may set. Amounts and ratios are Decimals, times are seconds.
 
     Raises:
         SettingsError: a setting is wrong; the sentence names it, its value and what is allowed.
     """
-
-    model_config = SettingsConfigDict(env_prefix=VARIABLE_PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
-
-    home: Folder = Field(
-        Path("~/.paper-trading"),
-        description="Folder of the embedded database, the log files and waiting alerts.",
-        examples=["/var/lib/paper-trading"],
-    )
-    database_url: DatabaseUrl = Field(
-        None,
-        description="PostgreSQL or TimescaleDB server. Without it, the program runs an embedded PostgreSQL in `home`. "
-        "An @ in user or password is written as %40.",
-        examples=["postgresql://paper@localhost:5432/paper"],
-    )
-    database_schema: SchemaName = Field(
-        "public", description="Schema of the program's tables and views.", examples=["paper"]
-    )
-
-    prices: Annotated[str, Form("ccxt, simulated, or a path")] = Field(
-        "ccxt",
-        description="Price source: an exchange by ccxt, a simulated market, or a recorded CSV or Parquet file.",
-        examples=["simulated"],
-    )
-    exchange: Annotated[str, Field(pattern=EXCHANGE)] = Field(
-        "kraken", description='With `prices = "ccxt"`: the exchange.', examples=["binance"]
-    )
-    exchange_options: Table = Field(
-        default_factory=dict,
-        repr=False,
-        description="Options for ccxt's exchange, such as a timeout or proxies. API keys are refused. Values that may "
-        "be secret are masked wherever settings are shown.",
-        examples=[{"timeout": 5000}],
-    )
-    symbols: Annotated[TextList | None, Form("list, or text with commas")] = Field(
-        None,
-        description='With `prices = "ccxt"`: symbols that are watched from the start; any other one from its first '
-        'decision. With `prices = "simulated"`: the symbols of the market; without it, five usual ones.',
-        examples=["BTC/USDT, ETH/USDT"],
-    )
-    seed: int = Field(1, description="Seed of the simulated market.", examples=[7])
-    price_interval: Seconds = Field(
-        1.0, description="Time between two prices of a symbol in the simulated market.", examples=[0.5]
-    )
-    price_speed: Factor = Field(
-        1.0,
-        description="Speed of market time in relation to real time, for simulated and recorded prices.",
-        examples=[60],
-    )
-    price_spread: Fraction = Field(
-        Decimal(0),
-        description="Distance of bid and ask in the simulated market, as a fraction of the price. 0: it has neither.",
-        examples=[Decimal("0.001")],
-    )
-    price_retention_days: Annotated[int, Field(gt=0, le=36_500), Unit("days")] = Field(
-        30, description="Age at which rows of `market_prices` are deleted.", examples=[90]
-    )
-    same_currency: TextList = Field(
-        ("USD", "USDT", "USDC"),
-        description="Currencies that count as equal in value, 1:1.",
-        examples=["USD, USDT, USDC, DAI"],
-    )
-    calendars: CalendarTable = Field(
-        default_factory=dict,
-        description="Exchanges whose trading sessions symbols have, for `time_in_force = 'DAY'`. A symbol that is not "
-        "named has none.",
-        examples=[{"AAPL": "XNYS"}],
-    )
-
-    initial_capital: Annotated[Number, Field(gt=0, lt=Decimal("1e20")), Unit("money")] = Field(
-        Decimal(10_000), description="Cash at the start.", examples=[50_000]
-    )
-    currency: Annotated[str, Field(pattern=CURRENCY)] = Field(
-        "USDT", description="Currency of the account; amounts of money are in it.", examples=["USD"]
-    )
-    commission_pct: Annotated[Number, Field(ge=0, le=Decimal("0.1")), Unit("fraction")] = Field(
-        Decimal("0.001"), description="Commission, as a fraction of the order's value.", examples=[Decimal("0.0026")]
-    )
-    fees: FeeRuleName = Field(
-        "own",
-        description="`own`: `commission_pct`. `venue`: the venue's rates, where it states them.",
-        examples=["venue"],
-    )
-    min_commission: Amount = Field(Decimal(1), description="Smallest commission of an order.", examples=[0])
-    slippage_pct: Annotated[Number, Field(ge=0, le=Decimal("0.05")), Unit("fraction")] = Field(
-        Decimal("0.0005"),
-        description="Base rate of slippage; order type, order size and a random factor change it.",
-        examples=[Decimal("0.001")],
-    )
-    price_rule: PriceRuleName = Field(
-        "quote",
-        description="`quote`: a BUY meets the ask and a SELL the bid, where both are known. `last`: the last trade.",
-        examples=["last"],
-    )
-    max_touch_share: Fraction = Field(
-        Decimal(1),
-        description="Share of the size at bid or ask that an order takes without a surcharge for its size.",
-        examples=[Decimal("0.5")],
-    )
-    max_position_size: Annotated[Number, Field(gt=0, le=1), Unit("fraction")] = Field(
-        Decimal("0.20"), description="Largest position, as a fraction of equity.", examples=[Decimal("0.1")]
-    )
-    decision_confidence_threshold: Fraction = Field(
-        Decimal("0.6"), description="A decision with a lower confidence is ignored.", examples=[Decimal("0.7")]
-    )
-    min_notional: Amount = Field(
-        Decimal(10),
-        description="Smallest value of an order; the venue's own minimum counts where it is larger.",
-        examples=[25],
-    )
-    default_risk_score: Fraction = Field(
-        Decimal("0.3"),
-        description="Risk score of a decision that has none. 0 leaves the size of a BUY as it is, 1 halves it.",
-        examples=[Decimal("0.5")],
-    )
 
     check_interval: Seconds = Field(
         60.0,
@@ -318,18 +193,6 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value
 
-    @model_validator(mode="after")
-    def _check_that_an_order_is_possible(self) -> Self:
-        largest = multiply(self.initial_capital, self.max_position_size)
-        if self.min_notional > largest:
-            msg = (
-                f"settings contradict each other: an order must be worth min_notional = {plain(self.min_notional)}, and"
-                f" a position may cost initial_capital × max_position_size = {plain(largest)}, so nothing could be"
-                " bought"
-            )
-            raise ValueError(msg)
-        return self
-
     @classmethod
     def isolated(cls, **options: Any) -> Self:
         """Return settings from ``options`` and defaults alone: no file, no environment."""
@@ -350,15 +213,6 @@ class Settings(BaseSettings):
     def url(self) -> str | None:
         """The configured database URL in clear; never to be printed or logged."""
         return None if self.database_url is None else self.database_url.get_secret_value()
-
-    def portfolio_values(self) -> Mapping[str, object]:
-        """Return the values of a new ``default`` portfolio."""
-        names = (
-            "initial_capital", "currency", "commission_pct", "fees", "min_commission", "slippage_pct", "price_rule",
-            "max_touch_share", "max_position_size", "decision_confidence_threshold", "min_notional",
-            "default_risk_score",
-        )  # fmt: skip
-        return {name: getattr(self, name) for name in names}
 
     def recorded_values(self) -> dict[str, object]:
         """Return `RECORDED_SETTINGS` for JSON, without secrets: they are stored with each start of the process.

@@ -11,7 +11,8 @@ PAGE = Path(__file__).parent / "settings.md"
 INTRODUCTION = """\
 # Settings
 
-This page is generated from `actors/settings.py` by `python -m docs.settings_page`; edit the fields there.
+This page is generated from `actors/settings.py` and `actors/configuration/` by `python -m docs.settings_page`; edit the
+fields there.
 
 Settings come from four sources; the first one that has a value decides:
 

@@ -1,0 +1,95 @@
+"""Settings of the database, of the folder and of prices."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from actors.configuration.settings_reference import VARIABLE_PREFIX, Form, Unit
+from actors.configuration.settings_types import (
+    CalendarTable,
+    DatabaseUrl,
+    Factor,
+    Folder,
+    Fraction,
+    SchemaName,
+    Seconds,
+    Table,
+    TextList,
+)
+from domain.wording import EXCHANGE
+
+
+class PriceSettings(BaseSettings):
+    """The settings of the database, of the folder and of prices; `actors.settings.Settings` has all of them."""
+
+    model_config = SettingsConfigDict(env_prefix=VARIABLE_PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+
+    home: Folder = Field(
+        Path("~/.paper-trading"),
+        description="Folder of the embedded database, the log files and waiting alerts.",
+        examples=["/var/lib/paper-trading"],
+    )
+    database_url: DatabaseUrl = Field(
+        None,
+        description="PostgreSQL or TimescaleDB server. Without it, the program runs an embedded PostgreSQL in `home`. "
+        "An @ in user or password is written as %40.",
+        examples=["postgresql://paper@localhost:5432/paper"],
+    )
+    database_schema: SchemaName = Field(
+        "public", description="Schema of the program's tables and views.", examples=["paper"]
+    )
+
+    prices: Annotated[str, Form("ccxt, simulated, or a path")] = Field(
+        "ccxt",
+        description="Price source: an exchange by ccxt, a simulated market, or a recorded CSV or Parquet file.",
+        examples=["simulated"],
+    )
+    exchange: Annotated[str, Field(pattern=EXCHANGE)] = Field(
+        "kraken", description='With `prices = "ccxt"`: the exchange.', examples=["binance"]
+    )
+    exchange_options: Table = Field(
+        default_factory=dict,
+        repr=False,
+        description="Options for ccxt's exchange, such as a timeout or proxies. API keys are refused. Values that may "
+        "be secret are masked wherever settings are shown.",
+        examples=[{"timeout": 5000}],
+    )
+    symbols: Annotated[TextList | None, Form("list, or text with commas")] = Field(
+        None,
+        description='With `prices = "ccxt"`: symbols that are watched from the start; any other one from its first '
+        'decision. With `prices = "simulated"`: the symbols of the market; without it, five usual ones.',
+        examples=["BTC/USDT, ETH/USDT"],
+    )
+    seed: int = Field(1, description="Seed of the simulated market.", examples=[7])
+    price_interval: Seconds = Field(
+        1.0, description="Time between two prices of a symbol in the simulated market.", examples=[0.5]
+    )
+    price_speed: Factor = Field(
+        1.0,
+        description="Speed of market time in relation to real time, for simulated and recorded prices.",
+        examples=[60],
+    )
+    price_spread: Fraction = Field(
+        Decimal(0),
+        description="Distance of bid and ask in the simulated market, as a fraction of the price. 0: it has neither.",
+        examples=[Decimal("0.001")],
+    )
+    price_retention_days: Annotated[int, Field(gt=0, le=36_500), Unit("days")] = Field(
+        30, description="Age at which rows of `market_prices` are deleted.", examples=[90]
+    )
+    same_currency: TextList = Field(
+        ("USD", "USDT", "USDC"),
+        description="Currencies that count as equal in value, 1:1.",
+        examples=["USD, USDT, USDC, DAI"],
+    )
+    calendars: CalendarTable = Field(
+        default_factory=dict,
+        description="Exchanges whose trading sessions symbols have, for `time_in_force = 'DAY'`. A symbol that is not "
+        "named has none.",
+        examples=[{"AAPL": "XNYS"}],
+    )
