@@ -41,6 +41,7 @@ class SourceOptions:
     price_speed: float
     price_spread: Decimal
     max_price_age: float
+    quote_currency: str | None = None
 
 
 class SourceModule(Protocol):

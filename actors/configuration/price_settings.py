@@ -21,7 +21,7 @@ from actors.configuration.settings_types import (
     Table,
     TextList,
 )
-from domain.wording import EXCHANGE
+from domain.wording import CURRENCY, EXCHANGE
 
 
 class PriceSettings(BaseSettings):
@@ -86,6 +86,12 @@ class PriceSettings(BaseSettings):
         ("USD", "USDT", "USDC"),
         description="Currencies that count as equal in value, 1:1.",
         examples=["USD, USDT, USDC, DAI"],
+    )
+    quote_currency: Annotated[str | None, Field(pattern=CURRENCY)] = Field(
+        None,
+        description="Currency of the recorded prices of symbols whose names do not tell it, such as AAPL. Without it, "
+        "they are not bought.",
+        examples=["USD"],
     )
     calendars: CalendarTable = Field(
         default_factory=dict,

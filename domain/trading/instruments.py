@@ -17,7 +17,7 @@ class Instrument:
 
     Attributes:
         symbol: the venue's spelling.
-        quote: the currency of its prices; None where the symbol has none: then the portfolio's applies.
+        quote: the currency of its prices; None where it is not known: then it is not bought.
         tick: prices are multiples of it.
         step: quantities are multiples of it.
         min_notional: the venue's smallest order value; a larger minimum of the portfolio overrides it.

@@ -65,14 +65,25 @@ def _order_check(
         return refuse(decision, Reason.LOW_CONFIDENCE, compared)
     if isinstance(instrument, Unresolved):
         return refuse(decision, Reason.UNKNOWN_SYMBOL, instrument.reason)
-    quote, own = instrument.quote, rules.currency
-    if quote not in {None, own} and not {quote, own} <= same_currency:
-        return refuse(
-            decision, Reason.OTHER_CURRENCY, f"{instrument.symbol} trades in {quote}, the portfolio holds {own}"
-        )
+    if instrument.quote != rules.currency and (refusal := _currency_check(decision, rules, instrument, same_currency)):
+        return refusal
     if isinstance(session := day_session(decision, instrument), NoSession):
         return refuse(decision, Reason.INVALID, session.reason)
     return None
+
+
+def _currency_check(
+    decision: PendingDecision, rules: PortfolioRules, instrument: Instrument, same_currency: frozenset[str]
+) -> Refusal | None:
+    quote, own, name = instrument.quote, rules.currency, instrument.symbol
+    if quote is None:
+        if decision.action is not Action.BUY:  # what an earlier version bought can be sold and protected
+            return None
+        detail = f"the currency of {name}'s prices is unknown; a name such as {name}/USD, or quote_currency, tells it"
+        return refuse(decision, Reason.OTHER_CURRENCY, detail)
+    if {quote, own} <= same_currency:
+        return None
+    return refuse(decision, Reason.OTHER_CURRENCY, f"{name} trades in {quote}, the portfolio holds {own}")
 
 
 def unknown_portfolio(decision: PendingDecision) -> Refusal:

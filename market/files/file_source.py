@@ -12,6 +12,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from domain.currencies import quote_currency as known_quote
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import History, PriceListener, Quote
 from domain.types import Clock, Instant, Symbol
@@ -73,6 +74,7 @@ class FilePrices(ThreadedSource):
             possible.
         clock: gives the time at which a price was seen.
         timer: for tests.
+        quote_currency: of the prices of symbols whose names do not tell it; None: it is unknown.
 
     Raises:
         SettingsError: the file is missing, empty or malformed; one sentence with the line or row.
@@ -81,11 +83,20 @@ class FilePrices(ThreadedSource):
 
     name = NAME
 
-    def __init__(self, path: Path, speed: float, clock: Clock, timer: MonotonicTimer | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        speed: float,
+        clock: Clock,
+        timer: MonotonicTimer | None = None,
+        *,
+        quote_currency: str | None = None,
+    ) -> None:
         if not speed > 0:
             raise ValueError(f"speed = {speed}: must be above 0; inf plays as fast as possible")
         self._file = PriceFile(path)
-        super().__init__(InstrumentCatalog(_instrument(symbol) for symbol in self._file.symbols), clock, timer)
+        instruments = (Instrument(symbol, known_quote(symbol) or quote_currency) for symbol in self._file.symbols)
+        super().__init__(InstrumentCatalog(instruments), clock, timer)
         self._path = path
         self._speed = speed
         self._played = 0
@@ -169,15 +180,10 @@ def _lines(path: Path) -> Generator[tuple[str, Sequence[str]], None, None]:
     return lines(path, _ALL_COLUMNS)
 
 
-def _instrument(symbol: Symbol) -> Instrument:
-    _, slash, rest = symbol.partition("/")
-    # BTC/USDT:USDT is a swap: prices are in the currency before the colon, settlement in the one after it.
-    return Instrument(symbol, rest.partition(":")[0].upper() if slash else None)
-
-
 def from_options(options: SourceOptions) -> FilePrices:
     """Return the source that plays the file ``options.prices``; see `market.registry`."""
-    return FilePrices(Path(options.prices).expanduser(), options.price_speed, options.clock)
+    path = Path(options.prices).expanduser()
+    return FilePrices(path, options.price_speed, options.clock, quote_currency=options.quote_currency)
 
 
 def _quote(row: Row, seen: Instant) -> Quote:

@@ -73,7 +73,7 @@ def test_it_rests_over_a_kill_and_expires_at_the_close(embedded_url: str, tmp_pa
     env = clock.environment(
         environment(
             tmp_path, database_url=embedded_url, prices=str(recorded_market(tmp_path / "market.csv")),
-            calendars=json.dumps({"AAPL": "XNYS"}), max_position_size="1",
+            calendars=json.dumps({"AAPL": "XNYS"}), quote_currency="USD", max_position_size="1",
         )
     )  # fmt: skip
     ledger = LedgerReader(embedded_url)

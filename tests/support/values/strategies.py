@@ -23,7 +23,7 @@ INSTRUMENTS = (
     instrument("BTC/USDT", tick="0.01", step="0.00000001"),
     instrument("DOGE/USD", currency="USD", tick="0.000000000001", step="1"),
     instrument("ETH/USDC", currency="USDC", tick="0.25", step="0.0003", min_notional=25),
-    instrument("AAPL", currency=None, tick="0.01", step="0.1", asset_class="equity"),
+    instrument("AAPL", currency="USD", tick="0.01", step="0.1", asset_class="equity"),
 )
 LEVELS = (Decimal(110_000), Decimal("0.1"), Decimal(4_000), Decimal(200))
 """Typical prices of the instruments, in the same order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,19 +13,26 @@ from pathlib import Path
 import pytest
 
 from domain.errors import SettingsError
+from domain.trading.bookkeeping import Result
+from domain.trading.decision_queue import SizingRules
+from domain.trading.engine import Engine
+from domain.trading.events import Filled
 from domain.trading.instruments import Instrument, InstrumentCatalog
+from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import Instant, Symbol
 from market.base import MonotonicTimer
 from market.files.file_source import FilePrices, PriceFile
 from market.files.parsing import Row
 from tests.support.system.running_system import until
+from tests.support.values.builders import received, refused, rules
 
 pytestmark = pytest.mark.clock
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PLAYED_AT = datetime(2030, 1, 1, tzinfo=UTC)
 SEEN = Instant(PLAYED_AT, 0.0)
+HOUR = timedelta(hours=1)
 
 
 class StandingClock:
@@ -144,15 +152,33 @@ def test_a_file_is_played_moment_by_moment(tmp_path: Path) -> None:
 
 
 def test_the_catalog_holds_the_symbols_of_the_file(tmp_path: Path) -> None:
-    text = "time,symbol,price\n1,BTC/USDT:USDT,1\n1,eth/eur,1\n1,AAPL,1\n2,AAPL,2\n"
-    listener = play(FilePrices(write_file(tmp_path, text), math.inf, StandingClock()))
+    symbols = ["BTC/USDT:USDT", "eth/eur", "BTCEUR", "USDJPY", "EURUSD=X", "BRK-B", "AAPL"]
+    path = write_file(tmp_path, "time,symbol,price\n" + "".join(f"1,{symbol},1\n" for symbol in [*symbols, "AAPL"]))
+    listener = play(FilePrices(path, math.inf, StandingClock()))
+    currencies = ["USDT", "EUR", "EUR", "JPY", "USD", None, None]
     assert [list(catalog.instruments.values()) for catalog in listener.catalogs] == [
-        [
-            Instrument(Symbol("BTC/USDT:USDT"), "USDT"),
-            Instrument(Symbol("eth/eur"), "EUR"),
-            Instrument(Symbol("AAPL"), None),
-        ]
+        [Instrument(Symbol(symbol), currency) for symbol, currency in zip(symbols, currencies, strict=True)]
     ]
+
+
+def test_the_setting_tells_the_currency_of_symbols_whose_names_do_not(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "time,symbol,price\n1,AAPL,1\n1,BTCEUR,1\n")
+    source = FilePrices(path, math.inf, StandingClock(), quote_currency="USD")
+    assert {"AAPL": "USD", "BTCEUR": "EUR"} == {name: one.quote for name, one in source.catalog.instruments.items()}
+
+
+def test_a_euro_price_is_no_dollar_price(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "time,symbol,price\n1,BTCEUR,60058\n1,BTCUSDT,65000\n")
+    listener = play(FilePrices(path, math.inf, StandingClock()))
+    engine = Engine([PortfolioState.opened(rules())], SizingRules(HOUR, HOUR, None, frozenset({"USD", "USDT"})))
+    assert [] == engine.on_instruments(listener.catalogs[0], SEEN)
+    assert [] == engine.on_quotes(listener.batches[0], SEEN)
+    (euros,) = engine.on_decision(replace(received(symbol="BTCEUR"), received=SEEN), SEEN)
+    refused("other currency: BTCEUR trades in EUR, the portfolio holds USDT", euros)
+    (dollars,) = engine.on_decision(replace(received(number=2, symbol="BTCUSDT"), received=SEEN), SEEN)
+    assert isinstance(dollars, Result)
+    assert isinstance(dollars.event, Filled)
+    assert Decimal(65_000) == dollars.event.fill.quote.price
 
 
 @pytest.mark.parametrize(("speed", "waits"), [(1, [30.0, 3600.0]), (60, [0.5, 60.0]), (math.inf, [])])

@@ -53,8 +53,8 @@ def test_unknown_symbol_is_rejected_with_the_books_own_sentence() -> None:
 
 
 @pytest.mark.parametrize("own", ["USD", "USDT", "USDC"])
-@pytest.mark.parametrize("other", ["USD", "USDT", "USDC", None])
-def test_currencies_that_count_one_to_one_and_symbols_without_quote_pass(own: str, other: str | None) -> None:
+@pytest.mark.parametrize("other", ["USD", "USDT", "USDC"])
+def test_currencies_that_count_one_to_one_pass(own: str, other: str) -> None:
     assert pre_trade_check(received(), rules(currency=own), instrument(currency=other), CURRENCIES) is None
 
 
@@ -63,7 +63,17 @@ def test_currency_of_the_portfolio_itself_passes(none_the_same: frozenset[str]) 
     assert (
         pre_trade_check(received(), rules(currency="EUR"), instrument("BTC/EUR", currency="EUR"), none_the_same) is None
     )
-    assert pre_trade_check(received(), rules(currency="EUR"), instrument("AAPL", currency=None), none_the_same) is None
+
+
+@pytest.mark.parametrize("own", ["USD", "USDT", "EUR", "BTC"])
+def test_a_symbol_whose_currency_is_unknown_is_not_bought_and_can_be_sold(own: str) -> None:
+    share = instrument("AAPL", currency=None)
+    expected = (
+        "other currency: the currency of AAPL's prices is unknown; a name such as AAPL/USD, or quote_currency, tells it"
+    )
+    refused(expected, pre_trade_check(received(), rules(currency=own), share, CURRENCIES))
+    for action in ("SELL", "PROTECT"):
+        assert pre_trade_check(received(action), rules(currency=own), share, CURRENCIES) is None
 
 
 @pytest.mark.parametrize(
