@@ -20,6 +20,10 @@ class _Marker(Enum):
     REMOVED = 1
 
 
+# Names of the module, because in Python 3.11 `_Marker.ABSENT` takes longer than all else that `get` does.
+_ABSENT, _REMOVED = _Marker.ABSENT, _Marker.REMOVED
+
+
 class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
     """A map that never changes. A changed copy costs the few changes since the last base, not the size of the map.
 
@@ -46,7 +50,7 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
             KeyError: there is no such key.
         """
         self[key]
-        return self._copy({**self._changes, key: _Marker.REMOVED})
+        return self._copy({**self._changes, key: _REMOVED})
 
     def moved_last(self, key: Key) -> ImmutableMap[Key, Value]:
         """Return a copy in which ``key`` comes last; it costs the size of the map.
@@ -59,7 +63,7 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
         return ImmutableMap(values)
 
     def _copy(self, changes: Mapping[Key, Any]) -> ImmutableMap[Key, Value]:
-        copy: ImmutableMap[Key, Value] = ImmutableMap()
+        copy: ImmutableMap[Key, Value] = ImmutableMap.__new__(ImmutableMap)
         copy._base, copy._changes = self._base, changes
         if len(changes) > MAX_CHANGES:
             copy._base, copy._changes = copy._flat(), {}
@@ -68,25 +72,25 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
     def _flat(self) -> dict[Key, Value]:
         flat: dict[Key, Any] = {**self._base, **self._changes}
         for key, value in self._changes.items():
-            if value is _Marker.REMOVED:
+            if value is _REMOVED:
                 del flat[key]
         return flat
 
     def __getitem__(self, key: Key) -> Value:
-        value: Any = self.get(key, _Marker.ABSENT)
-        if value is _Marker.ABSENT:
+        value: Any = self.get(key, _ABSENT)
+        if value is _ABSENT:
             raise KeyError(key)
         return value  # type: ignore[no-any-return]
 
     def get(self, key: Key, default: Any = None) -> Any:
         """Return the value of ``key``, else ``default``."""
-        value = self._changes.get(key, _Marker.ABSENT)
-        if value is _Marker.ABSENT:
+        value = self._changes.get(key, _ABSENT)
+        if value is _ABSENT:
             return self._base.get(key, default)
-        return default if value is _Marker.REMOVED else value
+        return default if value is _REMOVED else value
 
     def __contains__(self, key: object) -> bool:
-        return self.get(key, _Marker.ABSENT) is not _Marker.ABSENT  # type: ignore[arg-type]
+        return self.get(key, _ABSENT) is not _ABSENT  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._flat())
@@ -94,7 +98,7 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
     def __len__(self) -> int:
         size = len(self._base)
         for key, value in self._changes.items():
-            size += (value is not _Marker.REMOVED) - (key in self._base)
+            size += (value is not _REMOVED) - (key in self._base)
         return size
 
     def items(self) -> ItemsView[Key, Value]:

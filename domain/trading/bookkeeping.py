@@ -119,10 +119,11 @@ class Result:
         Raises:
             TypeError: nothing was filled.
         """
-        if not isinstance(self.event, Filled):
-            msg = f"{type(self.event).__name__} has no fill"
+        event = self.event
+        if not isinstance(event, Filled):
+            msg = f"{type(event).__name__} has no fill"
             raise TypeError(msg)
-        return self.event.fill
+        return event.fill
 
     @property
     def status(self) -> OrderStatus:
@@ -136,10 +137,9 @@ class Result:
     @cached_property
     def ends(self) -> tuple[DecisionEnd, ...]:
         """The decisions that end with it."""
-        others = () if isinstance(self.event, Filled | OrderTriggered) else self.event.ends
-        if self.order.is_exit or self.status is OrderStatus.OPEN:
+        order, others = self.event.order, self.event.ends
+        if order.is_exit or self.status is OrderStatus.OPEN:
             return others
-        order = self.order
         return (DecisionEnd(order.decision_id, self._outcome, self.sentence, order.order_id), *others)
 
     @property
@@ -157,28 +157,34 @@ class Result:
     @property
     def sentence(self) -> str:
         """What has happened; for an event that ends a decision, the outcome's reason."""
-        order, open_order = self.order, self.open_order
-        note = f" ({order.note})" if order.note else ""
-        if isinstance(self.event, OrderAccepted):
-            return f"open: {describe(order)}{note}"
-        if isinstance(self.event, OrderTriggered):
-            return f"triggered: {describe(order)}{note}"
+        order = self.event.order
+        return f"{self._happened} ({order.note})" if order.note else self._happened
+
+    @property
+    def _happened(self) -> str:
+        order, open_order = self.event.order, self.open_order
+        if open_order is None:  # it was filled at once
+            return _traded(order, self.fill.quantity, self.fill.price)
+        if isinstance(self.event, OrderAccepted | OrderTriggered):
+            return f"{'open' if isinstance(self.event, OrderAccepted) else 'triggered'}: {describe(order)}"
         if isinstance(self.event, OrderAmended):
-            return f"changed: {describe(order)}: {self.event.reason}{note}"
-        filled = open_order.filled if open_order is not None else self.fill.quantity
-        done = f"{'bought' if order.side is Side.BUY else 'sold'} {plain(filled)} {order.instrument.symbol} at "
-        if open_order is None or (open_order.fills == 1 and isinstance(self.event, Filled)):
-            done += plain(self.fill.price)
-        else:
-            done += plain(money(open_order.average_price or ZERO))
-            done += f" on average, {open_order.fills} fills" if open_order.fills > 1 else ""
+            return f"changed: {describe(order)}: {self.event.reason}"
+        filled = open_order.filled
+        if isinstance(self.event, OrderEnded) and not filled:
+            return f"{self.event.reason}: {self.event.detail}"
+        only_fill = open_order.fills == 1 and isinstance(self.event, Filled)
+        done = _traded(order, filled, self.fill.price if only_fill else money(open_order.average_price or ZERO))
+        done += f" on average, {open_order.fills} fills" if open_order.fills > 1 else ""
         if not isinstance(self.event, OrderEnded):
-            return f"{done}{note}"
-        if not filled:
-            return f"{self.event.reason}: {self.event.detail}{note}"
+            return done
         status, detail = self.event.status, self.event.detail
         colon = "" if detail.startswith(("by ", "at ")) else ":"
-        return f"{done}; {plain(filled)} of {plain(order.quantity)} filled, the rest {status}{colon} {detail}{note}"
+        return f"{done}; {plain(filled)} of {plain(order.quantity)} filled, the rest {status}{colon} {detail}"
+
+
+def _traded(order: Order, quantity: Decimal, price: Decimal) -> str:
+    verb = "bought" if order.side is Side.BUY else "sold"
+    return f"{verb} {plain(quantity)} {order.instrument.symbol} at {plain(price)}"
 
 
 def describe(order: Order) -> str:
@@ -315,12 +321,11 @@ def _increase(held: Position | None, order: Order, fill: Fill, side: PositionSid
             opened_at=fill.filled_at,
             strategy=order.strategy,
         )
-    return replace(
-        held,
-        quantity=add(held.quantity, fill.quantity),
-        cost=add(held.cost, fill.notional),
-        entry_commission=add(held.entry_commission, fill.commission),
-        last_price=fill.price,
+    return held.resized(
+        add(held.quantity, fill.quantity),
+        add(held.cost, fill.notional),
+        add(held.entry_commission, fill.commission),
+        fill.price,
     )
 
 
@@ -358,11 +363,5 @@ def _reduce(held: Position, order: Order, fill: Fill) -> tuple[Position | None, 
     )
     if closes:
         return None, trade
-    rest = replace(
-        held,
-        quantity=left,
-        cost=subtract(held.cost, cost),
-        entry_commission=subtract(held.entry_commission, entry_commission),
-        last_price=fill.price,
-    )
+    rest = held.resized(left, subtract(held.cost, cost), subtract(held.entry_commission, entry_commission), fill.price)
     return rest, trade

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from domain.trading.arithmetic import ZERO
 from domain.trading.decision import Reason
@@ -89,6 +89,11 @@ class OrderAccepted:
     mark: Decimal | None = None
     ends: tuple[DecisionEnd, ...] = ()
 
+    @property
+    def data_no(self) -> int:
+        """Number of the market data that it rests on."""
+        return self.since
+
 
 @dataclass(frozen=True, slots=True)
 class OrderTriggered:
@@ -100,11 +105,19 @@ class OrderTriggered:
         mark: of a trailing stop: the last one.
     """
 
+    sizing: ClassVar[None] = None
+    ends: ClassVar[tuple[DecisionEnd, ...]] = ()
+
     version: int
     order: Order
     quote: Quote
     at: datetime
     mark: Decimal | None = None
+
+    @property
+    def data_no(self) -> int:
+        """Number of the market data that it rests on."""
+        return self.quote.data_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +128,8 @@ class Filled:
         sizing: where the order is new with this event, as a market order is; else None.
     """
 
+    ends: ClassVar[tuple[DecisionEnd, ...]] = ()
+
     version: int
     order: Order
     sizing: SizingEvidence | None
@@ -124,6 +139,11 @@ class Filled:
     def at(self) -> datetime:
         """The time of the fill."""
         return self.fill.filled_at
+
+    @property
+    def data_no(self) -> int:
+        """Number of the market data that it rests on."""
+        return self.fill.quote.data_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +159,8 @@ class OrderAmended:
         since_at: see `OpenOrder.since_at`; None where that stays.
     """
 
+    sizing: ClassVar[None] = None
+
     version: int
     order: Order
     reserved: Decimal
@@ -148,6 +170,11 @@ class OrderAmended:
     mark: Decimal | None = None
     ends: tuple[DecisionEnd, ...] = ()
     since_at: datetime | None = None
+
+    @property
+    def data_no(self) -> int:
+        """Number of the market data that it rests on."""
+        return self.since
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +189,8 @@ class OrderEnded:
         ends: decisions that end with it, beside the order's own.
     """
 
+    sizing: ClassVar[None] = None
+
     version: int
     order: Order
     status: OrderStatus
@@ -173,4 +202,8 @@ class OrderEnded:
 
 
 Event: TypeAlias = OrderAccepted | OrderTriggered | Filled | OrderAmended | OrderEnded
-"""A change of a portfolio. ``version`` is that of the portfolio after it: each event raises it by one."""
+"""A change of a portfolio. ``version`` is that of the portfolio after it: each event raises it by one.
+
+Each also has ``sizing``, None where no order is new with it; ``ends``, decisions that end with it beside the order's
+own; and ``data_no``, the number of the market data that it rests on.
+"""

@@ -55,7 +55,6 @@ from persistence.stores.books.rows import (
     OrderChange,
     accepted_row,
     changed_columns,
-    data_no,
     event_row,
     fill_row,
     order_changes,
@@ -131,7 +130,8 @@ WITH state AS MATERIALIZED (
         behind = CASE WHEN excluded.data_at IS NULL THEN p.behind ELSE excluded.behind END
 ), marked AS (
     INSERT INTO paper_marks (portfolio, marks_no, at, marks)
-    SELECT * FROM unnest(%(marked)s::text[], %(marks_nos)s::bigint[], %(marked_at)s::timestamptz[], %(marks)s::jsonb[])
+    SELECT * FROM jsonb_to_recordset(%(marks)s::jsonb)
+         AS m (portfolio text, marks_no bigint, at timestamptz, marks jsonb)
 )
 UPDATE paper_trading_config c SET current_capital = s.cash
 FROM state s WHERE c.portfolio = s.portfolio AND c.created_at = coalesce(s.created_at, c.created_at)
@@ -350,7 +350,7 @@ def _save_states(cursor: psycopg.Cursor, group: Sequence[Result], marks: Sequenc
     last = {result.state.name: result.state for result in group}
     numbers: dict[PortfolioName, int] = defaultdict(int)
     for result in group:
-        numbers[result.state.name] = max(numbers[result.state.name], data_no(result))
+        numbers[result.state.name] = max(numbers[result.state.name], result.event.data_no)
     states = {
         "portfolios": list(last),
         "cash": [state.cash for state in last.values()],
@@ -360,10 +360,7 @@ def _save_states(cursor: psycopg.Cursor, group: Sequence[Result], marks: Sequenc
         "data_at": [state.progress.data_at for state in last.values()],
         "settled_nos": [state.progress.settled_no for state in last.values()],
         "behind": [_behind(state.progress) for state in last.values()],
-        "marked": [row["portfolio"] for row in marks],
-        "marks_nos": [row["marks_no"] for row in marks],
-        "marked_at": [row["at"] for row in marks],
-        "marks": [row["marks"] for row in marks],
+        "marks": json.dumps(marks),
     }
     if cursor.execute(SAVE_STATES, states).rowcount != len(last):
         # The cash in memory is that of the deleted portfolio.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from decimal import Decimal
 from domain.trading.arithmetic import CONTEXT, ONE, STORED_QUANTUM, ZERO, plain
 from domain.trading.bookkeeping import Result, Trade
 from domain.trading.decision import Reason
-from domain.trading.events import Filled, OrderAccepted, OrderAmended, OrderEnded, OrderTriggered, SizingEvidence
+from domain.trading.events import OrderAccepted, OrderAmended, OrderEnded, OrderTriggered
 from domain.trading.open_orders.exits import ChangedExit
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.targets import targets_json
@@ -23,14 +22,15 @@ from persistence.rows import Row
 
 
 def shared_marks(group: Sequence[Result]) -> tuple[list[Row], list[int | None]]:
-    """Return the rows of ``paper_marks``, and for each result the number of its row; None where it needs no marks.
+    """Return the rows of ``paper_marks`` as JSON takes them, and for each result the number of its row.
 
-    Orders of a portfolio that were sized with one table of marks share a row. It holds what any of them needs.
+    Orders of a portfolio that were sized with one table of marks share a row, which holds what any of them needs. The
+    number is None where no order is new, and for an order that needs no marks.
     """
     tables: dict[tuple[object, ...], tuple[Order, dict[Symbol, Decimal]]] = {}
     numbers: list[int | None] = []
     for result in group:
-        order, sizing = result.order, sizing_of(result)
+        order, sizing = result.event.order, result.event.sizing
         others = sizing.other_marks() if sizing is not None else None
         if sizing is None or not others:
             numbers.append(None)
@@ -43,8 +43,8 @@ def shared_marks(group: Sequence[Result]) -> tuple[list[Row], list[int | None]]:
         numbers.append(first.seq)
     rows: list[Row] = [
         {
-            "portfolio": first.portfolio, "marks_no": first.seq, "at": first.created_at,
-            "marks": json.dumps({symbol: plain(mark) for symbol, mark in marks.items()}),
+            "portfolio": first.portfolio, "marks_no": first.seq, "at": first.created_at.isoformat(),
+            "marks": {symbol: plain(mark) for symbol, mark in marks.items()},
         }
         for first, marks in tables.values()
     ]  # fmt: skip
@@ -64,7 +64,7 @@ def order_row(result: Result, marks_no: int | None = None) -> dict[str, object]:
 def _new_row(result: Result, marks_no: int | None) -> dict[str, object]:
     """Return the columns of ``paper_orders`` that a new order has and that no event changes."""
     # The values of enumerations: psycopg looks up how to send a member anew each time, which shows in the rate.
-    order, sizing = result.order, sizing_of(result)
+    order, sizing = result.event.order, result.event.sizing
     return {
         "order_id": order.order_id, "decision_id": order.decision_id, "portfolio": order.portfolio,
         "asset_class": order.instrument.asset_class, "leg": order.leg, "seq": order.seq,
@@ -210,7 +210,7 @@ def event_row(result: Result) -> dict[str, object]:
     return {
         "portfolio": order.portfolio, "version": event.version, "order_id": order.order_id,
         "symbol": order.instrument.symbol, "kind": KINDS[type(event)],
-        "at": event.at, "data_no": data_no(result), "quantity": order.quantity, "limit_price": order.limit_price,
+        "at": event.at, "data_no": event.data_no, "quantity": order.quantity, "limit_price": order.limit_price,
         "stop_price": order.stop_price,
         "reserved": result.open_order.reserved if is_open and result.open_order is not None else ZERO,
         "status": result.status.value, "reason": reason,
@@ -223,24 +223,9 @@ def event_row(result: Result) -> dict[str, object]:
     }  # fmt: skip
 
 
-def data_no(result: Result) -> int:
-    """Return the number of the market data that an event rests on."""
-    event = result.event
-    if isinstance(event, Filled):
-        return event.fill.quote.data_no
-    if isinstance(event, OrderTriggered):
-        return event.quote.data_no
-    return event.data_no if isinstance(event, OrderEnded) else event.since
-
-
-def sizing_of(result: Result) -> SizingEvidence | None:
-    """Return the evidence of an order's sizing where it is new with this result."""
-    return result.event.sizing if isinstance(result.event, Filled | OrderAccepted) else None
-
-
 def fill_row(result: Result) -> dict[str, object]:
     """Return the row of ``paper_fills``."""
-    order, fill = result.order, result.fill
+    order, fill = result.event.order, result.fill
     quote, costs = fill.quote, fill.costs
     return {
         "order_id": order.order_id, "fill_no": fill.fill_no, "position_id": result.position_id,
