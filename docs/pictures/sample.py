@@ -15,8 +15,9 @@ from domain.analytics.performance import History
 from domain.analytics.report import OpenPosition, Report, report
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import Execution
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import ZERO, divide, rate
-from domain.trading.bookkeeping import Trade, apply
+from domain.trading.bookkeeping import apply
 from domain.trading.decision import Reason
 from domain.trading.events import Filled, SizedOrder, SizingEvidence
 from domain.trading.instruments import Instrument

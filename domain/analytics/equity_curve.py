@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from domain.analytics.returns import MICROSECOND, TIME, Valuation
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import ZERO, divide, rate, subtract, total
-from domain.trading.bookkeeping import Trade
 
 
 class CurvePoint(NamedTuple):

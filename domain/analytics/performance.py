@@ -30,8 +30,8 @@ from domain.analytics.returns import (
 from domain.analytics.round_trips import Execution
 from domain.analytics.significance import minimum_track_record, probabilistic_sharpe_ratio
 from domain.analytics.trade_stats import TradeHistory, TradeStats
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import ZERO, divide
-from domain.trading.bookkeeping import Trade
 
 MIN_TIME = datetime.min.replace(tzinfo=UTC)
 MAX_TIME = datetime.max.replace(tzinfo=UTC)

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from domain.analytics.performance import History
 from domain.analytics.returns import DAY, MICROSECOND, Valuation
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import ONE, ZERO, add, divide, rate, subtract
-from domain.trading.bookkeeping import Trade
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import ZERO, subtract, total
-from domain.trading.bookkeeping import Trade
 from domain.types import PositionId, PositionSide, Symbol
 
 

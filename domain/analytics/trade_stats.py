@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 from domain.analytics.performance_metric import PerformanceMetric, average, defined, undefined
 from domain.analytics.returns import DAY, MICROSECOND
 from domain.analytics.round_trips import Execution, RoundTrip, round_trips
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import ZERO, divide, negate, subtract, total
-from domain.trading.bookkeeping import Trade
 from domain.trading.snapshot import day_of
 from domain.types import PositionId, PositionSide
 

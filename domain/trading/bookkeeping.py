@@ -8,74 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from typing import overload
 
 from domain.immutable_map import ImmutableMap
-from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract
+from domain.trading.account.applying import AccountResult, apply_account
+from domain.trading.account.trades import Trade, increase, reduce
+from domain.trading.arithmetic import ZERO, add, money, negate, plain, subtract
 from domain.trading.events import (
+    AccountEvent,
+    Adjusted,
     DecisionEnd,
+    Deposited,
     Event,
     Filled,
     OrderAccepted,
     OrderAmended,
     OrderEnded,
     OrderTriggered,
+    Withdrawn,
 )
 from domain.trading.open_orders.exits import ChangedExit, reduce_exits
 from domain.trading.open_orders.open_order import OpenOrder
-from domain.trading.orders import Fill, Order, position_id
+from domain.trading.orders import Fill, Order
 from domain.trading.portfolio import PortfolioState, Position, Taken
-from domain.types import OrderId, OrderStatus, OutcomeStatus, PortfolioName, PositionId, PositionSide, Side, Symbol
-
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """The closing of all or part of a position.
-
-    Attributes:
-        cost: the closed part's share of the position's cost.
-        gross: before commissions.
-        net: after the entry commission's share and the exit commission.
-        closes: True where the position is flat after it, so that the round trip ends.
-    """
-
-    position_id: PositionId
-    order_id: OrderId
-    fill_no: int
-    portfolio: PortfolioName
-    symbol: Symbol
-    asset_class: str
-    side: PositionSide
-    quantity: Decimal
-    cost: Decimal
-    exit_notional: Decimal
-    exit_price: Decimal
-    entry_commission: Decimal
-    exit_commission: Decimal
-    entry_time: datetime
-    exit_time: datetime
-    strategy: str | None
-    closes: bool
-
-    @property
-    def gross(self) -> Decimal:
-        """Result before commissions, in money."""
-        if self.side is PositionSide.LONG:
-            return subtract(self.exit_notional, self.cost)
-        return subtract(self.cost, self.exit_notional)
-
-    @property
-    def commission(self) -> Decimal:
-        """Both commissions, in money."""
-        return add(self.entry_commission, self.exit_commission)
-
-    @property
-    def net(self) -> Decimal:
-        """Result after commissions, in money."""
-        return subtract(self.gross, self.commission)
-
+from domain.types import OrderStatus, OutcomeStatus, PortfolioName, PositionId, PositionSide, Side, Symbol
 
 NO_EXITS: tuple[ChangedExit, ...] = ()
 
@@ -198,7 +156,11 @@ def describe(order: Order) -> str:
     return ", ".join(parts)
 
 
-def apply(state: PortfolioState, event: Event) -> Result:
+@overload
+def apply(state: PortfolioState, event: Event) -> Result: ...
+@overload
+def apply(state: PortfolioState, event: AccountEvent) -> AccountResult: ...
+def apply(state: PortfolioState, event: Event | AccountEvent) -> Result | AccountResult:
     """Return the portfolio after ``event``, with what changed.
 
     Raises:
@@ -206,10 +168,12 @@ def apply(state: PortfolioState, event: Event) -> Result:
             is held; the caller has a defect.
     """
     if event.version != state.version + 1:
-        msg = f"event {event.version} of portfolio {state.name} (order {event.order.order_id}) after {state.version}"
+        msg = f"event {event.version} of portfolio {state.name} ({_cause(event)}) after {state.version}"
         raise ValueError(msg)
     if isinstance(event, Filled):
         return _apply_fill(state, event)
+    if isinstance(event, Deposited | Withdrawn | Adjusted):
+        return apply_account(state, event)
     if isinstance(event, OrderAccepted):
         after = OpenOrder(event.order, event.since, reserved=event.reserved, mark=event.mark)
     else:
@@ -242,16 +206,22 @@ def apply(state: PortfolioState, event: Event) -> Result:
     return Result(event, replace(state, version=event.version, open_orders=open_orders), after)
 
 
+def _cause(event: Event | AccountEvent) -> str:
+    if isinstance(event, Deposited | Withdrawn | Adjusted):
+        return f"request {event.request.id}"
+    return f"order {event.order.order_id}"
+
+
 def _apply_fill(state: PortfolioState, event: Filled) -> Result:
     order, fill = event.order, event.fill
     symbol = order.instrument.symbol
     held = state.positions.get(symbol)
     side = PositionSide.LONG if order.side is Side.BUY else PositionSide.SHORT
     if held is None or held.side is side:
-        position: Position | None = _increase(held, order, fill, side)
+        position: Position | None = increase(held, order, fill, side)
         trade = None
     else:
-        position, trade = _reduce(held, order, fill)
+        position, trade = reduce(held, order, fill)
     positions = state.positions.without(symbol) if position is None else state.positions.updated({symbol: position})
     if order.side is Side.BUY:
         cash_delta, asset_delta = negate(add(fill.notional, fill.commission)), fill.quantity
@@ -276,7 +246,9 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
         quantity = position.quantity if position is not None else ZERO
         open_orders, exits = reduce_exits(open_orders, order, fill.quantity, quantity)
     cash = add(state.cash, cash_delta)
-    after = PortfolioState(state.rules, cash, event.version, positions, open_orders, taken, state.progress)
+    after = PortfolioState(
+        state.rules, cash, event.version, positions, open_orders, taken, state.progress, state.flows
+    )  # fmt: skip
     touched = held or position
     assert touched is not None  # an event without a position before it opens one
     return Result(event, after, open_order, touched.position_id, position, trade, cash_delta, asset_delta, exits)
@@ -305,63 +277,3 @@ def _taken(state: PortfolioState, order: Order, fill: Fill, touch_size: Decimal)
     else:
         after = before._replace(sold=add(before.sold, quantity))
     return state.taken.updated({symbol: after})
-
-
-def _increase(held: Position | None, order: Order, fill: Fill, side: PositionSide) -> Position:
-    if held is None:
-        return Position(
-            position_id=position_id(order.order_id, fill.fill_no),
-            symbol=order.instrument.symbol,
-            asset_class=order.instrument.asset_class,
-            side=side,
-            quantity=fill.quantity,
-            cost=fill.notional,
-            entry_commission=fill.commission,
-            last_price=fill.price,
-            opened_at=fill.filled_at,
-            strategy=order.strategy,
-        )
-    return held.resized(
-        add(held.quantity, fill.quantity),
-        add(held.cost, fill.notional),
-        add(held.entry_commission, fill.commission),
-        fill.price,
-    )
-
-
-def _reduce(held: Position, order: Order, fill: Fill) -> tuple[Position | None, Trade]:
-    left = subtract(held.quantity, fill.quantity)
-    if left < ZERO:
-        msg = f"order {order.order_id} closes {fill.quantity} of {held.quantity} {held.symbol}"
-        raise ValueError(msg)
-    closes = left == ZERO
-    # The fill that closes the position takes the remainder, so that rounded shares always add up to the total.
-    cost = held.cost if closes else money(divide(multiply(held.cost, fill.quantity), held.quantity))
-    entry_commission = (
-        held.entry_commission
-        if closes
-        else money(divide(multiply(held.entry_commission, fill.quantity), held.quantity))
-    )
-    trade = Trade(
-        position_id=held.position_id,
-        order_id=order.order_id,
-        fill_no=fill.fill_no,
-        portfolio=order.portfolio,
-        symbol=held.symbol,
-        asset_class=held.asset_class,
-        side=held.side,
-        quantity=fill.quantity,
-        cost=cost,
-        exit_notional=fill.notional,
-        exit_price=fill.price,
-        entry_commission=entry_commission,
-        exit_commission=fill.commission,
-        entry_time=held.opened_at,
-        exit_time=fill.filled_at,
-        strategy=held.strategy,
-        closes=closes,
-    )
-    if closes:
-        return None, trade
-    rest = held.resized(left, subtract(held.cost, cost), subtract(held.entry_commission, entry_commission), fill.price)
-    return rest, trade

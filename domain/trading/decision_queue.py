@@ -9,13 +9,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from domain.trading.account.applying import AccountResult
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
-from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, AwaitsSettlement, Sized, SizedRefusal, Step
+from domain.trading.decision_steps import (
+    AwaitsPortfolio,
+    AwaitsPrice,
+    AwaitsSettlement,
+    QueuedAccount,
+    Sized,
+    SizedRefusal,
+    Step,
+)
 from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import amend, amended_instrument
 from domain.trading.open_orders.cancelling import CancelOrders
@@ -47,26 +56,6 @@ class SizingRules:
     calendars: Calendars = NO_CALENDARS
 
 
-@dataclass(slots=True)
-class _Account:
-    """A portfolio in the queue.
-
-    Attributes:
-        state: the projection: the committed state and the events after it.
-        ready: decisions that have a price, in order.
-        in_flight: the decision that has been sized, and whose answer is not here yet.
-        cancels: CANCEL decisions that name the one in flight: they wait for its answer, since it may come back.
-        settling: nothing is sized before it is settled what the market did while the program was away.
-    """
-
-    state: PortfolioState
-    values: PositionValues
-    ready: deque[tuple[PendingDecision, Instrument]] = field(default_factory=deque)
-    in_flight: tuple[PendingDecision, Instrument] | None = None
-    cancels: list[CancelOrders] = field(default_factory=list)
-    settling: bool = False
-
-
 class DecisionQueue:
     """The decisions that are not sized yet, with the projection of each portfolio and the newest prices.
 
@@ -86,7 +75,7 @@ class DecisionQueue:
         self.draining = False
         self._rules = rules
         self._age_limit = AgeLimit(rules.max_decision_age, rules.calendars)
-        self._accounts: dict[PortfolioName, _Account] = {}
+        self._accounts: dict[PortfolioName, QueuedAccount] = {}
         self._catalog: InstrumentCatalog | None = None
         self._quotes: dict[Symbol, Quote] = {}
         self._marks = {rule: Marks() for rule in PriceRule}
@@ -135,6 +124,20 @@ class DecisionQueue:
                 account.values.changed(result.order.instrument.symbol)
         if answered:
             account.in_flight = None
+        return list(self._size_next(account, now))
+
+    def on_account_event(self, change: AccountResult, now: Instant) -> list[Step]:
+        """Take a change of an account; decisions of a symbol that was split wait for its next price."""
+        account = self._accounts.get(change.state.name)
+        if account is None:
+            return []
+        account.state = replace(change.state, rules=account.state.rules)
+        for symbol in change.symbols:
+            account.values.changed(symbol)
+        if (symbol := change.old_units) is not None:
+            self._quotes.pop(symbol, None)
+            for marks in self._marks.values():
+                marks.forget(symbol)
         return list(self._size_next(account, now))
 
     def on_returned(self, portfolio: PortfolioName, now: Instant) -> list[Step]:
@@ -215,7 +218,7 @@ class DecisionQueue:
             marks.update({symbol: mark(rule, *point) for symbol, point in points.items()})
 
     def _open(self, state: PortfolioState) -> None:
-        self._accounts[state.name] = _Account(state, PositionValues(state))
+        self._accounts[state.name] = QueuedAccount(state, PositionValues(state))
 
     def _admit(self, decision: PendingDecision, now: Instant) -> Iterator[Step]:
         """Refuse a decision, queue it, or let it wait for a price."""
@@ -250,7 +253,7 @@ class DecisionQueue:
             yield AwaitsSettlement(decision.id)
         yield from self._size_next(account, now)
 
-    def _instrument(self, decision: PendingDecision, account: _Account) -> Instrument | Unresolved | Refusal:
+    def _instrument(self, decision: PendingDecision, account: QueuedAccount) -> Instrument | Unresolved | Refusal:
         """Return what a decision trades; for an AMEND the instrument of its order."""
         assert self._catalog is not None  # else the decision waits for it
         if decision.action is not Action.AMEND:
@@ -270,7 +273,7 @@ class DecisionQueue:
         self._waiting.setdefault(symbol, []).append(decision)
         return AwaitsPrice(decision.id, symbol)
 
-    def _size_next(self, account: _Account, now: Instant) -> Iterator[Step]:
+    def _size_next(self, account: QueuedAccount, now: Instant) -> Iterator[Step]:
         """Size the next decision of a portfolio, unless an order of it is at the market."""
         if account.settling:
             return
@@ -280,6 +283,9 @@ class DecisionQueue:
         while account.ready and account.in_flight is None and not self.draining:
             decision, instrument = account.ready.popleft()
             self.about = decision.id
+            if instrument.symbol not in self._quotes:  # a split has made it useless
+                yield self._wait_for_price(decision, instrument.symbol)
+                continue
             # Check again: the portfolio's rules may have changed while the decision waited.
             step = (
                 pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
@@ -289,7 +295,7 @@ class DecisionQueue:
             account.in_flight = (decision, instrument) if isinstance(step, Sized) else None
             yield step
 
-    def _size(self, decision: PendingDecision, account: _Account, instrument: Instrument, now: Instant) -> Sized:
+    def _size(self, decision: PendingDecision, account: QueuedAccount, instrument: Instrument, now: Instant) -> Sized:
         quote = self._quotes[instrument.symbol]  # as fresh as the one that let the decision in, or fresher
         marks = self._marks[account.state.rules.execution.price_rule]
         equity = account.values.equity(account.state, marks)
@@ -302,7 +308,7 @@ class DecisionQueue:
             sized = size(decision, account.state, instrument, quote, equity, marks.table, now.time)
         return SizedRefusal(sized, account.state.version) if isinstance(sized, Refusal) else sized
 
-    def _cancel(self, decision: PendingDecision, account: _Account) -> Iterator[Step]:
+    def _cancel(self, decision: PendingDecision, account: QueuedAccount) -> Iterator[Step]:
         """Take out the decisions that a CANCEL names and that are not sized yet; they end with it, at the market."""
         target, portfolio = decision.target or CancelTarget(), decision.portfolio
         symbol = None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.events import SizedOrder
+from domain.trading.instruments import Instrument
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.protection import SizedProtection
+from domain.trading.portfolio import PortfolioState, PositionValues
 from domain.types import DecisionId, Symbol
 
 
@@ -61,3 +64,23 @@ Sized: TypeAlias = SizedOrder | SizedAmend | SizedProtection | SizedRefusal
 """What sizing makes of a decision; the market answers it."""
 Step: TypeAlias = Sized | CancelOrders | Refusal | AwaitsPrice | AwaitsSettlement | AwaitsPortfolio
 """The next step of a decision."""
+
+
+@dataclass(slots=True)
+class QueuedAccount:
+    """A portfolio in the queue.
+
+    Attributes:
+        state: the projection: the committed state and the events after it.
+        ready: decisions that have a price, in order.
+        in_flight: the decision that has been sized, and whose answer is not here yet.
+        cancels: CANCEL decisions that name the one in flight: they wait for its answer, since it may come back.
+        settling: nothing is sized before it is settled what the market did while the program was away.
+    """
+
+    state: PortfolioState
+    values: PositionValues
+    ready: deque[tuple[PendingDecision, Instrument]] = field(default_factory=deque)
+    in_flight: tuple[PendingDecision, Instrument] | None = None
+    cancels: list[CancelOrders] = field(default_factory=list)
+    settling: bool = False

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from domain.trading.account.applying import AccountResult
+from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.decision_queue import DecisionQueue, SizingRules
@@ -33,6 +35,8 @@ from domain.types import Instant, PortfolioName
 
 Ended: TypeAlias = Result | Refusal
 """What happened: an event of a portfolio, or the end of a decision without one."""
+AccountEnded: TypeAlias = AccountResult | AccountRefusal
+"""What became of a request for an account."""
 
 
 class Engine:
@@ -88,6 +92,15 @@ class Engine:
         rules = tuple(rules)
         self._sequencer.on_rules(rules)
         return self._run(self._queue.on_rules(rules), now)
+
+    def on_account_event(self, request: AccountRequest, now: Instant) -> list[Ended | AccountEnded]:
+        """Carry out a request for an account; one of an unknown portfolio does nothing."""
+        answer = self._sequencer.on_account_event(request, now)
+        if answer is None or isinstance(answer, AccountRefusal):
+            return [] if answer is None else [answer]
+        ended, change = answer
+        happened: list[Ended | AccountEnded] = [*ended, change]
+        return happened + list(self._run(self._queue.on_account_event(change, now), now))
 
     def _number(self, data: MarketData) -> int:
         """Return the number of a piece of market data: its own, as after a restart, or the next one."""

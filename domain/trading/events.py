@@ -1,4 +1,4 @@
-"""Events: what happens to an order and so to its portfolio. Each carries the version that it gives the portfolio."""
+"""Events: what happens to an order, or to an account. Each carries the version that it gives the portfolio."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, TypeAlias
 
+from domain.trading.account.requests import AccountRequest
 from domain.trading.arithmetic import ZERO
 from domain.trading.decision import Reason
 from domain.trading.orders import Fill, Order
@@ -202,8 +203,45 @@ class OrderEnded:
 
 
 Event: TypeAlias = OrderAccepted | OrderTriggered | Filled | OrderAmended | OrderEnded
-"""A change of a portfolio. ``version`` is that of the portfolio after it: each event raises it by one.
+"""An event of an order. ``version`` is that of the portfolio after it: each event raises it by one.
 
 Each also has ``sizing``, None where no order is new with it; ``ends``, decisions that end with it beside the order's
 own; and ``data_no``, the number of the market data that it rests on.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Deposited:
+    """An event: cash was paid in."""
+
+    version: int
+    request: AccountRequest
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """An event: cash was taken out."""
+
+    version: int
+    request: AccountRequest
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """An event: an instrument has changed, and what is held of it with it.
+
+    Attributes:
+        request: a split, symbol change, redenomination, dividend or write-off.
+        since: number of the last data of the symbol, which are in the old units: orders see only later ones.
+    """
+
+    version: int
+    request: AccountRequest
+    at: datetime
+    since: int = 0
+
+
+AccountEvent: TypeAlias = Deposited | Withdrawn | Adjusted
+"""An event of a portfolio that no order makes."""

@@ -180,6 +180,24 @@ class Progress(NamedTuple):
         return self._replace(data_at=data_at, behind=behind)
 
 
+class Flows(NamedTuple):
+    """What went into a portfolio and out of it without a trade, in money: the sums since it was created.
+
+    Attributes:
+        dividends: less those that a SHORT position paid.
+    """
+
+    deposits: Decimal = ZERO
+    withdrawals: Decimal = ZERO
+    dividends: Decimal = ZERO
+
+    @property
+    def net_deposits(self) -> Decimal:
+        """Deposits less withdrawals."""
+        return subtract(self.deposits, self.withdrawals)
+
+
+NO_FLOWS = Flows()
 NO_PROGRESS = Progress()
 NO_OPEN_ORDERS = OpenOrders()
 NOTHING_TAKEN: ImmutableMap[Symbol, Taken] = ImmutableMap()
@@ -193,6 +211,7 @@ class PortfolioState:
         version: counts the portfolio's events.
         taken: by symbol, what its orders took from the last quote that one of them met.
         progress: how far its open orders have seen the market, as it is stored.
+        flows: its deposits, withdrawals and dividends.
     """
 
     rules: PortfolioRules
@@ -202,6 +221,7 @@ class PortfolioState:
     open_orders: OpenOrders = field(default_factory=lambda: NO_OPEN_ORDERS)
     taken: ImmutableMap[Symbol, Taken] = field(default_factory=lambda: NOTHING_TAKEN, compare=False)
     progress: Progress = field(default=NO_PROGRESS, compare=False)
+    flows: Flows = NO_FLOWS
 
     @classmethod
     def opened(cls, rules: PortfolioRules) -> PortfolioState:
@@ -212,6 +232,11 @@ class PortfolioState:
     def name(self) -> PortfolioName:
         """The name."""
         return self.rules.portfolio
+
+    @property
+    def paid_in(self) -> Decimal:
+        """All that was ever paid in: the initial capital and the deposits."""
+        return add(self.rules.initial_capital, self.flows.deposits)
 
     @property
     def free_cash(self) -> Decimal:
@@ -273,6 +298,8 @@ def to_dict(state: PortfolioState) -> dict[str, Any]:
     }
     return {
         "cash": state.cash,
+        "net_deposits": state.flows.net_deposits,
+        "dividends": state.flows.dividends,
         "version": state.version,
         "revision": state.rules.revision,
         "currency": state.rules.currency,
@@ -295,6 +322,14 @@ class Marks:
 
     def __contains__(self, symbol: Symbol) -> bool:
         return symbol in self._prices
+
+    def forget(self, symbol: Symbol) -> None:
+        """Drop the price of a symbol: it is in units that no longer count."""
+        if self._prices.pop(symbol, None) is not None:
+            self._table = None
+            self.number += 1
+            self._changed.pop(symbol, None)
+            self._changed[symbol] = self.number
 
     def update(self, prices: Mapping[Symbol, Decimal]) -> None:
         """Take newer prices."""

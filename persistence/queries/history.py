@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from domain.analytics.performance import History
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import Execution
-from domain.trading.bookkeeping import Trade
+from domain.trading.account.trades import Trade
 from domain.types import PositionSide
 from persistence.connections import transaction
 from persistence.rows import columns_of, one_row

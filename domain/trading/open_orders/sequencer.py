@@ -16,21 +16,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
+from domain.trading.account.applying import AccountResult
+from domain.trading.account.deciding import change_account
+from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.arithmetic import ZERO, add, subtract
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Reason, Refusal
-from domain.trading.events import OrderAccepted, SizedOrder
+from domain.trading.events import SizedOrder
 from domain.trading.open_orders.amending import SizedAmend, amend_in
 from domain.trading.open_orders.cancelling import CancelOrders, targets
 from domain.trading.open_orders.exits import target_reached_too
 from domain.trading.open_orders.levels import Levels
 from domain.trading.open_orders.matching import (
-    IMMEDIATE,
     began_before,
     fill_resting,
     is_folded,
     mark_moved_first,
-    match_market_order,
     moved_mark,
     priority,
     reaches_limit,
@@ -38,14 +39,13 @@ from domain.trading.open_orders.matching import (
     refused,
     see,
     sees,
-    take_at_once,
     trigger_quote,
-    unplaced,
 )
-from domain.trading.open_orders.open_order import OpenOrder, TrailingMark
+from domain.trading.open_orders.open_order import TrailingMark
+from domain.trading.open_orders.placing import place
 from domain.trading.open_orders.protection import SizedProtection, protect_in
-from domain.trading.open_orders.step import StepOfPortfolio, first_mark
-from domain.trading.orders import Fill, NotFilled
+from domain.trading.open_orders.step import StepOfPortfolio
+from domain.trading.orders import Fill
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData
 from domain.types import (
@@ -53,7 +53,6 @@ from domain.types import (
     Instant,
     OrderId,
     OrderStatus,
-    OrderType,
     OutcomeStatus,
     PortfolioName,
     Symbol,
@@ -201,7 +200,7 @@ class Sequencer:
             return refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)  # the Sizer did not know yet
         seen = self._seen.get(sized.order.instrument.symbol, 0)
         step = StepOfPortfolio(state, now, max(sized.sizing.quote.data_no, seen))
-        refusal = _place(step, sized)
+        refusal = place(step, sized)
         return refusal if refusal is not None else self._done(step)
 
     def on_cancel(self, request: CancelOrders, now: Instant) -> Sequenced:
@@ -241,6 +240,27 @@ class Sequencer:
         step = StepOfPortfolio(state, now, max(request.quote.data_no, self._seen.get(symbol, 0)))
         protect_in(step, request)
         return self._done(step)
+
+    def on_account_event(
+        self, request: AccountRequest, now: Instant
+    ) -> tuple[tuple[Result, ...], AccountResult] | AccountRefusal | None:
+        """Carry out a request for an account: end the orders that it ends, and change the account.
+
+        Returns:
+            The ends of orders, then the change, or why it is refused. None: the portfolio is not known yet, or it is
+            being settled; the same request is to be made again later.
+        """
+        state = self._states.get(request.portfolio)
+        if state is None or state.name in self._held:
+            return None
+        step = StepOfPortfolio(state, now, self._seen.get(request.symbol, 0) if request.symbol is not None else 0)
+        change = change_account(step, request, self._frozen)
+        if isinstance(change, AccountRefusal):
+            return change
+        ended = self._done(step)
+        for order in change.orders:
+            self._levels.update(state.name, order.after)
+        return ended, change
 
     def on_data(self, data: MarketData, now: Instant) -> list[tuple[Result, ...]]:
         """Match a piece of market data with the open orders of its symbol: triggers first, then resting orders.
@@ -358,29 +378,3 @@ class Sequencer:
                 else:
                     self._levels.remove(open_order)
         return tuple(step.results)
-
-
-def _place(step: StepOfPortfolio, sized: SizedOrder) -> Refusal | None:
-    """Fill a new order, or let it rest; return the refusal if it does neither."""
-    order, quote, at = sized.order, sized.sizing.quote, step.now.time
-    if order.order_type is OrderType.MARKET:
-        event = match_market_order(sized, at)
-        if isinstance(event, Refusal):
-            return event
-        step.fill(order, event.fill, event)
-        return None
-    open_order = OpenOrder(order, step.last_data)
-    take: Fill | NotFilled = NotFilled("it waits for its trigger")
-    if order.order_type is OrderType.LIMIT:
-        take = take_at_once(open_order, quote, sized.sizing.taken, at)
-    if (refusal := unplaced(open_order, take, quote, at)) is not None:
-        return refusal
-    reserved = open_order.cash_needed()
-    first = first_mark(order, quote)
-    accepted = step.add(OrderAccepted(step.version, order, sized.sizing, reserved, step.last_data, at, first))
-    if isinstance(take, Fill):
-        step.fill(accepted.order, take)
-    rest = step.state.open_orders.get(order.order_id)
-    if order.time_in_force in IMMEDIATE and rest is not None:
-        step.end(rest, OrderStatus.CANCELLED, Reason.NO_VOLUME, "no more was offered within the limit")
-    return None

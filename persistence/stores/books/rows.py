@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import CONTEXT, ONE, STORED_QUANTUM, ZERO, plain
-from domain.trading.bookkeeping import Result, Trade
+from domain.trading.bookkeeping import Result
 from domain.trading.decision import Reason
 from domain.trading.events import OrderAccepted, OrderAmended, OrderEnded, OrderTriggered
 from domain.trading.open_orders.exits import ChangedExit

@@ -11,7 +11,8 @@ import pytest
 
 from domain.failures import Failure
 from domain.market_data.price_second import PriceSecond
-from domain.trading.bookkeeping import Trade, apply
+from domain.trading.account.trades import Trade
+from domain.trading.bookkeeping import apply
 from domain.trading.events import OrderAccepted
 from domain.trading.open_orders.settlement import SettledSpan
 from domain.trading.orders import Costs, ExecutionRules

@@ -24,7 +24,8 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.failures import Failure
-from domain.trading.bookkeeping import Result, Trade
+from domain.trading.account.trades import Trade
+from domain.trading.bookkeeping import Result
 from domain.trading.decision import (
     Accepted,
     CancelTarget,

@@ -9,7 +9,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 from domain.analytics.returns import DailyReturns, Valuation, daily_closes, daily_returns
 from domain.analytics.round_trips import Execution
-from domain.trading.bookkeeping import Result, Trade
+from domain.trading.account.trades import Trade
+from domain.trading.bookkeeping import Result
 from domain.trading.portfolio import PortfolioState
 from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
 from tests.support.values.builders import BTC, Number, deal, rules

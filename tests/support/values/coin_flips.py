@@ -14,7 +14,7 @@ from uuid import UUID
 from domain.analytics.performance import History
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import Execution
-from domain.trading.bookkeeping import Trade
+from domain.trading.account.trades import Trade
 from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)

@@ -305,8 +305,8 @@ class OrderRun:
                 if one.order.is_exit:
                     groups[one.order.parent][one.order.order_type in STOPS] += one.remaining
             require(sum(map(max, groups.values()), ZERO) <= held, "exits close no more than is held", symbol, state)
-        left = Fraction(state.cash) - Fraction(state.rules.initial_capital)
-        right = self._net[state.name]
+        left = Fraction(state.cash) - Fraction(state.rules.initial_capital) - Fraction(state.flows.net_deposits)
+        right = self._net[state.name] + Fraction(state.flows.dividends)
         for position in state.positions.values():
             left += Fraction(position.value(position.last_price))
             right += Fraction(position.unrealized(position.last_price)) - Fraction(position.entry_commission)

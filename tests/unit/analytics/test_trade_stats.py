@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from domain.analytics.performance_metric import PerformanceMetric, undefined
 from domain.analytics.round_trips import Execution, round_trips
 from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
-from domain.trading.bookkeeping import Trade
+from domain.trading.account.trades import Trade
 from domain.types import PositionSide
 from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, closing, dealt, entry_of, exit_of
 from tests.support.values.builders import BTC, ETH

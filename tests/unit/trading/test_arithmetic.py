@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import (
     MONEY_QUANTUM,
     PRICE_QUANTUM,
@@ -26,7 +27,7 @@ from domain.trading.arithmetic import (
     subtract,
     total,
 )
-from domain.trading.bookkeeping import Result, Trade
+from domain.trading.bookkeeping import Result
 from domain.trading.events import SizedOrder
 from domain.trading.execution import slippage_draw, slippage_rate, worst_cost
 from domain.trading.instruments import Instrument

@@ -9,8 +9,9 @@ from decimal import Decimal
 import pytest
 
 from domain.trading import execution
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import CONTEXT, divide
-from domain.trading.bookkeeping import Result, Trade, apply
+from domain.trading.bookkeeping import Result, apply
 from domain.trading.orders import order_id, position_id
 from domain.trading.portfolio import PortfolioState, Position
 from domain.types import PositionSide, Symbol
