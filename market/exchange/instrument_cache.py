@@ -16,6 +16,7 @@ from loguru import logger
 from domain.trading.arithmetic import plain
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.types import Symbol
+from market.private_files import make_private_folder
 
 VERSION = 1
 TEXTS = ("symbol", "quote", "not_traded")
@@ -43,7 +44,7 @@ def write(path: Path, exchange: str, catalog: InstrumentCatalog) -> None:
     rows = [_row(instrument) for instrument in catalog.instruments.values()]
     text = json.dumps({"version": VERSION, "exchange": exchange, "instruments": rows})
     try:
-        _make_private(path.parent)
+        make_private_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".new")  # mode 0600
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -63,13 +64,6 @@ def updated(before: InstrumentCatalog | None, instruments: Iterable[Instrument],
         if symbol not in current:
             current[Symbol(symbol)] = replace(instrument, not_traded=f"is not listed at {exchange} any more")
     return InstrumentCatalog(current.values())
-
-
-def _make_private(folder: Path) -> None:
-    """Create a folder and its missing parents for this user alone: `Path.mkdir` would make the parents readable."""
-    if not folder.exists():
-        _make_private(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _row(instrument: Instrument) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Files of the history store: their names, their manifests, merging, and exports."""
