@@ -1,0 +1,126 @@
+"""The timeframe of a symbol's bars: as declared, or by the distances between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from market.history.containers.refusal import grouped
+from market.history.grid import Micros, ends, months_and_phases, most_frequent
+from market.history.timeframe import MICROSECOND, Timeframe
+
+MIN_PERCENT_AGREEING = 10
+"""The most frequent distance has at least this share. Otherwise the bars have no common length."""
+MIN_PERCENT_NAMED = 1
+"""The distance that a file's name states has at least this share. Otherwise the name does not count."""
+SHORTEST_MONTH_US = 28 * 86_400_000_000
+_BY_OPTION = "state it by --timeframe, as in --timeframe 1h"
+
+
+class UnknownTimeframe(ValueError):
+    """Bars whose length is unknown; the message is a sentence for a person that does not name their symbol."""
+
+
+class TimeframeFrom(StrEnum):
+    """The origin of a timeframe."""
+
+    COLUMN = "a column"
+    OPTION = "the option"
+    FILE_NAME = "the file's name"
+    DISTANCE = "the most frequent distance"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredTimeframe:
+    """What is declared of the timeframe of a symbol's bars; the first that is not None counts.
+
+    Attributes:
+        column: by a column of the file.
+        option: by the option ``--timeframe``.
+        file_name: by the file's name, where the distances between the bars do not contradict it.
+    """
+
+    column: Timeframe | None = None
+    option: Timeframe | None = None
+    file_name: Timeframe | None = None
+
+
+NOT_DECLARED = DeclaredTimeframe()
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenTimeframe:
+    """The timeframe of bars.
+
+    Attributes:
+        origin: where it comes from.
+        notes: sentences about it, for a person.
+    """
+
+    timeframe: Timeframe
+    origin: TimeframeFrom
+    notes: tuple[str, ...] = ()
+
+
+def choose(begins: Micros, declared: DeclaredTimeframe) -> ChosenTimeframe:
+    """Return the timeframe of one symbol's bars, by their begins in rising order.
+
+    Raises:
+        UnknownTimeframe: nothing declares it, and the distances between the bars do not show it.
+    """
+    if declared.column is not None:
+        return ChosenTimeframe(declared.column, TimeframeFrom.COLUMN)
+    if declared.option is not None:
+        return ChosenTimeframe(declared.option, TimeframeFrom.OPTION)
+    name, begins = declared.file_name, begins[np.append(True, begins[1:] > begins[:-1])]
+    if len(begins) < 2:
+        if name is None:
+            raise UnknownTimeframe(f"there is only one bar, so its length is unknown; {_BY_OPTION}")
+        return ChosenTimeframe(name, TimeframeFrom.FILE_NAME)
+    if name is not None and _fits(name, begins):
+        return ChosenTimeframe(name, TimeframeFrom.FILE_NAME)
+    timeframe = _most_frequent_distance(begins)
+    if name is None:
+        return ChosenTimeframe(timeframe, TimeframeFrom.DISTANCE)
+    note = (
+        f"the file's name says {name.label}, but the most frequent distance between its bars is {timeframe.label},"
+        f" so they are taken for bars of {timeframe.label}"
+    )
+    return ChosenTimeframe(timeframe, TimeframeFrom.DISTANCE, (note,))
+
+
+def _fits(timeframe: Timeframe, begins: Micros) -> bool:
+    """Return whether the distances between bars do not contradict the timeframe that a file's name states.
+
+    A single pair of bars at that distance does not confirm it: one odd row would make all closes known too soon.
+    """
+    distance, count = most_frequent(np.diff(begins))
+    bar_ends = ends(timeframe, begins[:-1])
+    following = int(np.count_nonzero(bar_ends == begins[1:]))
+    if following * 100 < MIN_PERCENT_NAMED * (len(begins) - 1):
+        return False
+    return following >= count or bool(following and (bar_ends - begins[:-1]).max() <= distance)
+
+
+def _most_frequent_distance(begins: Micros) -> Timeframe:
+    distances = np.diff(begins)
+    distance, count = most_frequent(distances)
+    if distance >= SHORTEST_MONTH_US:
+        # Months differ in length, but bars of months begin at the same time of the month.
+        months, phases = months_and_phases(begins)
+        passed = np.diff(months)[np.diff(phases) == 0]
+        if len(passed := passed[passed > 0]):
+            number, number_count = most_frequent(passed)
+            if number_count >= count:
+                return Timeframe(number, "M")
+    if count * 100 < MIN_PERCENT_AGREEING * len(distances):
+        raise UnknownTimeframe(
+            f"the bars have no common length, as only {grouped(count)} of {grouped(len(distances))} distances between"
+            f" them are equal; {_BY_OPTION}"
+        )
+    try:
+        return Timeframe.of_length(distance * MICROSECOND)
+    except ValueError as error:
+        raise UnknownTimeframe(f"{error}; {_BY_OPTION}") from None
