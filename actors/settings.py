@@ -198,13 +198,7 @@ class Settings(PortfolioSettings):
     def isolated(cls, **options: Any) -> Self:
         """Return settings from ``options`` and defaults alone: no file, no environment."""
         try:
-            values = {
-                name: options.get(name, field.get_default(call_default_factory=True))
-                for name, field in cls.model_fields.items()
-            }
-            validated = cls.__pydantic_validator__.validate_python(
-                {**values, **options}, self_instance=cls.__new__(cls)
-            )
+            validated = cls.__pydantic_validator__.validate_python(options, self_instance=cls.__new__(cls))
         except ValidationError as error:
             raise SettingsError(settings_message(error, options, cls.model_fields)) from None
         assert isinstance(validated, cls)

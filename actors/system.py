@@ -156,7 +156,8 @@ class TradingSystem(TradingClient):
             used = {"price_source": source.name, "real_prices": source.real}
             epoch = lease.begin_epoch(version(), {**settings.recorded_values(), **used})
             server = probe(url)
-            portfolios.create(url, DEFAULT_PORTFOLIO, settings.portfolio_values(), if_missing=True)
+            if not portfolios.exists(url, DEFAULT_PORTFOLIO):
+                portfolios.create(url, DEFAULT_PORTFOLIO, settings.new_portfolio(), if_missing=True)
             portfolios.require_source(url, source.name)
 
             ledger = undo.enter_context(closing(LedgerStore(url, lease)))

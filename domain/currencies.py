@@ -6,6 +6,8 @@ import re
 from decimal import Decimal
 from typing import NamedTuple
 
+from domain.trading.arithmetic import ZERO, multiply
+
 UNKNOWN_DECIMALS = 2
 """Decimals of an amount in a currency that is not known."""
 COIN_DECIMALS = 8
@@ -131,3 +133,19 @@ def _is_split(base: str, quote: str) -> bool:
 def decimals(currency: str) -> int:
     """Return the decimals with which people write amounts of a currency: 8 of BTC, 2 of USD, none of JPY."""
     return DECIMALS.get(_usual(currency), UNKNOWN_DECIMALS)
+
+
+class SmallestAmounts(NamedTuple):
+    """The smallest commission and the smallest order of a portfolio, in its currency."""
+
+    min_commission: Decimal
+    min_notional: Decimal
+
+
+def smallest_amounts(currency: str) -> SmallestAmounts:
+    """Return the defaults of a new portfolio: worth roughly 1 and 10 dollars; 0 in a currency that is not known.
+
+    The trigger ``paper_config_amounts`` of ``paper_trading_config`` sets the same.
+    """
+    dollar = ABOUT_ONE_DOLLAR.get(_usual(currency), ZERO)
+    return SmallestAmounts(dollar, multiply(Decimal(10), dollar))

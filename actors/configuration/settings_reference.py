@@ -76,7 +76,7 @@ def _reference(name: str, field: FieldInfo) -> SettingReference:
         name=name,
         variable=f"{VARIABLE_PREFIX}{name}".upper(),
         unit=next((item.name for item in field.metadata if isinstance(item, Unit)), ""),
-        default=_plain_text(field.get_default(call_default_factory=True)),
+        default=_plain_text(field.get_default(call_default_factory=True, validated_data={})),
         allowed=_allowed(field),
         meaning=field.description or "",
         example=f"{name} = {_toml((field.examples or [None])[0])}",

@@ -118,12 +118,14 @@ def create(
       run.py portfolio create aggressive --capital 50000 --max-position-size 0.5
       run.py portfolio create europe --capital 10000 --currency EUR
 
-    Rules without an option have the values of the settings.
+    Rules without an option have the values of the settings; in another currency, min commission and min notional have
+    its own defaults. A smallest commission above 0.1 % of the capital must be given.
     """
-    values: dict[str, object] = {**settings.portfolio_values(), **rules, **_numbers(initial_capital=capital)}
+    values: dict[str, object] = {**rules, **_numbers(initial_capital=capital)}
     if currency is not None:
         values["currency"] = currency.strip().upper()
-    row = _written(settings, name.strip(), lambda url: portfolios.create(url, name.strip(), values))
+    new = settings.new_portfolio(values)
+    row = _written(settings, name.strip(), lambda url: portfolios.create(url, name.strip(), new))
     answer(
         as_json,
         {"portfolio": row},

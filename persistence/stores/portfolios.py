@@ -55,6 +55,12 @@ def create(database_url: str, name: str, values: Mapping[str, object], *, if_mis
         return insert_rows(cursor, "paper_trading_config", [row], KEEP_EXISTING if if_missing else "") == 1
 
 
+def exists(database_url: str, name: str) -> bool:
+    """Return whether there is a portfolio of that name."""
+    with session(database_url, "portfolio") as cursor:
+        return name in names(cursor)
+
+
 def change(database_url: str, name: str, values: Mapping[str, object]) -> None:
     """Change rules of a portfolio, from the next sized decision on.
 

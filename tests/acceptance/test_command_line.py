@@ -224,8 +224,9 @@ def test_portfolios(env: dict[str, str]) -> None:
     created = run("portfolio", "create", "europe", "--capital", "5000.50", "--currency", "eur", env=env)
     assert (created.code, created.out) == (0, "portfolio europe created: 5,000.50 EUR\n")
     wrong = {
-        "portfolio create europe --capital 1": "portfolio 'europe' exists already",
+        "portfolio create europe --capital 1000": "portfolio 'europe' exists already",
         "portfolio create broke --capital -1": "initial_capital must be above 0",
+        "portfolio create small --capital 999.99": "would be 1 USDT, more than 0.1 % of the capital, 999.99",
         "portfolio create b --capital much": "initial_capital = 'much': must be a decimal number",
         "portfolio set europe --max-position-size 3": "max_position_size must be a fraction above 0, at most 1",
         "portfolio set asia --min-notional 1": "there is no portfolio 'asia'",

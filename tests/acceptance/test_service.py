@@ -213,12 +213,12 @@ def test_json_says_once_that_it_serves(embedded_url: str, tmp_path: Path) -> Non
 
 def test_a_setting_that_differs_from_the_portfolio_is_said(embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, prices="simulated", database_url=embedded_url)
-    created = run("portfolio", "create", "default", "--capital", "500", "--max-position-size", "0.1", env=env)
+    created = run("portfolio", "create", "default", "--capital", "5000", "--max-position-size", "0.1", env=env)
     assert created.code == 0, created.err
     with Program("start", env=env) as service:
         service.wait_for()
         note = next(line for line in service.printed().splitlines() if line.strip().startswith("note"))
-    assert "initial_capital 500 (setting: 10,000)" in note
+    assert "initial_capital 5,000 (setting: 10,000)" in note
     assert "max_position_size 0.1 (setting: 0.2)" in note
     assert "commission" not in note
 

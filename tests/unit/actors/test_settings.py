@@ -224,6 +224,57 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
     assert Settings(initial_capital=100, max_position_size="0.1").min_notional == 10
 
 
+@pytest.mark.parametrize(
+    ("currency", "min_commission", "min_notional"),
+    [
+        ("USDT", "1", "10"), ("EUR", "1", "10"), ("JPY", "100", "1000"), ("KRW", "1000", "10000"),
+        ("BTC", "0.00001", "0.0001"), ("XBT", "0.00001", "0.0001"), ("ETH", "0.0005", "0.005"), ("WHATEVER", "0", "0"),
+    ],
+)  # fmt: skip
+def test_the_smallest_amounts_are_by_default_those_of_the_currency(
+    currency: str, min_commission: str, min_notional: str
+) -> None:
+    expected = Decimal(min_commission), Decimal(min_notional)
+    for settings in (Settings(currency=currency), Settings.isolated(currency=currency)):
+        new = settings.new_portfolio({"initial_capital": Decimal(10**6)})
+        assert expected == (settings.min_commission, settings.min_notional)
+        assert expected == (new["min_commission"], new["min_notional"])
+        other = Settings().new_portfolio({"currency": currency, "initial_capital": Decimal(10**6)})
+        assert expected == (other["min_commission"], other["min_notional"])
+
+
+def test_amounts_that_are_set_count_in_their_own_currency_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "paper.toml").write_text("min_commission = 2\n")
+    monkeypatch.setenv("PAPER_MIN_NOTIONAL", "20")
+    settings = Settings()
+    million = {"initial_capital": Decimal(10**6)}
+    own = settings.new_portfolio(million)
+    assert (Decimal(2), Decimal(20)) == (own["min_commission"], own["min_notional"])
+    bitcoin = settings.new_portfolio({"currency": "BTC", **million})
+    assert (Decimal("0.00001"), Decimal("0.0001")) == (bitcoin["min_commission"], bitcoin["min_notional"])
+    by_option = settings.new_portfolio({"currency": "BTC", "min_commission": Decimal(3), **million})
+    assert Decimal(3) == by_option["min_commission"]
+
+
+def test_a_default_commission_above_a_thousandth_of_the_capital_is_refused_unless_it_was_set() -> None:
+    message = (
+        "the smallest commission of an order would be 1 USDT, more than 0.1 % of the capital, 999.99; set"
+        " min_commission to what your broker takes, or to 0"
+    )
+    for isolated in (True, False):
+        make = Settings.isolated if isolated else Settings
+        with pytest.raises(SettingsError) as error:
+            make(initial_capital="999.99").new_portfolio()
+        assert message == str(error.value)
+        assert Decimal(1) == make(initial_capital="1000").new_portfolio()["min_commission"]
+        assert Decimal(1) == make(initial_capital="999.99", min_commission=1).new_portfolio()["min_commission"]
+        by_option = make().new_portfolio({"initial_capital": Decimal(999), "min_commission": Decimal(1)})
+        assert Decimal(1) == by_option["min_commission"]
+        # 1 of the settings is USDT; the default of yen is 100, and 50 000 yen are too little for it
+        with pytest.raises(SettingsError, match=r"would be 100 JPY, more than 0.1 % of the capital, 50000"):
+            make(min_commission=1).new_portfolio({"currency": "JPY", "initial_capital": Decimal(50_000)})
+
+
 def test_only_exchange_options_that_are_harmless_are_printed() -> None:
     options = {
         "timeout": 5000, "enableRateLimit": True, "options": {"defaultType": "spot", "fetchMarkets": ["spot", "swap"]},
