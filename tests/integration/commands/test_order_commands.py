@@ -115,8 +115,8 @@ def test_cancel_all_and_by_symbol(run: Run) -> None:
     assert (0, "No order is open.\n", "") == run("cancel", "--all")
     decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", *LIMIT)
     decide(run, "BUY", "ETH/USDT", "--quantity", "0.1", "--order-type", "stop", "--stop", "5000")
-    unknown = "run.py: no order, position or price of 'SOL/USDT' is known; orders are open in BTC/USDT, ETH/USDT\n"
-    assert (1, "", unknown) == run("cancel", "--symbol", "SOL/USDT")
+    unknown = "run.py: no order, position or price of 'SOL/UDST' is known; orders are open in BTC/USDT, ETH/USDT\n"
+    assert (1, "", unknown) == run("cancel", "--symbol", "SOL/UDST")
     assert (0, "decision 3, cancel: executed: cancelled: 1 order of ETH/USDT\n", "") == run(
         "cancel", "--symbol", "eth-usdt"
     )

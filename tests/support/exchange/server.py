@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 
 from tests.support.exchange.listings import Listing, bad_answer, kraken_trades, listings
 from tests.support.exchange.past import Past
+from tests.support.exchange.sockets import send
 
 
 @dataclass
@@ -374,16 +375,14 @@ class ExchangeServer:
     ) -> None:
         market = self._markets[symbol]
         market.last, (market.bid, market.bid_size), (market.ask, market.ask_size) = last, bid, ask
-        for socket in list(self._sockets):
-            if symbol in socket.symbols and not socket.ws.closed:
-                await socket.ws.send_json(self._kraken_event(market))
+        for socket in [one for one in self._sockets if symbol in one.symbols]:
+            await send(socket.ws, json.dumps(self._kraken_event(market)))
 
     async def _trade(self, symbol: str, trades: Sequence[tuple[str, str]]) -> None:
         data = kraken_trades(symbol, trades, len(self._trades), time.time() + self.clock_offset)
         self._trades += data
-        for socket in list(self._sockets):
-            if symbol in socket.traded and not socket.ws.closed:
-                await socket.ws.send_json({"channel": "trade", "type": "update", "data": data})
+        for socket in [one for one in self._sockets if symbol in one.traded]:
+            await send(socket.ws, json.dumps({"channel": "trade", "type": "update", "data": data}))
 
     async def _remove(self, symbols: Sequence[str]) -> None:
         for symbol in symbols:
@@ -391,7 +390,7 @@ class ExchangeServer:
 
     async def _broadcast(self, text: str) -> None:
         for socket in list(self._sockets):
-            await socket.ws.send_str(text)
+            await send(socket.ws, text)
 
     async def _drop(self) -> None:
         for socket in list(self._sockets):
