@@ -1,4 +1,4 @@
-"""The period of a report, read from the options ``--from`` and ``--to``."""
+"""Times that options name, and the period of a report: ``--from`` and ``--to``."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def period(since: str | None, until: str | None, now: datetime) -> tuple[datetim
     Raises:
         InvalidRequest: one of them is neither a day nor a time, or begin is not before end.
     """
-    begin = None if since is None else _parse("--from", since)
-    end = None if until is None else _parse("--to", until, whole_day=True)
+    begin = None if since is None else parse_moment("--from", since)
+    end = None if until is None else parse_moment("--to", until, whole_day=True)
     if begin is not None and begin > now:
         raise InvalidRequest(f"--from {since} is in the future; a report covers the past")
     if begin is not None and end is not None and begin >= end:
@@ -34,7 +34,17 @@ def period(since: str | None, until: str | None, now: datetime) -> tuple[datetim
     return begin, end
 
 
-def _parse(option: str, text: str, *, whole_day: bool = False) -> datetime:
+def parse_moment(option: str, text: str, *, whole_day: bool = False) -> datetime:
+    """Return the time that an option names.
+
+    Args:
+        option: its name, for the message.
+        text: a day such as 2026-01-31, meaning its 00:00 UTC, or a time such as 2026-01-31T12:00.
+        whole_day: a day means its end.
+
+    Raises:
+        InvalidRequest: it is neither a day nor a time.
+    """
     written = WRITTEN.fullmatch(text.strip())
     expected = f"{option} {quoted(text)}: must be a day such as 2026-01-31, or a time such as 2026-01-31T12:00 (UTC)"
     years = f"{option} {quoted(text)}: must be from {EARLIEST:%Y} to {LATEST.year - 1}"

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from tests.support.exchange.candles import CandleHistory
+
 MINUTE_S = 60
 
 
@@ -29,6 +31,7 @@ class Past:
         window: an answer holds what happened within so many seconds after the time that was asked for.
         refuse: the answers to so many requests are errors of the server.
         requests: the paths that were asked, in order.
+        candles: bars of their own, for markets without trades.
     """
 
     def __init__(self) -> None:
@@ -38,6 +41,7 @@ class Past:
         self.window = float("inf")
         self.refuse = 0
         self.requests: list[str] = []
+        self.candles = CandleHistory()
         self._trades: dict[str, list[PastTrade]] = {}
 
     def add(self, market: str, *trades: tuple[float, str, str]) -> None:
@@ -58,6 +62,7 @@ class Past:
         """Answer the requests of both exchanges."""
         app.router.add_get("/kraken/0/public/Trades", self._kraken_trades)
         app.router.add_get("/kraken/0/public/OHLC", self._kraken_bars)
+        app.router.add_get("/kraken/0/public/Time", self.candles.time)
         app.router.add_get("/bitstamp/api/v2/transactions/{id}/", self._bitstamp_trades)
         app.router.add_get("/bitstamp/api/v2/ohlc/{id}/", self._bitstamp_bars)
 
@@ -92,7 +97,9 @@ class Past:
         last = str(int(page[-1][1].time * 1e9)) if page else "0"
         return web.json_response({"error": [], "result": {market: rows, "last": last}})
 
-    async def _kraken_bars(self, request: web.Request) -> web.Response:
+    async def _kraken_bars(self, request: web.Request) -> web.StreamResponse:
+        if self.candles.has(request.query["pair"]):
+            return await self.candles.kraken(request)
         self._asked(request)
         market = request.query["pair"]
         rows = [
@@ -109,7 +116,9 @@ class Past:
         ]
         return web.json_response(rows)
 
-    async def _bitstamp_bars(self, request: web.Request) -> web.Response:
+    async def _bitstamp_bars(self, request: web.Request) -> web.StreamResponse:
+        if self.candles.has(request.match_info["id"].upper()):
+            return await self.candles.bitstamp(request)
         self._asked(request)
         market = request.match_info["id"].upper()
         rows = [
