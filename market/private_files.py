@@ -26,8 +26,12 @@ def make_private_folder(folder: Path) -> None:
 
 
 @contextmanager
-def written_atomically(file: Path) -> Iterator[BinaryIO]:
+def written_atomically(file: Path, *, private: bool = True) -> Iterator[BinaryIO]:
     """Yield a stream whose bytes become ``file`` at the end: a reader, and a kill, leave the old file or the new one.
+
+    Args:
+        file: is replaced where it exists.
+        private: whether only this user may read it.
 
     Raises:
         PaperTradingError: it could not be written, as on a full disk; an existing file is unchanged.
@@ -35,7 +39,9 @@ def written_atomically(file: Path) -> Iterator[BinaryIO]:
     temporary = file.with_name(f".{secrets.token_hex(8)}{PART_SUFFIX}")
     try:
         try:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            with os.fdopen(
+                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb"
+            ) as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from market.history.candles import Candles
 from market.history.storage import stored_file
 from market.history.storage.gaps import gaps_of
 from market.history.storage.manifest import Input, InstrumentValues, Manifest, merged_inputs
-from market.history.storage.merging import Merged, merge
+from market.history.storage.merging import Merged, merge, republished
 from market.history.storage.names import exchange_name, symbol_name, timeframe_name
 from market.history.storage.stored_file import DamagedFile
 from market.private_files import PART_SUFFIX, locked, make_private_folder, sync_folder
@@ -184,6 +185,8 @@ class HistoryStore:
                 manifest = _new_manifest(key, candles, tuple(inputs), instrument or InstrumentValues())
             else:
                 merged = merge(before[0], candles, replace=replace)
+                if merged.changes:
+                    merged = dataclasses.replace(merged, candles=republished(merged.candles))
                 values = before[1].instrument.updated(instrument or InstrumentValues())
                 all_inputs = merged_inputs(before[1].inputs, tuple(inputs))
                 manifest = _new_manifest(key, merged.candles, all_inputs, values)

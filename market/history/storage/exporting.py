@@ -58,7 +58,7 @@ def export(candles: Candles, path: Path) -> None:
     """
     ending = format_of(path)
     with ExitStack() as stack:
-        stream: BinaryIO = stack.enter_context(written_atomically(path))
+        stream: BinaryIO = stack.enter_context(written_atomically(path, private=False))
         if ending == ".parquet":
             pyarrow.parquet.write_table(_named(candles), stream, compression="zstd")
             return

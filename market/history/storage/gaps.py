@@ -33,12 +33,17 @@ class Gaps:
 
 
 def gaps_of(candles: Candles) -> Gaps:
-    """Return the gaps of a series: a bar begins later than every bar before it has ended."""
+    """Return the gaps of a series: a bar begins later than every bar before it has ended.
+
+    Days and longer bars have a tenth of their length more: a day has up to 25 hours where the time of the year changes.
+    """
     begins = _micros(candles.table["begin"])
     order = numpy.argsort(begins, kind="stable")
     begins = begins[order]
-    ended = numpy.maximum.accumulate(_micros(candles.table["published"])[order])
-    where = numpy.flatnonzero(begins[1:] > ended[:-1])
+    moments = _micros(candles.table["published"])[order]
+    ended = numpy.maximum.accumulate(moments)
+    slack = (moments - begins)[:-1] // 10 if candles.timeframe.is_long else 0
+    where = numpy.flatnonzero(begins[1:] - ended[:-1] > slack)
     length = (candles.timeframe.length or candles.timeframe.count * _MEAN_MONTH) // _MICROSECOND
     bars = numpy.maximum((begins[where + 1] - ended[where] + length // 2) // length, 1)
     longest = numpy.sort(numpy.argsort(-bars, kind="stable")[:MAX_GAPS])

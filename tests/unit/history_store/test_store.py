@@ -240,3 +240,22 @@ def test_a_kill_at_any_moment_leaves_a_complete_file(tmp_path: Path) -> None:
         assert 1 == len(set(closes(store.read(KEY))))
     store.save("kraken", candles([row("1")] * 2_000), [], replace=True)
     assert [] == list(store.left_over())
+
+
+def test_the_end_of_a_long_day_follows_from_the_next_file(tmp_path: Path) -> None:
+    store = HistoryStore(tmp_path)
+    key = SeriesKey("files", "AAPL", "1d")
+    store.save("files", candles([row("1"), row("2")], symbol="AAPL", timeframe="1d"), [])
+    later = BEGIN + timedelta(days=2, hours=1)  # the day before has 25 hours
+    saved = store.save("files", candles([row("3"), row("4")], symbol="AAPL", timeframe="1d", begin=later), [])
+    assert 0 == saved.manifest.gaps
+    expected = [BEGIN + timedelta(days=1), later, later + timedelta(days=1), later + timedelta(days=2)]
+    assert expected == store.read(key).table["published"].to_pylist()
+
+
+def test_an_odd_bar_at_the_end_is_not_left_out_by_a_merge(tmp_path: Path) -> None:
+    store = HistoryStore(tmp_path)
+    odd = candles([row("9")], begin=BEGIN + timedelta(hours=9, minutes=17))
+    store.save("kraken", candles([row(str(number)) for number in range(1, 9)]), [])
+    store.save("kraken", odd, [])
+    assert [str(number) for number in range(1, 10)] == closes(store.read(KEY))
