@@ -99,3 +99,5 @@ def quiet_settings(level: str = "WARNING", /, **options: Any) -> Settings:
 
 with_settings = grouped("settings", {"home": Home, "database_url": DatabaseUrl, "log_level": LogLevel}, quiet_settings)
 """Gives a command its ``settings``, from the options that most commands have."""
+with_home = grouped("settings", {"home": Home, "log_level": LogLevel}, quiet_settings)
+"""Gives a command that needs no database its ``settings``."""

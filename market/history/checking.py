@@ -40,8 +40,8 @@ def check(store: HistoryStore) -> Iterator[Checked]:
 
 
 def foreign_files(store: HistoryStore) -> Iterator[Path]:
-    """Yield each file in the folder of a store that is neither a series nor left by an interrupted write."""
-    expected = {store.folder / LOCK_NAME, *store.files(), *store.left_over()}
+    """Yield each file in a store's folder that is no series, and was not left by an interrupted write or download."""
+    expected = {store.folder / LOCK_NAME, *store.files(), *store.left_over(), *store.unfinished()}
     yield from sorted(path for path in store.folder.rglob("*") if not path.is_dir() and path not in expected)
 
 

@@ -35,12 +35,10 @@ from market.history.downloading.pages import WIDENED, Row
 from market.history.downloading.pieces import Comparison, PieceReader
 from market.history.downloading.source import DownloadFailed, PageSource, PatientVenue, Series
 from market.history.storage.manifest import Input, InstrumentValues
-from market.history.store import HistoryStore, SeriesKey
+from market.history.store import DOWNLOAD_SUFFIX, HistoryStore, SeriesKey
 from market.history.timeframe import Timeframe
 
 TIMING = Timing(request_timeout=30.0, first_retry=1.0, max_retry=30.0)
-PARTIAL_SUFFIX = ".download"
-"""Ends the name of the partial file."""
 DIALECT = "ccxt"
 MAX_NAMED_GAPS = 20
 """A manifest's note names at most so many gaps; its own list has more."""
@@ -197,7 +195,7 @@ class _SeriesDownload:
         series = Series(self._symbol, self._spelling, grid, end)
         source = PageSource(self._exchange, series)
         reader = PieceReader(source, series, f"{self._key} {wanted[0]}")
-        path = store.path(self._key).with_suffix(PARTIAL_SUFFIX)
+        path = store.path(self._key).with_suffix(DOWNLOAD_SUFFIX)
         header = {"series": str(self._key), "phase": grid.phase}
         with Journal.opened(path, header) as journal:
 

@@ -17,7 +17,7 @@ from domain.wording import quoted
 from market.history.candles import Candles
 from market.history.storage import stored_file
 from market.history.storage.gaps import gaps_of
-from market.history.storage.manifest import Input, InstrumentValues, Manifest, merged_inputs
+from market.history.storage.manifest import NOTHING_STATED, Input, InstrumentValues, Manifest, merged_inputs
 from market.history.storage.merging import Merged, merge, republished
 from market.history.storage.names import exchange_name, symbol_name, timeframe_name
 from market.history.storage.stored_file import DamagedFile
@@ -28,6 +28,8 @@ FOLDER = "history"
 DEFAULT_EXCHANGE = "files"
 """Exchange of series whose exchange nobody named."""
 SUFFIX = ".parquet"
+DOWNLOAD_SUFFIX = ".download"
+"""Ends the name of what a download has fetched so far."""
 LOCK_NAME = ".lock"
 LOCK_TIMEOUT_S = 60.0
 """Longest wait for another process that writes into the store."""
@@ -127,7 +129,7 @@ class HistoryStore:
             else:
                 yield StoredSeries(path, size, manifest)
 
-    def keys(self) -> list[SeriesKey]:
+    def series(self) -> list[SeriesKey]:
         """Return the series whose manifest can be read."""
         return [key_of(one.manifest) for one in self.stored() if one.manifest is not None]
 
@@ -182,12 +184,12 @@ class HistoryStore:
             before = stored_file.read(path) if path.exists() else None
             if before is None:
                 merged = Merged(candles, added=candles.table.num_rows)
-                manifest = _new_manifest(key, candles, tuple(inputs), instrument or InstrumentValues())
+                manifest = _new_manifest(key, candles, tuple(inputs), instrument or NOTHING_STATED)
             else:
                 merged = merge(before[0], candles, replace=replace)
                 if merged.changes:
                     merged = dataclasses.replace(merged, candles=republished(merged.candles))
-                values = before[1].instrument.updated(instrument or InstrumentValues())
+                values = before[1].instrument.updated(instrument or NOTHING_STATED)
                 all_inputs = merged_inputs(before[1].inputs, tuple(inputs))
                 manifest = _new_manifest(key, merged.candles, all_inputs, values)
                 if manifest.describes_same_rows(before[1]):
@@ -225,6 +227,10 @@ class HistoryStore:
             with suppress(OSError):  # they hold other series
                 path.parent.rmdir()
                 path.parent.parent.rmdir()
+
+    def unfinished(self) -> Iterator[Path]:
+        """Yield the files of downloads that were interrupted, or go on; they continue with the next download."""
+        yield from sorted(self.folder.glob(f"*/*/*{DOWNLOAD_SUFFIX}"))
 
     def left_over(self) -> Iterator[Path]:
         """Yield what an interrupted write left: it does no harm, and the next write of that symbol removes it."""

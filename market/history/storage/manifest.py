@@ -82,6 +82,10 @@ class InstrumentValues(_Record):
         return self.model_copy(update={name: value for name, value in new if value is not None})
 
 
+NOTHING_STATED = InstrumentValues()
+"""No value of an instrument."""
+
+
 class Manifest(_Record):
     """What is known of a stored series.
 
@@ -112,7 +116,7 @@ class Manifest(_Record):
     missing_bars: Annotated[int, Field(ge=0)]
     longest_gaps: tuple[Gap, ...] = Field(max_length=MAX_GAPS)
     inputs: tuple[Input, ...]
-    instrument: InstrumentValues = InstrumentValues()
+    instrument: InstrumentValues = NOTHING_STATED
     content_sha256: Sha256
 
     def to_json(self) -> bytes:

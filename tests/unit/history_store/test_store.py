@@ -144,7 +144,7 @@ def test_files_of_other_symbols_timeframes_and_exchanges_are_other_series(tmp_pa
     names = [("kraken", "a/b", "1m"), ("kraken", "A/B", "1m"), ("kraken", "A/B", "1M"), ("binance", "../../x", "1h")]
     for exchange, symbol, timeframe in names:
         store.save(exchange, candles([row("1")], symbol=symbol, timeframe=timeframe), [source()])
-    assert sorted(SeriesKey(*name) for name in names) == sorted(store.keys())
+    assert sorted(SeriesKey(*name) for name in names) == sorted(store.series())
     assert ["history"] == [path.name for path in tmp_path.iterdir()]
 
 
@@ -159,7 +159,7 @@ def test_a_removed_series_is_gone_with_its_folders(tmp_path: Path) -> None:
     store = HistoryStore(tmp_path)
     store.save("kraken", candles([row("1")]), [source()])
     store.remove(KEY)
-    assert [] == store.keys()
+    assert [] == store.series()
     assert [".lock"] == [path.name for path in store.folder.iterdir()]
     with pytest.raises(SettingsError, match="there is no history of BTC/USDT 1h from kraken"):
         store.remove(KEY)
@@ -200,7 +200,7 @@ def test_a_second_writer_waits_and_fails_with_a_sentence(tmp_path: Path, monkeyp
         pytest.raises(PaperTradingError, match=r"another process writes into .*; try again when it has ended"),
     ):
         store.save("kraken", candles([row("1")]), [source()])
-    assert [] == store.keys()
+    assert [] == store.series()
 
 
 def test_writers_at_the_same_time_lose_no_rows(tmp_path: Path) -> None:
