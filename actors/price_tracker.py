@@ -171,7 +171,7 @@ class PriceTracker(Behaviour):
             else:
                 self._set_aside(quote)
         numbered = self._buffer.number(plausible)
-        data = [quote for quote in numbered if quote.symbol in self._buffer.watched]
+        data = [quote.market_data for quote in numbered if quote.symbol in self._buffer.watched]
         accepted: dict[Symbol, Quote] = {}
         for quote in numbered:
             newest = accepted.get(quote.symbol) or self._quotes.get(quote.symbol)

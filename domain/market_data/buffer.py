@@ -89,7 +89,7 @@ class MarketDataBuffer:
         self._last_number = first_number(epoch)
         self._kept: deque[MarketData] = deque()
         self._waiting: Counter[Symbol] = Counter()
-        self._newest: dict[Symbol, Quote] = {}
+        self._newest: dict[Symbol, MarketData] = {}
         self._books: dict[Symbol, Quote] = {}  # the last quote of each symbol that was no trade
         self._last_kept: dict[Symbol, int] = {}
         self._released: dict[Symbol, int] = {}
@@ -122,19 +122,19 @@ class MarketDataBuffer:
         elif (book := self._books.get(quote.symbol)) is not None and quote.seen.since(book.seen) <= MAX_BOOK_AGE:
             # With the bid and ask that are known now: a stop that it triggers is filled no better.
             numbered = replace(numbered, bid=book.bid, ask=book.ask)
-        self._newest[quote.symbol] = numbered
+        data = self._newest[quote.symbol] = numbered.market_data
         if quote.symbol in self.watched:
-            self._keep(numbered)
+            self._keep(data)
         return numbered
 
-    def _keep(self, quote: Quote) -> None:
-        if quote.data_no <= self._last_kept.get(quote.symbol, 0):
+    def _keep(self, data: MarketData) -> None:
+        if data.data_no <= self._last_kept.get(data.symbol, 0):
             return
-        self._last_kept[quote.symbol] = quote.data_no
-        self._kept.append(quote)
-        self._waiting[quote.symbol] += 1
-        if self._waiting[quote.symbol] > self._limits.waiting:
-            self._fold(quote.symbol)
+        self._last_kept[data.symbol] = data.data_no
+        self._kept.append(data)
+        self._waiting[data.symbol] += 1
+        if self._waiting[data.symbol] > self._limits.waiting:
+            self._fold(data.symbol)
         if len(self._kept) > self._limits.kept:
             self._lose(self._drop_first())
 

@@ -45,7 +45,7 @@ def fold(pieces: Sequence[MarketData]) -> Bar:
             ask_low=min(one.ask_low for one in by_quote),
             bid_high=max(one.bid_high for one in by_quote),
         ),
-        first_no=first.first_no if isinstance(first, Bar) else first.data_no,
+        first_no=(first.first_no if isinstance(first, Bar) else 0) or first.data_no,
     )
 
 

@@ -30,10 +30,11 @@ class PriceSecond:
 
     @classmethod
     def of(cls, quote: Quote) -> PriceSecond:
-        """Return the prices of one quote."""
+        """Return the prices of one quote, and those of the bar of which it is the close."""
+        high, low = (quote.price, quote.price) if quote.bar is None else (quote.bar.high, quote.bar.low)
         if spread_known(quote.bid, quote.ask):
-            return cls(quote, quote.price, quote.price, quote.bid, quote.ask)
-        return cls(quote, quote.price, quote.price)
+            return cls(quote, high, low, quote.bid, quote.ask)
+        return cls(quote, high, low)
 
     def then(self, quote: Quote) -> PriceSecond:
         """Return them with one more quote, the newest."""

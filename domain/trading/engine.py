@@ -75,7 +75,7 @@ class Engine:
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Ended]:
         """Take quotes: match open orders with them, then execute the decisions that waited for them."""
         numbered = [replace(quote, data_no=self._number(quote)) for quote in quotes]
-        happened = [one for quote in numbered for one in self._match(quote, now)]
+        happened = [one for quote in numbered for one in self._match(quote.market_data, now)]
         return happened + self._run(self._queue.on_quotes(numbered, now), now)
 
     def on_bar(self, bar: Bar, now: Instant) -> list[Ended]:

@@ -24,6 +24,21 @@ class PricePoint(NamedTuple):
     ask: Decimal | None = None
 
 
+class BarPrices(NamedTuple):
+    """The bar of which a quote is the close.
+
+    Attributes:
+        begin: of the bar; it ends at the quote's time.
+        volume: traded in the bar: 0 where nothing was, None where unknown.
+    """
+
+    begin: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    volume: Decimal | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """A price as this process received it.
@@ -42,6 +57,7 @@ class Quote:
         is_trade: it is one trade of the market, not the state of its book.
         data_no: number of this piece of market data, higher than that of any piece before it; 0 before it has one.
         recovered: it was fetched after a downtime, and this process did not see it when it happened.
+        bar: the bar of which its price is the close; None where it is no bar's.
     """
 
     symbol: Symbol
@@ -59,6 +75,29 @@ class Quote:
     is_trade: bool = field(default=False, kw_only=True)
     data_no: int = field(default=0, kw_only=True)
     recovered: bool = field(default=False, kw_only=True)
+    bar: BarPrices | None = field(default=None, kw_only=True)
+
+    @property
+    def market_data(self) -> MarketData:
+        """What open orders are matched with: the bar of which it is the close, else itself."""
+        if self.bar is None:
+            return self
+        begin, opened, high, low, volume = self.bar
+        return Bar(
+            symbol=self.symbol,
+            open=opened,
+            high=high,
+            low=low,
+            close=self.price,
+            begin=begin,
+            end=self.price_time,
+            seen=self.seen,
+            source=self.source,
+            real=self.real,
+            volume=volume,
+            data_no=self.data_no,
+            recovered=self.recovered,
+        )
 
     @property
     def market_time(self) -> datetime:
@@ -101,7 +140,7 @@ class Bar:
     Attributes:
         begin: of the span.
         end: of the span; the bar is known from then on.
-        volume: traded in the span; None where unknown.
+        volume: traded in the span: 0 where nothing was, None where unknown.
         recovered: see `Quote.recovered`.
         by_quote: what is known of bid and ask; None where nothing is, then its prices count in their place.
         first_no: the number of the first of the pieces that were folded into it; 0 where none were.

@@ -72,10 +72,14 @@ def see(data: MarketData, rules: ExecutionRules) -> Seen:
 def sees(open_order: OpenOrder, data: MarketData) -> bool:
     """Return whether market data are for this order: of its source, and not older than it, or than its last AMEND.
 
+    A bar in which nothing was traded is for none.
+
     Data that were fetched after a downtime have numbers of their own, so their time tells whether they are older.
     """
     order = open_order.order
     if open_order.sees_after >= data.data_no or order.price_source not in {None, data.source}:
+        return False
+    if isinstance(data, Bar) and data.volume == ZERO:  # its prices repeat earlier ones
         return False
     return not data.recovered or open_order.placed_at < data.market_time
 
