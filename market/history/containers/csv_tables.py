@@ -31,7 +31,7 @@ def csv_tables(blocks: Iterator[bytes], source: Source, limits: ReadLimits) -> I
     layout = layout_of(first, source, limits)
     rows = _without_lines(first, layout.header_lines)
     parts = Parts(source, layout.names, limits, layout.preamble, layout.more_headers)
-    reader = _RowReader(layout, source, limits, first_line=layout.header_lines + 1)
+    reader = RowReader(layout, source, limits, first_line=layout.header_lines + 1)
     while rows or (rows := next(lines, b"")):
         yield from parts.add(reader.read(rows))
         rows = b""
@@ -47,14 +47,25 @@ def _without_lines(block: bytes, count: int) -> bytes:
     return block[start:]
 
 
-class _RowReader:
-    """A reader of one block of lines after another; it counts the lines."""
+class RowReader:
+    """A reader of one block of lines after another; it counts the lines.
 
-    def __init__(self, layout: Layout, source: Source, limits: ReadLimits, first_line: int) -> None:
+    Args:
+        layout: of the text.
+        source: for messages.
+        limits: of cells.
+        first_line: number of the first line.
+        unit: what a line is called in messages.
+    """
+
+    def __init__(
+        self, layout: Layout, source: Source, limits: ReadLimits, *, first_line: int, unit: str = "line"
+    ) -> None:
         self._layout = layout
         self._source = source
         self._limits = limits
         self._left_out = 0
+        self._unit = unit
         self.next_line = first_line
         separator = layout.separator.encode()
         self._spaces = (separator + b" ", b" " + separator, b" \n", b" \r\n", b"\n ")
@@ -105,7 +116,7 @@ class _RowReader:
         except pyarrow.ArrowException as error:
             if self._left_out > self._limits.max_left_out:
                 row, reason = next(reversed(skipped.items()))
-                place = f"line {self.next_line + _at(_filled_lines(block), row)}"
+                place = f"{self._unit} {self.next_line + _at(_filled_lines(block), row)}"
                 self._source.refuse(f"{reason}, as over {self._limits.max_left_out} lines before it", place)
             self._source.refuse(f"it is no valid CSV: {first_line(error)}", f"after line {self.next_line - 1}")
         return list(table.columns)
@@ -121,7 +132,7 @@ class _RowReader:
                     cell = column[row].as_py()
                     # By its text: lines that are empty or left out stand between the rows.
                     line = self.next_line + block[: max(block.find(cell.encode()), 0)].count(b"\n")
-                    refuse_cell(cell, f"line {line}", self._source, self._limits)
+                    refuse_cell(cell, f"{self._unit} {line}", self._source, self._limits)
 
 
 def _line_count(block: bytes) -> int:

@@ -57,8 +57,9 @@ class RawTable:
 
     No cell is null: a missing one is the empty text. White space around cells is removed. Numbers of Parquet, feather
     and JSON files are the shortest text that identifies them, perhaps with an exponent (``1e-05``, ``1E-18``), ``nan``
-    or ``inf``; their timestamps are as ``2026-01-31 12:00:00Z``, with a fraction only where one is not 0 (a timestamp
-    without zone counts as UTC); dates are as ``2026-01-31``. Columns of lists and other nested values are left out.
+    or ``inf``; their timestamps are as ``2026-01-31 12:00:00Z``, with a fraction of 3, 6 or 9 digits where some have
+    one (a timestamp without zone counts as UTC); dates are as ``2026-01-31``. Columns of lists and other nested values
+    are left out.
 
     Attributes:
         path: of the file.

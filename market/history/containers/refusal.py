@@ -81,5 +81,6 @@ def size(count: int) -> str:
     """
     for unit, bytes_each in (("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
         if count >= bytes_each:
-            return f"{count / bytes_each:.3g} {unit}"
+            number = count / bytes_each
+            return f"{number:.3g} {unit}" if number < 1000 else f"{number:.0f} {unit}"
     return f"{count} bytes"

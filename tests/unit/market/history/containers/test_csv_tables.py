@@ -11,36 +11,13 @@ from time import process_time
 
 import pytest
 
-from market.history.containers.raw_table import LeftOut, RawTable, ReadLimits
+from market.history.containers.raw_table import LeftOut, ReadLimits
 from market.history.containers.reading import read_tables
-from market.history.containers.refusal import RefusedFile
+from tests.support.raw_tables import refusal, rows_of, table_in, write
 
 NAMES = ("time", "open", "close")
 ROWS = [("2024-01-01", "1.5", "2"), ("2024-01-02", "2", "1.75")]
 PLAIN = "time,open,close\n2024-01-01,1.5,2\n2024-01-02,2,1.75\n"
-
-
-def write(folder: Path, content: str | bytes, name: str = "prices.csv") -> Path:
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def table_in(path: Path, limits: ReadLimits | None = None) -> RawTable:
-    (table,) = read_tables(path, limits or ReadLimits())
-    return table
-
-
-def rows_of(table: RawTable) -> list[tuple[str, ...]]:
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-
-
-def refusal(path: Path, limits: ReadLimits | None = None) -> str:
-    with pytest.raises(RefusedFile) as caught:
-        list(read_tables(path, limits or ReadLimits()))
-    start = str(path)
-    assert str(caught.value).startswith(start)
-    return str(caught.value).removeprefix(start)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
