@@ -73,17 +73,8 @@ class Cell:
     def receive(self, message: object) -> object:
         """Handle control at once and data in groups; no exception leaves the cell."""
         match message:
-            case Ping():
-                return self.name
-            case Describe():
-                self._describe(message)
-            case Restart():
-                self._run("Restart", self._build_behaviour)
             case Control():
-                if self.abandoned:  # its thread took a message that is meant for the replacement
-                    self.mailbox.put(Envelope(message))
-                    return None
-                self._run(type(message).__name__, lambda: self._handle_control(message))
+                return self._receive_control(message)
             case Message() if (behaviour := self._behaviour) is not None:
                 limit = behaviour.group_limit
                 grouped = limit > 1 and not self._is_handled_alone(message)
@@ -97,6 +88,20 @@ class Cell:
                 self.mailbox.give_back([message])
             case _:
                 logger.warning("{} received {!r}, which is not a message", self.name, message)
+        return None
+
+    def _receive_control(self, message: Control) -> object:
+        match message:
+            case Ping():
+                return self.name
+            case Describe():
+                self._describe(message)
+            case Restart():
+                self._run("Restart", self._build_behaviour)
+            case _ if self.abandoned:  # its thread took a message that is meant for the replacement
+                self.mailbox.put(Envelope(message))
+            case _:
+                self._run(type(message).__name__, lambda: self._handle_control(message))
         return None
 
     @property
