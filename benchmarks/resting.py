@@ -25,7 +25,7 @@ from benchmarks.database import connect, prepare, temporary_database, temporary_
 from benchmarks.decisions import Row
 from benchmarks.measure import burst, percentile, trickle
 from benchmarks.pairs import LEAST_PAIRS, ratio_of
-from benchmarks.served import ServedSystem, served
+from benchmarks.served import served
 from domain.trading.arithmetic import divide
 from market.simulated import simulated_instruments
 
@@ -103,9 +103,8 @@ def _row(portfolio: str, symbol: str, decision: str, quantity: Decimal) -> Row:
 class Bench:
     """A running system whose orders can be placed and cancelled."""
 
-    def __init__(self, url: str, system: ServedSystem, connection: psycopg.Connection) -> None:
+    def __init__(self, url: str, connection: psycopg.Connection) -> None:
         self._url = url
-        self._system = system
         self._connection = connection
         self._market = Market()
 
@@ -155,8 +154,8 @@ def measured(pairs: int, folder: Path, url: str) -> list[tuple[Side, Side]]:
     prepare(url, list(PORTFOLIOS))
     sides = []
     interval = len(SYMBOLS) / PRICES_A_SECOND
-    with served(url, interval, folder, SYMBOLS) as system, connect(url) as connection:
-        bench = Bench(url, system, connection)
+    with served(url, interval, folder, SYMBOLS), connect(url) as connection:
+        bench = Bench(url, connection)
         bench.prepare()
         bench.measure(with_orders=True)
         for number in range(pairs):

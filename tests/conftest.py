@@ -25,6 +25,7 @@ from hypothesis import settings
 from loguru import logger
 
 from tests.support.database.servers import TIMESCALEDB, Server, ServerPool, Unavailable
+from tests.support.database.upgraded import until_the_end
 from tests.support.hanging_tests import processes_listed
 
 # The same examples each time: a red build is red because of a change, and prints how to repeat it.
@@ -121,10 +122,7 @@ def every_server(request: pytest.FixtureRequest, pool: ServerPool) -> Server:
 
 def fresh_database(server: Server) -> Iterator[str]:
     """An empty database, dropped after the test."""
-    url = server.create_database()
-    yield url
-    server.start()  # nothing, unless the test stopped it
-    server.drop_database(url)
+    yield from until_the_end(server, server.create_database())
 
 
 @pytest.fixture

@@ -145,9 +145,7 @@ def protect(
     exits = _exits(decision, state, instrument, shortfalls, quote, now)
     if isinstance(exits, Refusal):
         return exits
-    before = total(group.size for group in exit_groups(state.open_orders, instrument.symbol))
-    note = f"bought at {plain(money(position.entry_price))} on average"
-    note += f"; {plain(before)} of {plain(position.quantity)} had exits before" if before else ""
+    note = f"bought at {plain(money(position.entry_price))} on average{_exits_before(state, position, shortfalls)}"
     listed = "; ".join(describe(order) for order in exits)
     return SizedProtection(decision.id, exits, quote, state.version, f"protected: {listed} ({note})")
 
@@ -179,6 +177,20 @@ def _shortfalls(state: PortfolioState, position: Position, plan: ExitPlan, own: 
         if not group.targets and only_targets != NO_EXITS:
             shortfalls.append(_Shortfall(group.parent, group.size, only_targets))
     return [*shortfalls, _Shortfall(own, rest, plan)] if rest > ZERO else shortfalls
+
+
+def _exits_before(state: PortfolioState, position: Position, shortfalls: Sequence[_Shortfall]) -> str:
+    """Return clauses that tell what part of a position had all its exits before, and what part lacked a kind."""
+    groups = exit_groups(state.open_orders, position.symbol)
+    lacking = {one.parent for one in shortfalls}
+    whole = total(group.size for group in groups if group.parent not in lacking)
+    clauses = f"; {plain(whole)} of {plain(position.quantity)} had exits before" if whole else ""
+    joined = [one for one in shortfalls if one.parent in {group.parent for group in groups}]
+    without_target = total(one.quantity for one in joined if one.plan.take_profits)
+    without_stop = total(one.quantity for one in joined if not one.plan.take_profits)
+    for size, kind in ((without_stop, "stop"), (without_target, "target")):
+        clauses += f"; {plain(size)} of {plain(position.quantity)} had no {kind} before" if size else ""
+    return clauses
 
 
 def _all_covered(state: PortfolioState, position: Position) -> str:

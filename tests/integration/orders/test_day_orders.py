@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,9 +11,9 @@ import pytest
 
 from domain.trading.instruments import Calendars
 from domain.types import OutcomeStatus
-from tests.integration.orders.test_open_orders import SIZING, Ended, Market
+from tests.integration.orders.test_open_orders import SIZING, Ended, Market, opened
 from tests.integration.persistence.test_stores import InMemory, Stores, real, stores
-from tests.support.values.builders import BY_QUOTE, NOON, rules
+from tests.support.values.builders import NOON
 
 __all__ = ["real", "stores"]  # fixtures
 pytestmark = pytest.mark.clock
@@ -41,18 +40,7 @@ class MarketInLondon(Market):
 
 @pytest.fixture(params=["one process", "a kill after each commit"])
 def market(request: pytest.FixtureRequest, stores: Any) -> Market:
-    if isinstance(stores, InMemory):  # as a new portfolio in the database
-        stores.ledger.open_portfolio(replace(rules(execution=BY_QUOTE), created_at=NOON))
-    market = MarketInLondon(stores)
-    if request.param != "one process":
-        commit = market._commit
-
-        def commit_and_restart(happened: Iterable[Ended]) -> None:
-            commit(happened)
-            market.restart()
-
-        market._commit = commit_and_restart  # type: ignore[method-assign]
-    return market
+    return opened(MarketInLondon, request, stores)
 
 
 def test_it_rests_until_the_close_and_expires_there(market: Market) -> None:

@@ -137,9 +137,14 @@ def sees_from(state: PortfolioState) -> list[int]:
 
 @pytest.fixture(params=["one process", "a kill after each commit"])
 def market(request: pytest.FixtureRequest, stores: Any) -> Market:
+    return opened(Market, request, stores)
+
+
+def opened(kind: type[Market], request: pytest.FixtureRequest, stores: Any) -> Market:
+    """Open a market whose portfolio has price rule *quote*; it restarts after each commit where the test says so."""
     if isinstance(stores, InMemory):  # as a new portfolio in the database
         stores.ledger.open_portfolio(replace(rules(execution=BY_QUOTE), created_at=NOON))
-    market = Market(stores)
+    market = kind(stores)
     if request.param != "one process":
         commit = market._commit
 

@@ -16,7 +16,11 @@ from tests.support.database.server import Server
 
 def upgraded(server: Server) -> Iterator[str]:
     """A database with the newest schema, dropped after the test."""
-    url = server.prepared_database(schema.upgrade)
+    yield from until_the_end(server, server.prepared_database(schema.upgrade))
+
+
+def until_the_end(server: Server, url: str) -> Iterator[str]:
+    """Lend a database to a test, and drop it afterwards."""
     yield url
     server.start()  # nothing, unless the test stopped it
     server.drop_database(url)

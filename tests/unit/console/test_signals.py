@@ -61,28 +61,25 @@ print("stopped")
 """
 
 
-def test_a_second_interrupt_after_the_stop_does_not_interrupt_the_summary() -> None:
+def run(program: str) -> tuple[int, str, str]:
+    """Run a program in a process of its own; return its exit code, output and errors."""
     done = subprocess.run(
-        [sys.executable, "-c", TWICE],
+        [sys.executable, "-c", program],
         cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (0, "the summary\n", "") == (done.returncode, done.stdout, done.stderr)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_second_interrupt_after_the_stop_does_not_interrupt_the_summary() -> None:
+    assert (0, "the summary\n", "") == run(TWICE)
 
 
 def test_a_stop_that_comes_within_a_finalizer_is_not_lost() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IN_A_FINALIZER],
-        cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert (0, "lost: Stop\nstill running\n", "") == (done.returncode, done.stdout, done.stderr)
+    assert (0, "lost: Stop\nstill running\n", "") == run(IN_A_FINALIZER)
 
 
 def test_a_stop_that_another_thread_gets_is_noticed() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IN_ANOTHER_THREAD],
-        cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert (0, "stopped\n", "") == (done.returncode, done.stdout, done.stderr)
+    assert (0, "stopped\n", "") == run(IN_ANOTHER_THREAD)
 
 
 def test_a_query_that_a_stop_cancelled_counts_as_a_stop() -> None:

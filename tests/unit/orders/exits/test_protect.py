@@ -153,6 +153,10 @@ def test_a_stop_joins_the_targets_of_an_entry_that_has_none() -> None:
     assert ["[2] open: SELL 4 BTC/USDT, stop 95", "[4] open: SELL 1 BTC/USDT, stop 95"] == trade.send(
         "PROTECT stop_loss 95"
     )
+    assert (
+        "2 executed: protected: SELL 4 BTC/USDT, stop 95; SELL 1 BTC/USDT, stop 95"
+        " (bought at 100 on average; 4 of 5 had no stop before)"
+    ) == trade.outcomes()[-1]
     assert ["limit 2", "limit 2", "stop 4", "stop 1"] == trade.rests()
     # what a target sells is taken off the stop that has joined it
     trade.see("111")
@@ -167,6 +171,9 @@ def test_a_target_joins_the_stop_of_an_entry() -> None:
     trade.see("100")
     trade.send("BUY 4 stop_loss 90")
     assert ["[3] open: SELL 4 BTC/USDT, limit 120"] == trade.send("PROTECT stop_loss 95 take_profit 120")
+    assert (
+        "2 executed: protected: SELL 4 BTC/USDT, limit 120 (bought at 100 on average; 4 of 4 had no target before)"
+    ) == trade.outcomes()[-1]
     assert ["stop 4", "limit 4"] == trade.rests()
     assert trade.send("PROTECT take_profit 130")[0].startswith("rejected: nothing to protect: ")
 
