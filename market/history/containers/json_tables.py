@@ -272,10 +272,10 @@ def _object_tables(blocks: Iterator[bytes], source: Source, limits: ReadLimits) 
     if re.match(rb"\{[^{}]*\}\s*\{", text):  # one object a line
         yield from _list_tables(iter((_as_list(text),)), source, limits)
         return
-    found = list(tables_in(_loads(text, source)))
-    if not found:
+    tables = list(tables_in(_loads(text, source)))
+    if not tables:
         source.refuse("it is JSON, and holds no list of rows")
-    for table in found:
+    for table in tables:
         yield from _table(table, source, limits)
 
 
