@@ -1,0 +1,1 @@
+"""The dialects in which people have prices, one class each, and their `registry`."""

@@ -1,0 +1,96 @@
+"""The first rows of a file, as the dialects look at them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+from market.history.containers.raw_table import RawTable
+from market.history.recognition.file_name import FileName
+
+SAMPLE_ROWS = 200
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_UNIX = re.compile(r"\d{9,10}(\.\d+)?|\d{12,13}(\.0*)?|\d{15,16}|\d{18,19}", re.ASCII)
+_UNIX_SECONDS = re.compile(r"\d{9,10}(\.\d+)?", re.ASCII)
+_DATED = re.compile(
+    r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./](\d{4}|\d\d)\b.*|(19|20)\d{6}([T ]?\d{4,9})?Z?"
+    r"|\d{1,2}[ -][A-Za-z]{3,9}[ ,-]+\d{2,4}.*|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}.*",
+    re.ASCII,
+)
+_CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?|\d{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of a file, its header and its name.
+
+    Attributes:
+        names: the header in lower case; None: there is none.
+        headers: all lines of the header as they are written.
+        rows: the first `SAMPLE_ROWS` rows; a missing cell is empty.
+        width: the number of columns.
+        preamble: the lines before the header, as one text.
+        file_name: what the file's name says.
+    """
+
+    names: tuple[str, ...] | None
+    headers: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str, ...], ...]
+    width: int
+    preamble: str
+    file_name: FileName
+
+    @classmethod
+    def of(cls, raw: RawTable, file_name: str) -> Sample:
+        """Take the sample of a table."""
+        columns = [column.slice(0, SAMPLE_ROWS).to_pylist() for column in raw.columns]
+        rows = tuple(zip(*columns, strict=True))
+        names = None if raw.names is None else tuple(name.lower() for name in raw.names)
+        headers = (*(() if raw.names is None else (raw.names,)), *raw.more_headers)
+        return cls(names, headers, rows, len(raw.columns), "\n".join(raw.preamble).lower(), FileName.parse(file_name))
+
+    @cached_property
+    def full_rows(self) -> tuple[tuple[str, ...], ...]:
+        """The rows with a value in each column."""
+        return tuple(row for row in self.rows if all(row))
+
+    def column(self, index: int) -> list[str]:
+        """Return the values of a column; empty cells are left out."""
+        return [row[index] for row in self.rows if row[index]]
+
+    def is_unix(self, index: int, *, seconds: bool = False) -> bool:
+        """Return whether a column holds Unix times, and has any."""
+        return _all(_UNIX_SECONDS if seconds else _UNIX, self.column(index))
+
+    def is_dated(self, index: int) -> bool:
+        """Return whether each value of a column begins with a date, and it has any."""
+        return _all(_DATED, self.column(index))
+
+    def is_clock(self, index: int) -> bool:
+        """Return whether a column holds times of day, and has any."""
+        return _all(_CLOCK, self.column(index))
+
+    def are_numbers(self, first: int, last: int) -> bool:
+        """Return whether the columns from ``first`` to ``last`` hold numbers only, and have any."""
+        return all(_all(_NUMBER, self.column(index)) for index in range(first, last + 1))
+
+    def is_ohlc(self, open_: int, high: int, low: int, close: int) -> bool:
+        """Return whether high and low are the highest and the lowest of the four columns, in each row.
+
+        A difference in the ninth digit is float noise.
+        """
+        for row in self.full_rows:
+            try:
+                cells = [Decimal(row[index]) for index in (open_, high, low, close)]
+            except ArithmeticError:
+                return False
+            noise = abs(cells[1]) * Decimal("1e-8")
+            if cells[1] < max(cells) - noise or cells[2] > min(cells) + noise:
+                return False
+        return bool(self.full_rows)
+
+
+def _all(pattern: re.Pattern[str], cells: list[str]) -> bool:
+    return bool(cells) and all(pattern.fullmatch(cell) for cell in cells)
