@@ -1,4 +1,4 @@
-"""``run.py history``: the bars that a user keeps: imports them, lists, checks, exports and removes them."""
+"""``run.py history``: the bars that a user keeps: downloads, imports, lists, checks, exports and removes them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.settings import Settings
+from console.commands.history_download import download
 from console.display.format import answer, size, terminal
 from console.display.table import full_table
 from console.errors import FAILURE
@@ -25,6 +26,7 @@ from market.history.store import HistoryStore, StoredSeries, key_of
 from market.history.timeframe import Timeframe
 
 app = typer.Typer(rich_markup_mode=None)
+app.command()(download)
 
 Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USDT.")]
 ByTimeframe = Annotated[str | None, typer.Option("--timeframe", metavar="T", help="Only bars of this length.")]

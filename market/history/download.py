@@ -38,7 +38,7 @@ from market.history.storage.manifest import Input, InstrumentValues
 from market.history.store import DOWNLOAD_SUFFIX, HistoryStore, SeriesKey
 from market.history.timeframe import Timeframe
 
-TIMING = Timing(request_timeout=30.0, first_retry=1.0, max_retry=30.0)
+TIMING = Timing(request_timeout=30.0, first_retry=0.25, max_retry=30.0)
 DIALECT = "ccxt"
 MAX_NAMED_GAPS = 20
 """A manifest's note names at most so many gaps; its own list has more."""
@@ -137,7 +137,10 @@ class Downloader:
             PaperTradingError: a file cannot be written.
         """
         check(request.exchange, self._options)
-        return asyncio.run(self._run(request))
+        try:
+            return asyncio.run(self._run(request))
+        except asyncio.CancelledError:
+            raise DownloadFailed("the download was stopped; the same command goes on from here") from None
 
     def stop(self) -> None:
         """End `run` of another thread with an error; what has arrived is kept. From any thread."""

@@ -123,6 +123,9 @@ PARTS = {
     "gaps": Part(
         "the process dies, and the market goes on for 1 s to 24 h", _elsewhere("tests.faults.parts.gaps", 10, 1)
     ),
+    "downloads": Part(
+        "a download of past bars, killed at random moments", _elsewhere("tests.faults.parts.downloads", 50, 4)
+    ),
     "database": Part("connections, statements, servers", _elsewhere("tests.faults.parts.database", 1, 1)),
 }
 """By name, the longest first."""
@@ -130,6 +133,7 @@ ELSEWHERE = {
     "seeds": "tests.faults.parts.seeds",
     "orders": "tests.faults.parts.orders",
     "gaps": "tests.faults.parts.gaps",
+    "downloads": "tests.faults.parts.downloads",
     "database": "tests.support.system.load",
 }
 

@@ -92,7 +92,8 @@ class CandleHistory:
         window: an answer holds bars of so many seconds after the time that was asked for.
         newest_only: answers hold the newest bars, whatever time was asked for.
         faults: of the answers.
-        planned: kinds of the next answers' faults, in order, before those of `faults`; also ``other close``.
+        planned: kinds of the next answers' faults, in order, before those of `faults`; also ``other close``,
+            ``refused`` and ``hang``.
         numbers: whether answers have JSON's numbers in place of text.
         requests: the times from which on bars were requested.
     """
@@ -107,6 +108,7 @@ class CandleHistory:
         self.requests: list[float] = []
         self._bars: dict[tuple[str, int], list[Bar]] = {}
         self._changed = threading.Condition()
+        self._hanging = asyncio.Event()
 
     def add(self, market: str, seconds: int, bars: Iterable[Bar]) -> None:
         """Add bars of a length to a market's id, in the order of their begins."""
@@ -193,6 +195,10 @@ class CandleHistory:
                 assert request.transport is not None
                 request.transport.close()
                 return response
+            case "refused":
+                return web.json_response({"error": ["EGeneral:Something else"], "result": {}})
+            case "hang":
+                await self._hanging.wait()
             case "slow":
                 await asyncio.sleep(SLOW_S)
         return web.Response(text=text, content_type="application/json")
