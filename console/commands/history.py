@@ -11,6 +11,7 @@ import typer
 
 from actors.settings import Settings
 from console.commands.history_download import download
+from console.commands.history_import import import_files
 from console.display.format import answer, size, terminal
 from console.display.table import full_table
 from console.errors import FAILURE
@@ -27,6 +28,7 @@ from market.history.timeframe import Timeframe
 
 app = typer.Typer(rich_markup_mode=None)
 app.command()(download)
+app.command("import")(import_files)
 
 Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USDT.")]
 ByTimeframe = Annotated[str | None, typer.Option("--timeframe", metavar="T", help="Only bars of this length.")]

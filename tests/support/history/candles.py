@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pyarrow
 
+from domain.trading.arithmetic import plain
 from domain.types import Symbol
 from market.history.candles import SCHEMA, Candles
 from market.history.timeframe import Timeframe
@@ -40,4 +41,4 @@ def candles(
 
 def closes(series: Candles) -> list[str]:
     """Return the closes of a series as text, by rising moment of publication."""
-    return [str(value.normalize()) for value in series.table["close"].to_pylist()]
+    return [plain(value) for value in series.table["close"].to_pylist()]

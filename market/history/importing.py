@@ -1,0 +1,201 @@
+"""Files of prices as `Candles` and ticks: containers, dialects and the moments of publication, put together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pyarrow
+
+from domain.types import Symbol
+from market.history.candles import SCHEMA, TIME, Candles
+from market.history.containers.raw_table import RawTable
+from market.history.containers.reading import read_tables
+from market.history.containers.refusal import RefusedFile
+from market.history.conversion.converter import rows_of
+from market.history.conversion.rows import BarRows, Changes, TickRows
+from market.history.conversion.time_formats import NO_TIME, SECOND_US
+from market.history.dialects.reading import BarTime, Reading, ReadOptions
+from market.history.dialects.registry import recognise
+from market.history.publication import Publication, publish
+from market.history.timeframe import MICROSECOND, Timeframe
+from market.history.timeframe_choice import DeclaredTimeframe, UnknownTimeframe
+from market.history.wording import counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What a table of a file was taken for, what became of one series in it, and what was changed for that.
+
+    Attributes:
+        path: of the file.
+        member: the file in an archive; None otherwise.
+        sha256: hash of the file.
+        dialect: by which it was read.
+        recognised: a sentence that says what was taken for what.
+        sentence: a sentence about the series, such as *BTC/USDT: 8 760 bars of 1 h, 2025-01-01 to 2026-01-01, 3 gaps*.
+        rows: bars or prices of the series.
+        changes: number of rows that were changed, by the change's name.
+        change_sentences: the same for people, a part of a sentence each.
+        notes: further sentences about the series and its table.
+    """
+
+    path: Path
+    member: str | None
+    sha256: str
+    dialect: str
+    recognised: str
+    sentence: str
+    rows: int
+    changes: Mapping[str, int]
+    change_sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the file, and of the file in it, without the folder."""
+        return self.path.name if self.member is None else f"{self.path.name}, {self.member}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TickSeries:
+    """The single prices of one symbol in a file, in the order of their times.
+
+    Attributes:
+        symbol: of all prices.
+        rows: the prices.
+    """
+
+    symbol: Symbol
+    rows: TickRows
+
+
+def read_candles(
+    paths: Iterable[Path], options: ReadOptions, *, now: datetime
+) -> Iterator[tuple[Candles | TickSeries, ImportReport]]:
+    """Yield each series of files, with what it was taken for; one table of a file is in memory at a time.
+
+    Args:
+        paths: of the files; see `market.history.paths.price_files`.
+        options: what the reader says about them.
+        now: a bar that ends later is left out, as not complete.
+
+    Raises:
+        RefusedFile: a file is no table of prices, or has faults; the message has all of them.
+        SettingsError: an option is wrong.
+    """
+    for path in paths:
+        digest = ""
+        for _, parts in groupby(read_tables(path), key=lambda raw: raw.member):
+            digest = digest or sha256_of(path)  # after the file was opened as a table: it is a regular file
+            yield from _read_table(parts, digest, options, now)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a regular file's content.
+
+    Raises:
+        RefusedFile: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RefusedFile(path, f"it cannot be read: {error.strerror}") from None
+
+
+def _read_table(
+    parts: Iterator[RawTable], digest: str, options: ReadOptions, now: datetime
+) -> Iterator[tuple[Candles | TickSeries, ImportReport]]:
+    first = next(parts)
+    reading = recognise(first, first.member or first.path.name, options)
+    rows = rows_of(chain((first,), parts), reading, options, now)
+    common = {
+        "path": first.path,
+        "member": first.member,
+        "sha256": digest,
+        "dialect": reading.dialect,
+        "recognised": reading.summary(),
+    }
+    refused: list[str] = []
+    for bars in rows.bars:
+        try:
+            candles, publication = _candles(bars, reading, options, now)
+        except (UnknownTimeframe, OverflowError) as error:
+            refused.append(f"{bars.symbol}: {error}")
+            continue
+        if not len(candles):
+            refused.append(f"{bars.symbol}: no bar in it is complete")
+            continue
+        notes = (*rows.notes, *publication.chosen.notes)
+        yield candles, _report(common, publication.sentence(bars.symbol), len(candles), bars.changes, notes)
+    for ticks in rows.ticks:
+        sentence = f"{ticks.symbol}: {counted(len(ticks), 'price')}"
+        yield TickSeries(ticks.symbol, ticks), _report(common, sentence, len(ticks), ticks.changes, rows.notes)
+    if refused:
+        raise RefusedFile(first.path, "; ".join(refused), first.member)
+
+
+def _report(
+    common: Mapping[str, Any], sentence: str, rows: int, changes: Changes, notes: tuple[str, ...]
+) -> ImportReport:
+    return ImportReport(
+        **common,
+        sentence=sentence,
+        rows=rows,
+        changes={name: count for name, count in asdict(changes).items() if count},
+        change_sentences=tuple(changes.sentences()),
+        notes=notes,
+    )
+
+
+def _candles(bars: BarRows, reading: Reading, options: ReadOptions, now: datetime) -> tuple[Candles, Publication]:
+    """Return the bars of a symbol with the moments at which their closes are published.
+
+    Raises:
+        UnknownTimeframe: their length is not known.
+    """
+    # A bar without an end of its own ends after the timeframe, which is later than its begin.
+    close_times = None if bars.end is None else numpy.where(bars.end == NO_TIME, bars.begin, bars.end)
+    if close_times is not None and bool((close_times == bars.begin).all()):
+        close_times = None
+    publication = publish(
+        bars.begin,
+        bars.lines,
+        _declared(bars, reading, options),
+        close_times=close_times,
+        stamps_are_ends=options.bar_time is BarTime.END,
+        until=now,
+    )
+    order = pyarrow.array(publication.kept)
+    is_all = len(order) == len(bars) and bool((publication.kept == numpy.arange(len(bars))).all())
+    values = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+    columns = [
+        pyarrow.array(publication.begin).cast(TIME),
+        pyarrow.array(publication.published).cast(TIME),
+        *(column if is_all else column.take(order) for column in values),
+    ]
+    return Candles(bars.symbol, publication.timeframe, pyarrow.table(columns, schema=SCHEMA)), publication
+
+
+def _declared(bars: BarRows, reading: Reading, options: ReadOptions) -> DeclaredTimeframe:
+    """Return what is declared of a timeframe, by its origin.
+
+    Raises:
+        UnknownTimeframe: what is declared is no timeframe.
+    """
+    try:
+        stated = reading.timeframe
+        if stated is None and len(bars) == 1 and bars.end is not None and bars.end[0] != NO_TIME:
+            # The only bar of its symbol: its own end says how long it is. Some vendors state the last millisecond.
+            length = -(-int(bars.end[0] - bars.begin[0]) // SECOND_US) * SECOND_US
+            stated = Timeframe.of_length(length * MICROSECOND)
+    except ValueError as error:
+        raise UnknownTimeframe(str(error)) from None
+    return DeclaredTimeframe(column=bars.timeframe, option=options.timeframe, file_name=stated)
