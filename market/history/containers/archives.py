@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
+from struct import error as StructError  # noqa: N812 - a class, by an old name
 from struct import unpack_from
 from typing import BinaryIO
 
@@ -26,6 +27,8 @@ _TABLES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".parquet", ".pq", ".fea
 _PERHAPS = frozenset({".txt", ".dat", ".asc", ".prn", ".data", ""})
 _ARCHIVES = frozenset({".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar"})
 _ENCRYPTED = 0x1
+_ERRORS = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, StructError)
+"""What Python's reader of zip archives raises for a damaged one; NotImplementedError is a RuntimeError."""
 
 
 class GzipText:
@@ -79,7 +82,7 @@ def opened_members(file: BinaryIO, source: Source, limits: ReadLimits) -> Iterat
         RefusedFile: it is damaged or encrypted, holds no table or another archive, or unpacks to too much.
     """
     _require_short_directory(file, source, limits)
-    with source.refusing(zipfile.BadZipFile, ValueError, NotImplementedError, reason="it is not a valid zip archive"):
+    with source.refusing(*_ERRORS, reason="it is not a valid zip archive"):
         archive = zipfile.ZipFile(file)
     with archive:
         members = _tables_in(archive.infolist(), source, limits)
@@ -110,7 +113,7 @@ def _tables_in(members: Sequence[zipfile.ZipInfo], source: Source, limits: ReadL
     """Return the members that are tables, by their names; or, without any, those that may be."""
     if any(member.filename in {"[Content_Types].xml", "mimetype"} for member in members):
         source.refuse("it is a document such as an Excel workbook (xlsx), not a table; save it as CSV")
-    files = [member for member in members if not member.is_dir() and not _is_hidden(member.filename)]
+    files = [member for member in members if not _is_ignored(member.filename)]
     if len(files) > limits.max_members:
         source.refuse(f"it holds {grouped(len(files))} files; at most {grouped(limits.max_members)} are possible")
     for member in files:
@@ -132,8 +135,9 @@ def _tables_in(members: Sequence[zipfile.ZipInfo], source: Source, limits: ReadL
     return tables
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+def _is_ignored(name: str) -> bool:
+    is_folder = not name or name.endswith("/")
+    return is_folder or any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def _suffix(member: zipfile.ZipInfo) -> str:
@@ -145,7 +149,7 @@ class _Member:
 
     def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, source: Source) -> None:
         self._source = Source(source.path, member.filename)
-        with self._source.refusing(zipfile.BadZipFile, OSError, RuntimeError, reason="it cannot be unpacked"):
+        with self._source.refusing(*_ERRORS, reason="it cannot be unpacked"):
             self._file = archive.open(member)
 
     def read(self, size: int, /) -> bytes:
@@ -153,5 +157,5 @@ class _Member:
             return self._file.read(size)
         except EOFError:
             self._source.refuse("it is cut off: its compressed data has no end")
-        except (zipfile.BadZipFile, OSError, zlib.error):
+        except (*_ERRORS, zlib.error):
             self._source.refuse("its compressed data is damaged")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow
@@ -91,10 +91,19 @@ class RowReader:
         if len(columns[0]) == count:
             return Piece(columns, first_line)
         lines = _filled_lines(block) + first_line
-        left_out = [LeftOut(int(_at(lines, row)), reason) for row, reason in skipped.items() if reason]
         row_lines = np.delete(lines, [row for row in skipped if row < len(lines)])
-        # A line feed within quotes makes one row of two lines: then some numbers of lines are too low.
-        return Piece(columns, first_line, row_lines[: len(columns[0])], left_out)
+        if len(row_lines) != len(columns[0]):
+            self._refuse_open_quote(columns, row_lines)
+        left_out = [LeftOut(int(lines[row]), reason) for row, reason in skipped.items() if reason]
+        return Piece(columns, first_line, row_lines, left_out)
+
+    def _refuse_open_quote(self, columns: list[Any], row_lines: Any) -> NoReturn:
+        """Refuse a cell that goes over several lines: it would swallow rows, and no price or time does."""
+        rows = [pyarrow.compute.index(pyarrow.compute.match_substring(column, "\n"), value=True) for column in columns]
+        first = min((row.as_py() for row in rows if row.as_py() >= 0), default=None)
+        # Without such a cell it is in a line with another number of cells.
+        place = "" if first is None else f"{self._unit} {_at(row_lines, first)}"
+        self._source.refuse("a cell in quotes goes over several lines; perhaps a quote has no end", place)
 
     def _columns(self, block: bytes, skipped: dict[int, str]) -> list[Any]:
         """Return the columns; add the rows that are not in them to ``skipped``, each with what is wrong."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from market.history.containers.raw_table import ReadLimits
@@ -122,13 +122,8 @@ def line_blocks(blocks: Iterator[bytes], limits: ReadLimits, source: Source) -> 
     """
     rest = b""
     lines = 0
-    line_end: Callable[[bytes], bytes] | None = None
-    for data in blocks:
-        if line_end is None:
-            # Lines of old Excel for Macintosh end with a carriage return alone.
-            only_returns = b"\r" in data[:-1] and b"\n" not in data
-            line_end = (lambda text: text.replace(b"\r", b"\n")) if only_returns else (lambda text: text)
-        rest += line_end(data)
+    for data in _with_line_feeds(blocks):
+        rest += data
         first, cut = rest.find(b"\n"), rest.rfind(b"\n") + 1
         if first > limits.max_line_bytes or (not cut and len(rest) > limits.max_line_bytes):
             source.refuse(f"the line is longer than {size(limits.max_line_bytes)}", f"line {lines + 1}")
@@ -138,3 +133,18 @@ def line_blocks(blocks: Iterator[bytes], limits: ReadLimits, source: Source) -> 
             rest = rest[cut:]
     if rest:
         yield rest
+
+
+def _with_line_feeds(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield blocks in which no carriage return ends a line by itself, as in files of old Excel for Macintosh."""
+    carry = b""
+    for block in blocks:
+        data = carry + block
+        carry = b"\r" if data.endswith(b"\r") else b""  # a line feed may follow
+        data = data[: len(data) - len(carry)]
+        if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if data:
+            yield data
+    if carry:
+        yield b"\n"

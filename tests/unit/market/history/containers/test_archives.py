@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from random import Random
 from struct import pack
 from time import process_time
 from typing import Any
@@ -17,6 +18,7 @@ from pyarrow import feather, parquet
 
 from market.history.containers.raw_table import ReadLimits
 from market.history.containers.reading import read_tables
+from market.history.containers.refusal import RefusedFile
 from tests.support.raw_tables import refusal, rows_of, table_in, write
 
 PLAIN = "time,open,close\n2024-01-01,1.5,2\n2024-01-02,2,1.75\n"
@@ -175,3 +177,29 @@ class TestBombs:
         begin = process_time()
         assert ": it holds more than 1 000 files" == refusal(path)
         assert process_time() - begin < 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "utf-16", "json", "gzip", "zip"])
+def test_a_file_with_other_bytes_is_refused_or_read_but_never_fails(tmp_path: Path, kind: str) -> None:
+    rows = json.dumps([[number, f"{number}.5", None] for number in range(30)])
+    content = {
+        "csv": PLAIN.encode() * 9,
+        "utf-16": (PLAIN * 9).encode("utf-16"),
+        "json": rows.encode(),
+        "gzip": gzip.compress(PLAIN.encode() * 9, mtime=0),
+        "zip": packed(tmp_path, {"A.csv": PLAIN, "B.json": rows}).read_bytes(),
+    }[kind]
+    random = Random(7)
+    for _ in range(150):
+        changed = bytearray(content)
+        for _ in range(random.randint(1, 4)):
+            place = random.randrange(len(changed))
+            length = random.choice((0, 1, 1, 9))
+            changed[place : place + length] = bytes([random.choice(b'[]{},:"\n\r\t ;|0\\\x00\xff\xe9')])
+        try:
+            for table in read_tables(write(tmp_path, bytes(changed))):
+                assert {table.rows} == {len(column) for column in table.columns}
+                assert {0} == {column.null_count for column in table.columns}
+                assert table.lines is None or table.rows == len(table.lines)
+        except RefusedFile as error:
+            assert error.reason

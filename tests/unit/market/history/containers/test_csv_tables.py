@@ -28,6 +28,12 @@ def test_separators_and_line_ends(tmp_path: Path, separator: str, line_end: str)
     assert (None, (), (), 0, True) == (table.member, table.preamble, table.more_headers, table.part, table.is_text)
 
 
+def test_line_ends_of_several_kinds_in_one_file(tmp_path: Path) -> None:
+    table = table_in(write(tmp_path, "time,close\r\n1,2\r3,4\n5,6\r\r\n7\r8,9\r"))
+    assert [("1", "2"), ("3", "4"), ("5", "6"), ("8", "9")] == rows_of(table)
+    assert [2, 3, 4, 7] == [table.line(row) for row in range(4)]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     table = table_in(write(tmp_path, "Zeit;Börse;Schluß\n2024-01-01;Zürich;1,5\n".encode(encoding)))
@@ -122,6 +128,13 @@ def test_quotes_and_white_space(tmp_path: Path) -> None:
     table = table_in(write(tmp_path, text))
     assert NAMES == table.names
     assert [("2024-01-01", "1,500.5", "2"), ("2024-01-02", 'say "3"', "")] == rows_of(table)
+
+
+def test_a_quote_without_end_swallows_no_rows(tmp_path: Path) -> None:
+    reason = "a cell in quotes goes over several lines; perhaps a quote has no end"
+    assert f", line 4: {reason}" == refusal(write(tmp_path, PLAIN + '1,"2,3\n4,5,6\n7,8",9\n'))
+    assert f", line 122: {reason}" == refusal(write(tmp_path, PLAIN * 40 + '\n1,"2\n4",6\n7,8,9\n'))
+    assert f": {reason}" == refusal(write(tmp_path, PLAIN * 40 + '1,"2,3\n4,5,6\n'))
 
 
 def test_a_separator_at_the_end_of_lines_is_one_more_column_without_name(tmp_path: Path) -> None:
