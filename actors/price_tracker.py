@@ -9,6 +9,7 @@ from typing import Any
 
 from loguru import logger
 
+from actors.introspection.quotes import describe_quote
 from actors.messages import (
     DataSeen,
     InstrumentsLoaded,
@@ -30,6 +31,7 @@ from actors.runtime.routes import Routes
 from actors.settlement.history import HistoryFetch, Reach
 from actors.settlement.messages import RequestHistory
 from actors.supervision.alarms import SilenceMonitor
+from actors.supervision.stale_prices import StalePrices
 from domain.alarms import Notify
 from domain.log_once import LogOnce
 from domain.market_data.buffer import MarketDataBuffer
@@ -54,12 +56,14 @@ class PriceRules:
         silent_after: a source, or a symbol that is needed, without a price for longer than this is reported.
         always: symbols that the source watches from the start, as people type them.
         calendars: of the symbols that have sessions.
+        max_quote_lag: how long a lively symbol may repeat one answer.
     """
 
     retention: timedelta
     silent_after: timedelta
     always: tuple[str, ...] = ()
     calendars: Calendars = NO_CALENDARS
+    max_quote_lag: timedelta = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class PriceTracker(Behaviour):
         self._rules = rules
         self._clock = clock
         self._silence = SilenceMonitor(source.name, rules.silent_after, services.notify, rules.calendars)
+        self._stale = StalePrices(rules.max_quote_lag, services.notify)
         self._filter = PriceFilter()
         self._set_aside_log = LogOnce.to(logger)
         self._catalog: InstrumentCatalog | None = None
@@ -162,7 +167,7 @@ class PriceTracker(Behaviour):
 
     def _take_quotes(self, quotes: Iterable[Quote]) -> None:
         plausible = []
-        for quote in quotes:
+        for quote in map(self._stale.judge, quotes):
             if quote.is_trade:
                 if quote.symbol in self._buffer.watched and self._filter.accepts_trade(quote):
                     plausible.append(quote)
@@ -195,7 +200,12 @@ class PriceTracker(Behaviour):
         if newest is not None:
             self._to_record(
                 replace(
-                    newest, price=trade.price, price_time=trade.price_time, seen=trade.seen, last_size=trade.last_size
+                    newest,
+                    price=trade.price,
+                    price_time=trade.price_time,
+                    seen=trade.seen,
+                    last_size=trade.last_size,
+                    freshness=trade.freshness,
                 )
             )
 
@@ -266,7 +276,8 @@ class PriceTracker(Behaviour):
             self._records.forget(self._rules.retention)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the health of the source and the times of the newest prices."""
+        """Return the health of the source and the ages of the newest prices."""
+        now = Instant.of(self._clock)
         return {
             "source": self._source.name,
             "real": self._source.real,
@@ -274,12 +285,16 @@ class PriceTracker(Behaviour):
             "symbols": len(self._quotes),
             "instruments": len(self._catalog) if self._catalog is not None else None,
             "silent": self._silence.silent,
-            "troubles": list(self._source.troubles),
+            "frozen": self._stale.frozen,
+            "troubles": [*self._source.troubles, *self._stale.reasons],
             "notes": list(self._source.notes),
             "newest": max((quote.seen_at for quote in self._quotes.values()), default=None),
             "set_aside": self.refused,
             "kept_for_open_orders": len(self._buffer),
             "last_seen": {symbol: self._quotes[symbol].seen_at for symbol in self._watched if symbol in self._quotes},
+            "quotes": {
+                symbol: describe_quote(self._quotes[symbol], now) for symbol in self._watched if symbol in self._quotes
+            },
         }
 
     @property

@@ -49,7 +49,8 @@ URL = r"[a-z0-9+]+://[^\s'\"]+"
 RECORDED_SETTINGS = (
     "prices", "exchange", "exchange_options", "symbols", "seed", "price_interval", "price_speed", "price_spread",
     "same_currency", "quote_currency", "calendars", "check_interval", "snapshot_interval", "price_grace",
-    "max_price_age", "max_decision_age", "recovery_timeout", "hang_timeout", "audit_interval", "max_restarts",
+    "max_price_age", "max_quote_lag", "max_decision_age", "recovery_timeout", "hang_timeout", "audit_interval",
+    "max_restarts",
     "restart_window",
 )  # fmt: skip
 """Settings that can change the outcome of a decision, or what validation measures: the age limit of a price, the time
@@ -80,6 +81,12 @@ class Settings(PortfolioSettings):
     )
     max_price_age: Seconds = Field(
         30.0, description="Longest wait for a price; then the decision is rejected: no price in time.", examples=[60]
+    )
+    max_quote_lag: Seconds = Field(
+        60.0,
+        description="A price whose own time is further behind its exchange's clock fills nothing, unless bid and ask "
+        "come with it. A symbol that repeats one answer for so long, while others change, counts as frozen.",
+        examples=[20],
     )
     max_decision_age: SecondsOrZero = Field(
         300.0,

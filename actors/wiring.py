@@ -290,6 +290,7 @@ class Wiring:
             silent_after=timedelta(seconds=self._settings.max_price_age),
             always=tuple(self._settings.symbols or ()),
             calendars=Calendars(self._settings.calendars),
+            max_quote_lag=timedelta(seconds=self._settings.max_quote_lag),
         )
         services = PriceServices(
             self._ports.source,

@@ -66,9 +66,9 @@ class PriceFilter:
 
 def _later(quote: Quote, suspect: Quote) -> bool:
     """Return whether a price is a later one: by the source's time, where it sends one; else by its receipt."""
-    if quote.price_time == quote.seen_at:
+    if quote.own_time is None or suspect.own_time is None:
         return quote.seen.monotonic > suspect.seen.monotonic
-    return quote.price_time > suspect.price_time
+    return quote.own_time > suspect.own_time
 
 
 def _near(one: Decimal, other: Decimal) -> bool:

@@ -41,6 +41,7 @@ class SourceOptions:
     price_speed: float
     price_spread: Decimal
     max_price_age: float
+    max_quote_lag: float
     quote_currency: str | None = None
 
 

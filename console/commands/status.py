@@ -29,6 +29,7 @@ from console.display.format import (
     terminal,
     unreal_source,
 )
+from console.display.quotes import QUOTE_COLUMNS, quote_cells
 from console.display.table import full_table
 from console.errors import FAILURE, NOT_RUNNING, Refused
 from console.options import AsJson, with_settings
@@ -40,6 +41,7 @@ from persistence.queries.open_orders import frozen_orders, open_orders
 from persistence.queries.row_lists import LedgerReader, not_running_message
 
 MAX_PRINTED_FAILURES = 5
+MAX_PRINTED_QUOTES = 10
 
 
 @with_settings
@@ -200,11 +202,8 @@ def _print_process(process: dict[str, Any], out: Console) -> None:
     if not process["lease_held"]:
         say("lease", "its connection is lost; nothing is written until it returns", "bold red")
     if (prices := process["prices"]) is not None:
-        say(
-            "source",
-            _source(prices),
-            "yellow" if prices["silent"] or prices["ended"] or instruments_unknown(prices) else "",
-        )
+        doubtful = prices["silent"] or prices.get("frozen") or prices["ended"] or instruments_unknown(prices)
+        say("source", _source(prices), "yellow" if doubtful else "")
         for problem in prices.get("troubles", ()):  # missing in the answer of an earlier version
             say("source", one_line(problem), "yellow")
         for note in prices.get("notes", ()):
@@ -223,11 +222,27 @@ def _print_process(process: dict[str, Any], out: Console) -> None:
     ]  # fmt: skip
     out.print()
     out.print(full_table(out, columns, rows, right=columns[3:], gives_way=["max", "handled", "restarts"]))
+    _print_quotes(process["prices"], out)
     if process["failures"]:
         out.print()
         for failure in process["failures"][-MAX_PRINTED_FAILURES:]:
             at = moment(datetime.fromisoformat(failure["at"]))
             say(failure["reference"], f"{at} {failure['kind']} of {failure['actor']}: {failure['error']}", "yellow")
+
+
+def _print_quotes(prices: dict[str, Any] | None, out: Console) -> None:
+    """Print the ages and spreads of the newest prices, the oldest first."""
+    quotes = (prices or {}).get("quotes") or {}  # missing in the answer of an earlier version
+    if not quotes:
+        return
+    oldest = sorted(quotes.items(), key=lambda item: -max(item[1]["age_s"], item[1]["exchange_age_s"] or 0.0))
+    rows = [(one_line(symbol), *quote_cells(quote)) for symbol, quote in oldest[:MAX_PRINTED_QUOTES]]
+    out.print()
+    out.print(
+        full_table(out, ["price of", *QUOTE_COLUMNS], rows, right=QUOTE_COLUMNS[:3], gives_way=["source", "spread"])
+    )
+    if len(quotes) > len(rows):
+        out.print(f"and {len(quotes) - len(rows)} more", style="dim")
 
 
 def _source(prices: dict[str, Any]) -> str:
@@ -236,6 +251,8 @@ def _source(prices: dict[str, Any]) -> str:
     if instruments_unknown(prices):
         return f"{prices['source']} {INSTRUMENTS_UNKNOWN}"
     silent = f"; silent: {', '.join(prices['silent'])}" if prices["silent"] else ""
+    if frozen := prices.get("frozen"):  # missing in the answer of an earlier version
+        silent += f"; frozen: {', '.join(frozen)}"
     newest = moment(datetime.fromisoformat(prices["newest"])) + " UTC" if prices["newest"] else "none yet"
     return f"{prices['source']}, {prices['symbols']} symbols, newest price {newest}{silent}"
 

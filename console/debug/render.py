@@ -14,6 +14,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from console.display.format import duration, print_fact
+from console.display.quotes import QUOTE_COLUMNS, quote_cells
 from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
 from domain.wording import one_line, shortened
@@ -251,11 +252,17 @@ def _prices(result: Mapping[str, Any], out: Console) -> None:
     out.print(
         f"source {result['source'].get('source', '?')}" + (", which has ended" if result["source"].get("ended") else "")
     )
+    described, nothing = result["source"].get("quotes") or {}, ("–", "–", "", "")
     lines = [
-        [symbol, quote["price"], f"{(now - datetime.fromisoformat(quote['seen_at'])).total_seconds():.1f} s"]
+        [
+            symbol,
+            quote["price"],
+            f"{(now - datetime.fromisoformat(quote['seen_at'])).total_seconds():.1f} s",
+            *(quote_cells(described[symbol])[1:] if symbol in described else nothing),
+        ]
         for symbol, quote in sorted(result["quotes"].items())
     ]
-    out.print(full_table(out, ["symbol", "price", "age"], lines, right=["price", "age"]))
+    out.print(full_table(out, ["symbol", "price", *QUOTE_COLUMNS], lines, right=["price", *QUOTE_COLUMNS[:3]]))
 
 
 def _audit(result: Mapping[str, Any], out: Console) -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from console.display import chart
 from console.display.format import amount, duration, fill, moment, percent, price, short_number, signed
+from console.display.quotes import age, spread
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS, gain
 from console.display.table import BAR, Cell, Column, cut, fitted_table, flow, result_column
 from console.live.state import ViewState
@@ -157,17 +158,22 @@ def _reason_or_fill(row: Mapping[str, Any]) -> str:
 
 
 def prices(state: ViewState, width: int, rows: int) -> list[Text]:
-    """Return the last price of each symbol, its age, and its change since the view began."""
+    """Return the last price of each symbol, its ages, its spread, and its change since the view began."""
     assert state.database is not None
     price_rows = recent_prices(state)
     if not price_rows:
         return fitted_table([Column("price", ["none yet"])], width, rows)
     trends = [state.price_history.get(row["symbol"], ()) for row in price_rows]
     changes = [Decimal(trend[-1] / trend[0] - 1) if len(trend) > 1 else None for trend in trends]
+    by_symbol = ((state.process or {}).get("prices") or {}).get("quotes") or {}
+    quotes = [by_symbol.get(row["symbol"]) for row in price_rows]
     columns = [
         Column("price", [one_line(row["symbol"])[:16] for row in price_rows]),
         Column("last", [price(row["price"]) for row in price_rows], least=10, right=True),
         Column("age", [_age(state, row["time"]) for row in price_rows], least=6, right=True),
+        Column("by exchange", [_exchange_age(quote) for quote in quotes], right=True, gives_way=4),
+        Column("spread", [spread(quote) if quote else "–" for quote in quotes], right=True, gives_way=3),
+        Column("source", [one_line(row["source"])[:16] for row in price_rows], gives_way=5),
         result_column("change", changes, percent, gives_way=1),
         Column(" " * TREND_COLUMNS, [(chart.blocks(trend, TREND_COLUMNS), "cyan") for trend in trends], gives_way=2),
     ]
@@ -251,3 +257,10 @@ def _age(state: ViewState, at: datetime | None) -> tuple[str, str]:
     age = max(state.database.at - at, timedelta())
     text = f"{age.total_seconds():.1f} s" if age < timedelta(seconds=10) else duration(age)
     return text, DOUBT if age > STALE_PRICE_AGE and state.running else ""
+
+
+def _exchange_age(quote: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Return the age of a quote by the exchange's clock, coloured where it is too old to fill."""
+    if quote is None:
+        return "–", "dim"
+    return age(quote["exchange_age_s"]), DOUBT if quote["fresh"] == "nothing" else ""

@@ -104,17 +104,34 @@ def _actors(actors: Iterable[ActorStatus]) -> Iterator[Metric]:
 def of_prices(status: SystemStatus, now: datetime) -> Iterator[Metric]:
     """Yield the age of prices and the health of their source; no source health while the PriceTracker is busy."""
     prices = status.prices
-    unhealthy = prices is not None and (prices["ended"] or instruments_unknown(prices) or prices["silent"])
-    text = "1 while all needed prices arrive; 0 if the source has ended, sent no instruments, or a symbol is silent"
+    unhealthy = prices is not None and (
+        prices["ended"] or instruments_unknown(prices) or prices["silent"] or prices["frozen"]
+    )
+    text = (
+        "1 while all needed prices arrive; 0 if the source ended, has no instruments, or a symbol is silent or frozen"
+    )
     healthy: Samples = {(prices["source"],): not unhealthy} if prices is not None else {}
     yield _gauge("paper_price_source_healthy", text, healthy, "source")
     silent = len(prices["silent"]) if prices is not None else None
     yield _gauge("paper_symbols_silent", "Symbols needed, without a price for longer than max_price_age", silent)
+    frozen = len(prices["frozen"]) if prices is not None else None
+    yield _gauge("paper_symbols_frozen", "Symbols of which the source repeats one answer while others change", frozen)
     last_seen: Mapping[str, datetime] = prices["last_seen"] if prices is not None else {}
     first = [*last_seen.items()][:MAX_SYMBOLS]
     ages: Samples = {(symbol,): max(0.0, (now - at).total_seconds()) for symbol, at in first}
     yield _gauge(
         "paper_price_age_seconds", "Seconds since the newest price of a watched symbol arrived", ages, "symbol"
+    )
+    lags: Samples = {
+        (symbol,): max(0.0, quote["exchange_age_s"] - quote["age_s"])
+        for symbol, quote in [*(prices["quotes"] if prices is not None else {}).items()][:MAX_SYMBOLS]
+        if quote["exchange_age_s"] is not None
+    }
+    yield _gauge(
+        "paper_price_lag_seconds",
+        "Seconds by which the own time of a watched symbol's newest price was behind its exchange's clock",
+        lags,
+        "symbol",
     )
     yield _counter("paper_prices_dropped", "Prices that were not stored; trading used them", status.prices_dropped)
     aside = prices["set_aside"] if prices is not None else None

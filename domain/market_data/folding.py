@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from domain.trading.arithmetic import total
-from domain.trading.prices import mark, spread_known
+from domain.trading.freshness.age import Fresh
+from domain.trading.prices import mark, may_fill, spread_known
 from domain.trading.quotes import Bar, MarketData, Quote, QuoteRange
 from domain.types import PriceRule
 
@@ -16,12 +18,18 @@ def fold(pieces: Sequence[MarketData]) -> Bar:
 
     What came when between its first and its last piece is not known any more, so each fill by it is *ambiguous*, and an
     order that has seen a part of them is filled by it only at the worse side. Its volume is that of the trades whose
-    size is known; it is unknown where there are none.
+    size is known; it is unknown where there are none. Pieces whose last trade is too old count only where all are.
 
     Args:
         pieces: in the order of their numbers, at least one; some may be folded already.
     """
-    first, last = pieces[0], pieces[-1]
+    last = pieces[-1]
+    begin, first_no = _begin(pieces[0]), _first_no(pieces[0])
+    end, real = max(piece.market_time for piece in pieces), all(piece.real for piece in pieces)
+    fresh = [piece for piece in pieces if piece.freshness is None or piece.freshness.fresh is Fresh.ALL]
+    by_book = [piece for piece in pieces if may_fill(piece, PriceRule.QUOTE)]
+    pieces = fresh or by_book or pieces
+    first, newest = pieces[0], pieces[-1]
     ranges = [_prices(piece) for piece in pieces]
     by_quote = [_by_quote(piece) for piece in pieces]
     volumes = [volume for piece in pieces if (volume := _volume(piece)) is not None]
@@ -30,12 +38,12 @@ def fold(pieces: Sequence[MarketData]) -> Bar:
         open=first.open if isinstance(first, Bar) else first.price,
         high=max(high for high, _ in ranges),
         low=min(low for _, low in ranges),
-        close=last.close if isinstance(last, Bar) else last.price,
-        begin=first.begin if isinstance(first, Bar) else first.market_time,
-        end=max(piece.market_time for piece in pieces),
+        close=newest.close if isinstance(newest, Bar) else newest.price,
+        begin=begin,
+        end=end,
         seen=last.seen,
         source=last.source,
-        real=all(piece.real for piece in pieces),
+        real=real,
         volume=total(volumes) if volumes else None,
         data_no=last.data_no,
         by_quote=QuoteRange(
@@ -45,8 +53,17 @@ def fold(pieces: Sequence[MarketData]) -> Bar:
             ask_low=min(one.ask_low for one in by_quote),
             bid_high=max(one.bid_high for one in by_quote),
         ),
-        first_no=(first.first_no if isinstance(first, Bar) else 0) or first.data_no,
+        first_no=first_no,
+        freshness=None if fresh else newest.freshness,
     )
+
+
+def _begin(piece: MarketData) -> datetime:
+    return piece.begin if isinstance(piece, Bar) else piece.market_time
+
+
+def _first_no(piece: MarketData) -> int:
+    return (piece.first_no if isinstance(piece, Bar) else 0) or piece.data_no
 
 
 def _prices(piece: MarketData) -> tuple[Decimal, Decimal]:

@@ -25,6 +25,7 @@ from domain.trading.decision_steps import (
     SizedRefusal,
     Step,
 )
+from domain.trading.freshness.newest_quotes import NewestQuotes
 from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import amend, amended_instrument
 from domain.trading.open_orders.cancelling import CancelOrders
@@ -77,7 +78,7 @@ class DecisionQueue:
         self._age_limit = AgeLimit(rules.max_decision_age, rules.calendars)
         self._accounts: dict[PortfolioName, QueuedAccount] = {}
         self._catalog: InstrumentCatalog | None = None
-        self._quotes: dict[Symbol, Quote] = {}
+        self._quotes = NewestQuotes(rules.price_grace)
         self._marks = {rule: Marks() for rule in PriceRule}
         # By symbol; under None while the instruments are not loaded.
         self._waiting: dict[Symbol | None, list[PendingDecision]] = {}
@@ -135,7 +136,7 @@ class DecisionQueue:
         for symbol in change.symbols:
             account.values.changed(symbol)
         if (symbol := change.old_units) is not None:
-            self._quotes.pop(symbol, None)
+            self._quotes.forget(symbol)
             for marks in self._marks.values():
                 marks.forget(symbol)
         return list(self._size_next(account, now))
@@ -156,7 +157,7 @@ class DecisionQueue:
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Step]:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
         seen = {quote.symbol: quote for quote in quotes}
-        self._quotes |= seen
+        self._quotes.take(seen)
         self._mark({symbol: quote.point for symbol, quote in seen.items()})
         return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now))
 
@@ -166,7 +167,7 @@ class DecisionQueue:
         """Take quotes and prices that are older than any that is here; those of a symbol that has none yet count."""
         present = self._marks[PriceRule.LAST]
         self._mark({symbol: point for symbol, point in points.items() if symbol not in present})
-        return self.on_quotes([quote for symbol, quote in quotes.items() if symbol not in self._quotes], now)
+        return self.on_quotes(self._quotes.unknown(quotes.values()), now)
 
     def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Step]:
         """Take the instruments, and admit the decisions that waited for them."""
@@ -245,7 +246,7 @@ class DecisionQueue:
         assert isinstance(instrument, Instrument)
         if decision.action is Action.AMEND:
             decision = replace(decision, symbol=instrument.symbol)
-        if self._fresh_quote(decision, instrument) is None:
+        if self._quotes.fresh(decision, instrument.symbol, account.state.rules.execution.price_rule) is None:
             yield self._wait_for_price(decision, instrument.symbol)
             return
         account.ready.append((decision, instrument))
@@ -262,13 +263,6 @@ class DecisionQueue:
         waiting = (one for decisions in self._waiting.values() for one in decisions)
         return amended_instrument(decision, account.state.open_orders, queued, waiting)
 
-    def _fresh_quote(self, decision: PendingDecision, instrument: Instrument) -> Quote | None:
-        """Return the newest quote, if it is fresh enough for this decision."""
-        quote = self._quotes.get(instrument.symbol)
-        if quote is None or decision.received.since(quote.seen) > self._rules.price_grace:
-            return None
-        return quote
-
     def _wait_for_price(self, decision: PendingDecision, symbol: Symbol | None) -> AwaitsPrice:
         self._waiting.setdefault(symbol, []).append(decision)
         return AwaitsPrice(decision.id, symbol)
@@ -283,20 +277,23 @@ class DecisionQueue:
         while account.ready and account.in_flight is None and not self.draining:
             decision, instrument = account.ready.popleft()
             self.about = decision.id
-            if instrument.symbol not in self._quotes:  # a split has made it useless
+            # A split or another price rule may have left none; else it is as fresh as the one that let it in.
+            quote = self._quotes.fresh(decision, instrument.symbol, account.state.rules.execution.price_rule)
+            if quote is None:
                 yield self._wait_for_price(decision, instrument.symbol)
                 continue
             # Check again: the portfolio's rules may have changed while the decision waited.
             step = (
                 pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
                 or expire_if_stale(decision, now, self._age_limit)
-                or self._size(decision, account, instrument, now)
+                or self._size(decision, account, instrument, quote, now)
             )
             account.in_flight = (decision, instrument) if isinstance(step, Sized) else None
             yield step
 
-    def _size(self, decision: PendingDecision, account: QueuedAccount, instrument: Instrument, now: Instant) -> Sized:
-        quote = self._quotes[instrument.symbol]  # as fresh as the one that let the decision in, or fresher
+    def _size(
+        self, decision: PendingDecision, account: QueuedAccount, instrument: Instrument, quote: Quote, now: Instant
+    ) -> Sized:
         marks = self._marks[account.state.rules.execution.price_rule]
         equity = account.values.equity(account.state, marks)
         sized: Sized | Refusal
@@ -345,10 +342,15 @@ class DecisionQueue:
 
     def _retry_waiting(self, symbols: Iterable[Symbol | None], now: Instant) -> Iterator[Step]:
         """Admit the decisions that waited for these symbols again, oldest first."""
+        symbols = tuple(symbols)
+        old = [symbol for symbol in symbols if self._quotes.is_old(symbol)]
         decisions = [decision for symbol in symbols for decision in self._waiting.pop(symbol, [])]
         for decision in sorted(decisions, key=lambda d: (d.created_at, d.id)):
             overdue = self._overdue(decision, now)
-            yield from self._admit(decision, now) if overdue is None else (overdue,)
+            for step in self._admit(decision, now) if overdue is None else (overdue,):
+                # An old quote is no reason to request another one: that would be old, too, and so without end.
+                if not (isinstance(step, AwaitsPrice) and step.symbol in old):
+                    yield step
 
     def _refuse_overdue(self, now: Instant) -> Iterator[Step]:
         for symbol, decisions in list(self._waiting.items()):
@@ -371,8 +373,8 @@ class DecisionQueue:
             return refusal
         calendar, since = self._rules.calendars.of(decision.symbol), now.since(decision.received)
         if waited(decision, now, calendar, since) > self._rules.max_price_age:
-            limit = f"{self._rules.max_price_age.total_seconds():g} s"
-            return refuse(decision, Reason.NO_PRICE, f"none of {decision.symbol} was seen within {limit}")
+            why = self._quotes.why_none(decision, self._catalog, self._rules.max_price_age)
+            return refuse(decision, Reason.NO_PRICE, why)
         return None
 
     def describe(self) -> dict[str, Any]:
@@ -392,8 +394,6 @@ class DecisionQueue:
                 symbol or "(no instruments yet)": [decision.id for decision in decisions]
                 for symbol, decisions in self._waiting.items()
             },
-            "quotes": {
-                symbol: {"price": quote.price, "seen_at": quote.seen_at} for symbol, quote in self._quotes.items()
-            },
+            "quotes": self._quotes.describe(),
             "draining": self.draining,
         }

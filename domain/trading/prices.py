@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from domain.trading.arithmetic import ZERO, ceil_to, floor_to, multiply, round_to, storable, subtract
+from domain.trading.freshness.age import ClockKind, TimeMark
 from domain.trading.orders import ExecutionRules
-from domain.trading.quotes import Quote
+from domain.trading.quotes import MarketData, Quote
 from domain.types import PriceRule, Side
 
 
@@ -25,6 +27,31 @@ class BasePrice(NamedTuple):
 def spread_known(bid: Decimal | None, ask: Decimal | None) -> bool:
     """Return whether bid and ask are known and make sense together."""
     return bid is not None and ask is not None and bid <= ask
+
+
+def may_fill(data: MarketData, rule: PriceRule) -> bool:
+    """Return whether market data are fresh enough, by their source's clock, to fill orders with a price rule."""
+    return data.freshness is None or data.freshness.serves(rule)
+
+
+def why_old(quote: Quote) -> str:
+    """Return why a quote may not fill: its time, and that of the exchange's clock when it arrived."""
+    assert quote.freshness is not None  # one without it is always fresh
+    clock = f"the clock of {quote.source} {_time(quote.freshness.exchange_time)} ({CLOCKS[quote.freshness.clock]})"
+    if quote.freshness.frozen:
+        text = f"{quote.source} repeats one price of {quote.symbol}, while others change"
+    else:
+        text = f"the newest of {quote.symbol} is old"
+    if quote.freshness.mark is TimeMark.NO_TIME:
+        return f"{text}; it has no exchange time, {clock}"
+    return f"{text}: its time is {_time(quote.price_time)}, {clock}"
+
+
+CLOCKS = {ClockKind.EXCHANGE: "asked for", ClockKind.HTTP_DATE: "by its HTTP header", ClockKind.OWN: "by our clock"}
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def mark(rule: PriceRule, price: Decimal, bid: Decimal | None, ask: Decimal | None) -> Decimal:

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from domain.trading.freshness.age import Freshness, TimeMark
 from domain.trading.instruments import InstrumentCatalog
 from domain.types import Instant, Symbol
 
@@ -58,6 +59,7 @@ class Quote:
         data_no: number of this piece of market data, higher than that of any piece before it; 0 before it has one.
         recovered: it was fetched after a downtime, and this process did not see it when it happened.
         bar: the bar of which its price is the close; None where it is no bar's.
+        freshness: its age by the exchange's clock; None where the source is no exchange, so that it is always fresh.
     """
 
     symbol: Symbol
@@ -76,6 +78,7 @@ class Quote:
     data_no: int = field(default=0, kw_only=True)
     recovered: bool = field(default=False, kw_only=True)
     bar: BarPrices | None = field(default=None, kw_only=True)
+    freshness: Freshness | None = field(default=None, kw_only=True)
 
     @property
     def market_data(self) -> MarketData:
@@ -97,11 +100,26 @@ class Quote:
             volume=volume,
             data_no=self.data_no,
             recovered=self.recovered,
+            freshness=self.freshness,
         )
+
+    @property
+    def time_mark(self) -> str | None:
+        """What is unusual about its time, as the database stores it; None where nothing is."""
+        return self.freshness.mark.value if self.freshness is not None and self.freshness.mark is not None else None
+
+    @property
+    def own_time(self) -> datetime | None:
+        """The time that the source sent with it; None where it sent none, or one that cannot be."""
+        if self.freshness is not None:
+            return self.price_time if self.freshness.mark is None else None
+        return self.price_time if self.price_time != self.seen.time else None
 
     @property
     def market_time(self) -> datetime:
         """The time up to which it tells what the market did: that of its source, but not later than it was seen."""
+        if self.freshness is not None and self.freshness.mark is TimeMark.IMPOSSIBLE:
+            return self.seen.time
         return min(self.price_time, self.seen.time)
 
     @property
@@ -144,6 +162,7 @@ class Bar:
         recovered: see `Quote.recovered`.
         by_quote: what is known of bid and ask; None where nothing is, then its prices count in their place.
         first_no: the number of the first of the pieces that were folded into it; 0 where none were.
+        freshness: that of the pieces that were folded into it, where all are old; else None.
     """
 
     symbol: Symbol
@@ -161,6 +180,7 @@ class Bar:
     recovered: bool = False
     by_quote: QuoteRange | None = None
     first_no: int = 0
+    freshness: Freshness | None = None
 
     @property
     def folded(self) -> bool:

@@ -138,12 +138,17 @@ class ExchangePrices:
     def troubles(self) -> Sequence[str]:
         """Messages of the failures that are being retried."""
         session = self._session
-        return session.log.messages if session is not None else ()
+        return (*session.log.messages, *session.late_prices.messages) if session is not None else ()
 
-    def update_catalog(self, instruments: Collection[Instrument]) -> bool:
-        """Take the exchange's new list of instruments; return whether it differs from the one before."""
+    def update_catalog(self, instruments: Collection[Instrument], awaited: Collection[Symbol]) -> bool:
+        """Take the exchange's new list of instruments; return whether it differs from the one before.
+
+        Args:
+            instruments: the list.
+            awaited: symbols that do not count as delisted yet, although the list may leave them out.
+        """
         before = self.catalog
-        self.catalog = instrument_cache.updated(before, instruments, self.name)
+        self.catalog = instrument_cache.updated(before, instruments, self.name, awaited)
         changed = before is None or dict(before.instruments) != dict(self.catalog.instruments)
         if changed and self._cache is not None:
             instrument_cache.write(self._cache, self.name, self.catalog)
@@ -166,5 +171,8 @@ def from_options(options: SourceOptions) -> ExchangePrices:
         symbols=options.symbols or (),
         options=options.exchange_options,
         # Confirm prices often enough that a symbol without trades does not count as silent.
-        timing=Timing(refresh_interval=min(Timing().refresh_interval, options.max_price_age / 2)),
+        timing=Timing(
+            refresh_interval=min(Timing().refresh_interval, options.max_price_age / 2),
+            max_quote_lag=options.max_quote_lag,
+        ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -57,11 +57,25 @@ def write(path: Path, exchange: str, catalog: InstrumentCatalog) -> None:
         logger.warning("Cannot write the markets of {} to {}: {}", exchange, path, error.strerror)
 
 
-def updated(before: InstrumentCatalog | None, instruments: Iterable[Instrument], exchange: str) -> InstrumentCatalog:
-    """Return the catalog of an exchange's new list; an instrument that is not in it any more stays, as not traded."""
+def updated(
+    before: InstrumentCatalog | None,
+    instruments: Iterable[Instrument],
+    exchange: str,
+    awaited: Collection[Symbol] = (),
+) -> InstrumentCatalog:
+    """Return the catalog of an exchange's new list; an instrument that is not in it any more stays, as not traded.
+
+    Args:
+        before: the catalog until now.
+        instruments: of the new list.
+        exchange: its name.
+        awaited: symbols that stay as they are, although the list may leave them out.
+    """
     current = {instrument.symbol: instrument for instrument in instruments}
     for symbol, instrument in (before.instruments if before is not None else {}).items():
-        if symbol not in current:
+        if symbol not in current and symbol in awaited:
+            current[Symbol(symbol)] = instrument
+        elif symbol not in current:
             current[Symbol(symbol)] = replace(instrument, not_traded=f"is not listed at {exchange} any more")
     return InstrumentCatalog(current.values())
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from domain.trading.arithmetic import ZERO, add, divide, storable
 from domain.trading.decision import MAX_AMOUNT
+from domain.trading.prices import spread_known
 from domain.trading.quotes import Quote
 from domain.types import Instant, Symbol
-
-MAX_CLOCK_OFFSET = timedelta(days=365)
-"""A time that an exchange sends is kept as evidence if it is nearer to ours than this; its clock may be wrong."""
+from market.exchange.exchange_clock import ExchangeClock
 
 
 def number(value: object) -> Decimal | None:
@@ -28,7 +25,9 @@ def number(value: object) -> Decimal | None:
     return converted if converted.is_finite() else None
 
 
-def quotes(tickers: Iterable[Mapping[str, Any]], source: str, now: Instant) -> tuple[list[Quote], dict[Symbol, object]]:
+def quotes(
+    tickers: Iterable[Mapping[str, Any]], source: str, now: Instant, clock: ExchangeClock
+) -> tuple[list[Quote], dict[Symbol, object]]:
     """Return the quotes in ``tickers``, and by symbol the values that are no prices: zero, negative, no number.
 
     The base price is the last trade's; where a venue sends only bid and ask, it is their middle. ccxt's tickers do not
@@ -46,10 +45,11 @@ def quotes(tickers: Iterable[Mapping[str, Any]], source: str, now: Instant) -> t
         if price is None:
             invalid[symbol] = last
         else:
+            time, freshness = clock.read(ticker.get("timestamp"), now, has_book=spread_known(bid, ask))
             quote = Quote(
                 symbol,
                 price,
-                price_time=price_time(ticker.get("timestamp"), now.time),
+                price_time=time,
                 seen=now,
                 source=source,
                 real=True,
@@ -58,12 +58,13 @@ def quotes(tickers: Iterable[Mapping[str, Any]], source: str, now: Instant) -> t
                 volume=volume(ticker.get("baseVolume")),
                 bid_size=_size(bid, ticker.get("bidVolume")),
                 ask_size=_size(ask, ticker.get("askVolume")),
+                freshness=freshness,
             )
             valid.append(quote)
     return valid, invalid
 
 
-def trade_quotes(trades: Iterable[Mapping[str, Any]], source: str, now: Instant) -> list[Quote]:
+def trade_quotes(trades: Iterable[Mapping[str, Any]], source: str, now: Instant, clock: ExchangeClock) -> list[Quote]:
     """Return a quote for each of ``trades``, in their order, without those whose price or amount is no positive number.
 
     A trade says nothing about bid and ask.
@@ -72,8 +73,11 @@ def trade_quotes(trades: Iterable[Mapping[str, Any]], source: str, now: Instant)
     for trade in trades:
         price, amount = positive(trade.get("price")), positive(trade.get("amount"))
         if price is not None and amount is not None:
-            symbol, time = Symbol(str(trade.get("symbol"))), price_time(trade.get("timestamp"), now.time)
-            valid.append(Quote(symbol, price, time, now, source, real=True, last_size=amount, is_trade=True))
+            symbol = Symbol(str(trade.get("symbol")))
+            time, freshness = clock.read(trade.get("timestamp"), now, has_book=False)
+            valid.append(
+                Quote(symbol, price, time, now, source, real=True, last_size=amount, is_trade=True, freshness=freshness)
+            )
     return valid
 
 
@@ -100,12 +104,3 @@ def volume(value: object) -> Decimal | None:
 
 def _stored(price: Decimal) -> Decimal | None:
     return rounded if (rounded := storable(price)) > ZERO else None
-
-
-def price_time(milliseconds: object, now: datetime) -> datetime:
-    """Return the exchange's time of a price; ``now`` where it sends none, or one too far away."""
-    with suppress(ValueError, TypeError, OverflowError):
-        time = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)  # type: ignore[call-overload]
-        if abs(time - now) < MAX_CLOCK_OFFSET:
-            return time
-    return now

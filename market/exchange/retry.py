@@ -34,8 +34,10 @@ class Timing:
         first_retry: before the first retry; doubled with each further failure.
         max_retry: before any retry; also before a symbol without a valid price is requested again.
         max_list_retry: before any retry of the list of markets, once a list has been loaded in this run.
-        late_window: within this time after a price, one with an earlier time of the exchange is a late answer; after
-            it, the exchange's clock has gone back.
+        late_window: a price with an earlier time than the one before is late within this time after it; after it, it
+            counts if its time is no more than this earlier.
+        clock_interval: between two measurements of the exchange's clock.
+        max_quote_lag: a price whose own time is further behind the exchange's clock is old.
     """
 
     poll_interval: float = 2.0
@@ -48,6 +50,8 @@ class Timing:
     max_retry: float = 5.0
     max_list_retry: float = 60.0
     late_window: float = 10.0
+    clock_interval: float = 3600.0
+    max_quote_lag: float = 60.0
 
 
 class Retrier:

@@ -11,10 +11,11 @@ from loguru import logger
 
 from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument
-from domain.trading.quotes import PriceListener
+from domain.trading.quotes import PriceListener, Quote
 from domain.types import Instant, Symbol
 from domain.worker_thread import WorkerThread
 from market.base import STOP_TIMEOUT_S
+from market.exchange.exchange_clock import ExchangeClock
 from market.exchange.late_quotes import LateQuoteFilter
 from market.exchange.parsing import quotes, trade_quotes
 from market.exchange.retry import Retrier, describe_error, is_network
@@ -45,6 +46,8 @@ class Session:
         self._last_streamed = float("-inf")
         self._streams_trades = False
         self._order = LateQuoteFilter(self._timing.late_window)
+        self.late_prices = LogOnce.to(logger)
+        self._clock = ExchangeClock(self._timing.max_quote_lag)
 
     # From other threads
 
@@ -80,6 +83,8 @@ class Session:
         self._poll_event = asyncio.Event()
         self._stream_event = asyncio.Event()
         self._trade_event = asyncio.Event()
+        self._clock_event = asyncio.Event()
+        self._clock_measured = asyncio.Event()
         self._main = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
         if self._stopped.is_set():
@@ -90,7 +95,7 @@ class Session:
         if not self._venue.answers and not self._venue.streams:
             self._listener.source_ended(f"{self._source.name} has no tickers in ccxt; choose another exchange")
             return
-        loops = [self._load_markets]
+        loops = [self._load_markets, self._measure_clock]
         loops += [self._poll] if self._venue.answers else []
         loops += [self._stream] if self._venue.streams else []
         loops += [self._stream_trades] if self._venue.streams_trades else []
@@ -136,13 +141,25 @@ class Session:
             instruments = await retrier.call(self._venue.instruments)
             if self._stopped.is_set():
                 return  # a later start may have a newer list already
-            if self._source.update_catalog(instruments):
+            if self._source.update_catalog(instruments, self._venue.awaited):
                 assert self._source.catalog is not None
                 self._listener.instruments_loaded(self._source.catalog)
                 self._unresolved.clear()
                 self._subscriptions_changed()
             closed = all(instrument.not_traded for instrument in instruments)  # for maintenance, which is soon over
             await asyncio.sleep(self._timing.max_list_retry if closed else self._timing.list_interval)
+
+    async def _measure_clock(self) -> None:
+        """Measure the exchange's clock once it answers, and again and again; prices wait for the first time."""
+        while True:
+            self._clock_event.clear()
+            reading = await self._venue.read_clock()
+            if reading is not None:
+                self._clock.set(reading, Instant.of(self._source.clock))
+            self._clock_measured.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._clock_event.wait(), self._timing.clock_interval)
+            await asyncio.sleep(self._timing.first_retry)
 
     async def _poll(self) -> None:
         """Request tickers: urgent symbols at once, all symbols at an interval that depends on the stream.
@@ -182,6 +199,7 @@ class Session:
 
     async def _fetch(self, symbols: list[Symbol]) -> None:
         """Request ``symbols`` together; where that fails, one by one: a bad symbol must not cost the others."""
+        await self._clock_measured.wait()
         sent_at = asyncio.get_running_loop().time()
         try:
             tickers = await self._venue.tickers(symbols)
@@ -228,6 +246,7 @@ class Session:
         retrier = Retrier(self._venue, self._timing, self.log, *messages)
         while True:
             tickers = await retrier.call(self._next_tickers)
+            await self._clock_measured.wait()
             self._last_streamed = asyncio.get_running_loop().time()
             self._deliver(tickers, self._last_streamed)
 
@@ -267,7 +286,7 @@ class Session:
         try:
             while True:
                 trades = await retrier.call(next_trades)
-                seen = trade_quotes(trades, self._source.name, Instant.of(self._source.clock))
+                seen = trade_quotes(trades, self._source.name, Instant.of(self._source.clock), self._clock)
                 if seen and not self._stopped.is_set():
                     self._listener.quotes_seen(seen)
                 if not self._listed(self._source.watched_closely):
@@ -301,19 +320,28 @@ class Session:
 
     def _deliver(self, tickers: Collection[Mapping[str, Any]], sent_at: float) -> None:
         """Pass on the prices that are not older than the newest ones, of an answer to a request of ``sent_at``."""
-        valid, invalid = quotes(tickers, self._source.name, Instant.of(self._source.clock))
+        valid, invalid = quotes(tickers, self._source.name, Instant.of(self._source.clock), self._clock)
         subscribed = set(self._resolve(self._source.subscribed()))
         for symbol, price in invalid.items():
             if symbol in subscribed:
                 self._report_invalid(symbol, f"the last trade is {price}")
         arrived = asyncio.get_running_loop().time()
-        fresh = [
-            quote for quote in valid if quote.symbol in subscribed and self._order.accepts(quote, sent_at, arrived)
-        ]
+        watched = [quote for quote in valid if quote.symbol in subscribed]
+        fresh = [quote for quote in watched if self._order.accepts(quote, sent_at, arrived)]
         for quote in fresh:
             self._invalid_prices.recovered(key=quote.symbol)
+            self.late_prices.recovered(f"{self._source.name} sends later prices of {quote.symbol}", key=quote.symbol)
+        for quote in watched:
+            if quote not in fresh and self._order.goes_back(quote, arrived):
+                self._report_late(quote)
         if fresh and not self._stopped.is_set():
             self._listener.quotes_seen(fresh)
+
+    def _report_late(self, quote: Quote) -> None:
+        """Log that earlier prices have come for a while, and measure the exchange's clock: it may have gone back."""
+        self._clock_event.set()
+        message = f"{self._source.name} sends only earlier prices of {quote.symbol} than before, such as"
+        self.late_prices.failed(f"{message} one of {quote.price_time:%Y-%m-%d %H:%M:%S} UTC", key=quote.symbol)
 
 
 async def _unless(changed: asyncio.Event, arriving: Awaitable[Streamed] | None) -> Streamed:

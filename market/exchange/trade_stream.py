@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from domain.types import Clock, Instant, Symbol
-from market.exchange.parsing import price_time
+from market.exchange.exchange_clock import time_of
 from market.exchange.venue import CACHE_POLL_S, Venue
 
 Trade = Mapping[str, Any]
@@ -108,7 +108,7 @@ class TradeStream:
         new.reverse()
         if now.since(watched.begin) > SNAPSHOT_TIMEOUT:
             return new
-        return [trade for trade in new if price_time(trade.get("timestamp"), now.time) >= watched.begin.time]
+        return [trade for trade in new if (time_of(trade.get("timestamp")) or now.time) >= watched.begin.time]
 
     def _now(self) -> Instant:
         now = Instant.of(self._clock)

@@ -10,15 +10,18 @@ import pkgutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from domain.errors import SettingsError
 from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, STORED_QUANTUM, ZERO
 from domain.trading.decision import MAX_AMOUNT
+from domain.trading.freshness.age import ClockKind
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from domain.wording import did_you_mean
+from market.exchange.exchange_clock import ClockReading, time_in_headers, time_of
 from market.exchange.market_list import MarketListCheck
 from market.exchange.parsing import number
 
@@ -34,6 +37,8 @@ DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"binance": QUOTED_STREAM, "b
 _READS_MARKETS = ContextVar("reads_markets", default=False)
 """Whether this task reads the list of markets; others may read prices meanwhile."""
 
+CLOCK_TIMEOUT_S = 5.0
+"""For the answer to a request for the exchange's time; without it, the time in the header of an answer counts."""
 CACHE_POLL_S = 0.2
 """ccxt wakes only tasks that wait at that moment; a ticker that arrived just before is found in its cache."""
 
@@ -100,12 +105,17 @@ class Venue:
         # ccxt's own default is float; with str, prices keep every digit that was sent. ccxt compares the numbers in the
         # lists of some exchanges while it reads them, which does not work on text.
         self._ccxt.number = lambda value: float(value) if _READS_MARKETS.get() else str(value)
+        limits = importlib.import_module("market.exchange.answer_limit")  # it imports aiohttp
+        limits.limit_answers(
+            self._ccxt, lambda: limits.MAX_LIST_BYTES if _READS_MARKETS.get() else limits.MAX_ANSWER_BYTES
+        )
         self._check_markets = check_markets
         self._load, self._ccxt.load_markets = self._ccxt.load_markets, self._loaded_markets
         self._fetch_markets, self._ccxt.fetch_markets = self._ccxt.fetch_markets, self._checked_markets
         self._handle_errors, self._ccxt.handle_errors = self._ccxt.handle_errors, self._handle_answer
         self._loading = asyncio.Lock()
         self._listed = asyncio.Event()
+        self._date: tuple[datetime, float] | None = None  # by the last answer's header, and when it arrived
         self._watched: frozenset[Symbol] = frozenset()
         self._returned: dict[Symbol, Mapping[str, Any]] = {}
         self._all_at_once = bool(self._ccxt.has.get("fetchTickers"))
@@ -129,6 +139,25 @@ class Venue:
         self._listed.set()
         return [self._instrument(market) for market in markets.values() if market.get("symbol")]
 
+    async def read_clock(self) -> ClockReading | None:
+        """Return the exchange's time: as it answers, else by the header of its last answer; None without either."""
+        await self._listed.wait()
+        if self._ccxt.has.get("fetchTime"):
+            with suppress(Exception):
+                milliseconds = await asyncio.wait_for(self._ccxt.fetch_time(), CLOCK_TIMEOUT_S)
+                if (there := time_of(milliseconds)) is not None:
+                    return ClockReading(there, ClockKind.EXCHANGE)
+        if self._date is None:
+            return None
+        date, arrived = self._date
+        since = asyncio.get_running_loop().time() - arrived
+        return ClockReading(date + timedelta(seconds=since), ClockKind.HTTP_DATE)
+
+    @property
+    def awaited(self) -> frozenset[Symbol]:
+        """Symbols that the last list of markets left out, and that do not count as delisted yet."""
+        return self._check_markets.awaited
+
     @property
     def listed(self) -> bool:
         """Whether a list of markets was loaded; requests for prices wait for it."""
@@ -137,8 +166,7 @@ class Venue:
     async def _checked_markets(self, *args: Any, **kwargs: Any) -> Any:
         """Replace ccxt's own method: a bad list must not become ccxt's, or ccxt would find no symbol in it."""
         markets = await self._fetch_markets(*args, **kwargs)
-        self._check_markets.check(markets or (), asyncio.get_running_loop().time())
-        return markets
+        return self._check_markets.check(markets or (), asyncio.get_running_loop().time())
 
     async def _loaded_markets(self, *_: object, **__: object) -> Any:
         """Replace ccxt's own method, which would request a list before prices, and fail the prices with it."""
@@ -147,7 +175,9 @@ class Venue:
 
     def _handle_answer(self, *answer: Any) -> Any:
         """Replace ccxt's own method, which takes an answer that is no JSON for an empty one."""
-        status, _, url, _, _, body, document, *_ = answer
+        status, _, url, _, headers, body, document, *_ = answer
+        if (date := time_in_headers(headers or {})) is not None:
+            self._date = date, asyncio.get_running_loop().time()
         if 200 <= status < 300 and document is None and (defect := unreadable(body)) is not None:
             from ccxt import BadResponse  # noqa: PLC0415 - ccxt is imported only when it is used
 

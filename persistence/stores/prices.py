@@ -87,6 +87,7 @@ def price_row(prices: PriceSecond) -> dict[str, object]:
         "time": quote.seen_at, "symbol": quote.symbol, "source": quote.source, "price": quote.price, "bid": quote.bid,
         "ask": quote.ask, "volume": quote.volume, "price_time": quote.price_time,
         "high": prices.high, "low": prices.low, "bid_high": prices.bid_high, "ask_low": prices.ask_low,
+        "time_mark": quote.time_mark,
     }  # fmt: skip
 
 

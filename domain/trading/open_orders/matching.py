@@ -14,7 +14,7 @@ from domain.trading.execution import fill_at, fill_order, provide
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import ExecutionRules, Fill, NotFilled, Order
 from domain.trading.portfolio import PortfolioState
-from domain.trading.prices import base_price, mark
+from domain.trading.prices import base_price, mark, may_fill
 from domain.trading.quotes import Bar, MarketData, Quote
 from domain.types import OrderType, OutcomeStatus, PriceRule, Side, TimeInForce
 
@@ -70,7 +70,7 @@ def see(data: MarketData, rules: ExecutionRules) -> Seen:
 
 
 def sees(open_order: OpenOrder, data: MarketData) -> bool:
-    """Return whether market data are for this order: of its source, and not older than it, or than its last AMEND.
+    """Return whether market data are for this order: of its source, fresh, and not older than it or its last AMEND.
 
     A bar in which nothing was traded is for none.
 
@@ -80,6 +80,8 @@ def sees(open_order: OpenOrder, data: MarketData) -> bool:
     if open_order.sees_after >= data.data_no or order.price_source not in {None, data.source}:
         return False
     if isinstance(data, Bar) and data.volume == ZERO:  # its prices repeat earlier ones
+        return False
+    if not may_fill(data, order.execution.price_rule):
         return False
     return not data.recovered or open_order.placed_at < data.market_time
 

@@ -50,11 +50,15 @@ READ_MATCHED = """
 SELECT o.portfolio, o.symbol, last.data_no, last.at
 FROM (SELECT DISTINCT portfolio, symbol FROM paper_orders WHERE status = 'open') o
 CROSS JOIN LATERAL (
-    (SELECT f.data_no, least(f.price_time, f.price_seen_at) AS at FROM paper_fills f
+    (SELECT f.data_no, CASE WHEN f.time_mark = 'impossible time' THEN f.price_seen_at
+                           ELSE least(f.price_time, f.price_seen_at) END AS at
+     FROM paper_fills f
      WHERE f.portfolio = o.portfolio AND f.symbol = o.symbol AND f.liquidity = 'maker' AND f.data_no IS NOT NULL
      ORDER BY f.data_no DESC LIMIT 1)
     UNION ALL
-    (SELECT e.data_no, least(e.price_time, e.price_seen_at) FROM paper_order_events e
+    (SELECT e.data_no, CASE WHEN e.time_mark = 'impossible time' THEN e.price_seen_at
+                           ELSE least(e.price_time, e.price_seen_at) END
+     FROM paper_order_events e
      WHERE e.portfolio = o.portfolio AND e.symbol = o.symbol AND e.kind = 'triggered'
      ORDER BY e.data_no DESC LIMIT 1)
     ORDER BY data_no DESC LIMIT 1

@@ -12,6 +12,7 @@ from domain.trading.arithmetic import CONTEXT, ONE, STORED_QUANTUM, ZERO, plain
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Reason
 from domain.trading.events import OrderAccepted, OrderAmended, OrderEnded, OrderTriggered
+from domain.trading.freshness.age import Freshness
 from domain.trading.open_orders.exits import ChangedExit
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.targets import targets_json
@@ -220,6 +221,7 @@ def event_row(result: Result) -> dict[str, object]:
         "price_time": quote.price_time if quote is not None else None,
         "price_seen_at": quote.seen_at if quote is not None else None,
         "price_source": quote.source if quote is not None else None, "recovered": result.recovered,
+        "time_mark": quote.time_mark if quote is not None else None,
         "trail_mark": event.mark if isinstance(event, OrderAccepted | OrderTriggered | OrderAmended) else None,
     }  # fmt: skip
 
@@ -240,8 +242,16 @@ def fill_row(result: Result) -> dict[str, object]:
         "asset_delta": result.asset_delta, "filled_at": fill.filled_at, "spread_cost": costs.spread,
         "slippage_cost": costs.slippage, "size_cost": costs.size, "random_cost": costs.random,
         "version": result.event.version, "data_no": quote.data_no, "is_trade": quote.is_trade,
-        "ambiguous": fill.ambiguous, "recovered": result.recovered,
+        "ambiguous": fill.ambiguous, "recovered": result.recovered, "time_mark": quote.time_mark,
+        **_exchange_time(quote.freshness),
     }  # fmt: skip
+
+
+def _exchange_time(freshness: Freshness | None) -> dict[str, object]:
+    """Return the exchange's clock when a price arrived."""
+    if freshness is None:
+        return {"exchange_time": None, "exchange_clock": None}
+    return {"exchange_time": freshness.exchange_time, "exchange_clock": freshness.clock.value}
 
 
 def trade_row(trade: Trade) -> dict[str, object]:

@@ -14,6 +14,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from market.exchange.exchange_clock import ExchangeClock
 from market.exchange.market_list import MarketListCheck
 from market.exchange.parsing import quotes
 from market.exchange.venue import Venue
@@ -77,7 +78,7 @@ def exchange_of(name: str) -> Any:
 
 
 def parts(ticker: Mapping[str, Any]) -> tuple[Decimal | None, ...]:
-    ((quote,), _) = quotes([ticker], "test", instant())
+    ((quote,), _) = quotes([ticker], "test", instant(), ExchangeClock(60))
     assert quote.last_size is None
     return quote.price, quote.bid, quote.bid_size, quote.ask, quote.ask_size
 

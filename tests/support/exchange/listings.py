@@ -70,8 +70,33 @@ def kraken_trades(symbol: str, trades: Sequence[tuple[str, str]], earlier: int, 
     ]  # fmt: skip
 
 
+def kraken_market(market: Listing) -> dict[str, Any]:
+    """Return a market as Kraken lists it."""
+    return {
+        "altname": market.id, "wsname": market.symbol, "base": market.base, "quote": market.quote,
+        "pair_decimals": market.price_decimals, "lot_decimals": market.lot_decimals, "ordermin": market.min_quantity,
+        "costmin": market.min_value, "fees": [[0, 0.26]], "fees_maker": [[0, 0.16]], "leverage_buy": [],
+        "leverage_sell": [], "status": "online" if market.online else "cancel_only",
+    }  # fmt: skip
+
+
+def bitstamp_market(market: Listing) -> dict[str, Any]:
+    """Return a market as Bitstamp lists it."""
+    return {
+        "name": market.symbol, "market_symbol": market.id.lower(), "base_currency": market.base,
+        "counter_currency": market.quote, "base_decimals": market.lot_decimals,
+        "counter_decimals": market.price_decimals, "minimum_order_value": market.min_value,
+        "minimum_order_amount": market.min_quantity, "trading": "Enabled" if market.online else "Disabled",
+        "market_type": "SPOT", "description": f"{market.base} / {market.quote}",
+    }  # fmt: skip
+
+
 BODIES = ("html", "plain", "empty", "null", "cut", "nothing")
 """Answers with status 200 without data: a proxy's page, plain text, no byte, JSON's null, a part, an empty list."""
+
+
+HUGE_BYTES = 21_000_000
+"""More than an answer may have, also a list of markets: a correct one with so many spaces is ``huge``."""
 
 
 def bad_answer(kind: str, document: object) -> web.Response | None:
@@ -84,6 +109,7 @@ def bad_answer(kind: str, document: object) -> web.Response | None:
         "null": ("null", "application/json"),
         "cut": (json.dumps(document)[:-20], "application/json"),
         "nothing": (json.dumps(nothing), "application/json"),
+        "huge": (json.dumps(document) + " " * HUGE_BYTES, "application/json"),
     }
     if kind not in texts:
         return None

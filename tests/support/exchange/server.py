@@ -13,12 +13,20 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import WSMsgType, web
 
-from tests.support.exchange.listings import Listing, bad_answer, kraken_trades, listings
+from tests.support.exchange.listings import (
+    Listing,
+    bad_answer,
+    bitstamp_market,
+    kraken_market,
+    kraken_trades,
+    listings,
+)
 from tests.support.exchange.past import Past
 from tests.support.exchange.sockets import send
 
@@ -40,6 +48,7 @@ class ExchangeServer:
         served: the prices that were sent, by symbol.
         requested_symbols: the symbols of each request for tickers, in order.
         clock_offset: seconds by which the exchange's clock is ahead.
+        stamp_offset: seconds by which the times of prices are ahead of that clock.
         streams: whether WebSockets are accepted; otherwise they get a 503. ``past`` are the trades of the past.
     """
 
@@ -47,7 +56,7 @@ class ExchangeServer:
         self.requests: Counter[str] = Counter()
         self.served: dict[str, set[str]] = {}
         self.requested_symbols: list[list[str]] = []
-        self.clock_offset, self.streams, self.past = 0.0, True, Past()
+        self.clock_offset, self.stamp_offset, self.streams, self.past = 0.0, 0.0, True, Past()
         self._markets = listings()
         self._trades: list[dict[str, Any]] = []
         self._faults: deque[str] = deque()
@@ -159,6 +168,17 @@ class ExchangeServer:
 
     async def _open(self) -> None:
         app = web.Application()
+        app.on_response_prepare.append(self._stamp)
+        self._add_routes(app)
+        self._closing, self._released = asyncio.Event(), asyncio.Event()
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    def _add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/kraken/0/public/Time", self._kraken_time)
         app.router.add_get("/kraken/0/public/AssetPairs", self._kraken_markets)
         app.router.add_get("/kraken/0/public/Assets", self._kraken_assets)
         app.router.add_get("/kraken/0/public/Ticker", self._kraken_tickers)
@@ -167,12 +187,16 @@ class ExchangeServer:
         app.router.add_get("/bitstamp/api/v2/ticker/", self._bitstamp_tickers)
         app.router.add_get("/bitstamp/api/v2/ticker/{id}/", self._bitstamp_tickers)
         self.past.add_routes(app)
-        self._closing, self._released = asyncio.Event(), asyncio.Event()
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+
+    async def _stamp(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = formatdate(self._time(), usegmt=True)
+
+    def _time(self) -> float:
+        """Return the exchange's unix time in seconds."""
+        return time.time() + self.clock_offset
+
+    async def _kraken_time(self, _: web.Request) -> web.Response:
+        return web.json_response({"error": [], "result": {"unixtime": int(self._time())}})
 
     async def _close(self) -> None:
         self._closing.set()
@@ -234,24 +258,7 @@ class ExchangeServer:
 
     async def _kraken_markets(self, _: web.Request) -> web.Response:
         self._count("markets")
-        result = {
-            market.id: {
-                "altname": market.id,
-                "wsname": market.symbol,
-                "base": market.base,
-                "quote": market.quote,
-                "pair_decimals": market.price_decimals,
-                "lot_decimals": market.lot_decimals,
-                "ordermin": market.min_quantity,
-                "costmin": market.min_value,
-                "fees": [[0, 0.26]],
-                "fees_maker": [[0, 0.16]],
-                "leverage_buy": [],
-                "leverage_sell": [],
-                "status": "online" if market.online else "cancel_only",
-            }
-            for market in self._markets.values()
-        }
+        result = {market.id: kraken_market(market) for market in self._markets.values()}
         return await self._answer_list({"error": [], "result": result})
 
     async def _kraken_assets(self, _: web.Request) -> web.Response:
@@ -328,30 +335,14 @@ class ExchangeServer:
 
     async def _bitstamp_markets(self, _: web.Request) -> web.Response:
         self._count("markets")
-        rows = [
-            {
-                "name": market.symbol,
-                "market_symbol": market.id.lower(),
-                "base_currency": market.base,
-                "counter_currency": market.quote,
-                "base_decimals": market.lot_decimals,
-                "counter_decimals": market.price_decimals,
-                "minimum_order_value": market.min_value,
-                "minimum_order_amount": market.min_quantity,
-                "trading": "Enabled" if market.online else "Disabled",
-                "market_type": "SPOT",
-                "description": f"{market.base} / {market.quote}",
-            }
-            for market in self._markets.values()
-        ]
-        return await self._answer_list(rows)
+        return await self._answer_list([bitstamp_market(market) for market in self._markets.values()])
 
     async def _bitstamp_tickers(self, request: web.Request) -> web.StreamResponse:
         one = request.match_info.get("id")
         wanted = self._wanted(None if one is None else one.upper())
         if wanted is None:
             return web.json_response({"status": "error", "reason": "Invalid pair"}, status=404)
-        stamp = str(int(time.time() + self.clock_offset))
+        stamp = str(int(self._time() + self.stamp_offset))
         rows = [
             {
                 "pair": market.symbol,
@@ -379,7 +370,7 @@ class ExchangeServer:
             await send(socket.ws, json.dumps(self._kraken_event(market)))
 
     async def _trade(self, symbol: str, trades: Sequence[tuple[str, str]]) -> None:
-        data = kraken_trades(symbol, trades, len(self._trades), time.time() + self.clock_offset)
+        data = kraken_trades(symbol, trades, len(self._trades), self._time())
         self._trades += data
         for socket in [one for one in self._sockets if symbol in one.traded]:
             await send(socket.ws, json.dumps({"channel": "trade", "type": "update", "data": data}))

@@ -72,10 +72,11 @@ def actor_status(name: str, **changes: object) -> ActorStatus:
 def system_status(**changes: object) -> SystemStatus:
     prices = {"source": "kraken", "real": True, "ended": False, "instruments": 900, "silent": [], "set_aside": 4}
     seen = {"BTC/USDT": NOON - timedelta(seconds=1.5), "ETH/USDT": NOON}
+    quotes = {"BTC/USDT": {"age_s": 1.5, "exchange_age_s": 4.0}, "ETH/USDT": {"age_s": 0.0, "exchange_age_s": None}}
     usual = {
         "actors": (actor_status("Sizer", mailbox=5, most=40, restarts=2), actor_status("PositionKeeper", busy_for=2.5)),
         "intake_paused_since": None, "lease_held": True, "lease_renewed_ago": 4.5, "failures": (), "quarantined": 1,
-        "prices": {**prices, "last_seen": seen}, "dead_letters": 6, "prices_dropped": 8,
+        "prices": {**prices, "last_seen": seen, "frozen": [], "quotes": quotes}, "dead_letters": 6, "prices_dropped": 8,
     }  # fmt: skip
     return SystemStatus(**{**usual, **changes})
 
@@ -144,7 +145,7 @@ def test_other_metrics_have_the_values_of_their_sources(scraped: Scrape) -> None
         "paper_lease_renewal_age_seconds": 4.5, "paper_database_up": 1, "paper_quarantined_total": 1,
         "paper_dead_letters_total": 6, "paper_prices_dropped_total": 8, "paper_prices_set_aside_total": 4,
         "paper_audits_total": 1, "paper_audit_differences_total": 2, "paper_audit_age_seconds": 12,
-        "paper_symbols_silent": 0, "paper_price_source_healthy": 1,
+        "paper_symbols_silent": 0, "paper_symbols_frozen": 0, "paper_price_source_healthy": 1,
     }  # fmt: skip
     assert samples == {name: scraped.value(name) for name in samples}
     actors = {
@@ -155,6 +156,7 @@ def test_other_metrics_have_the_values_of_their_sources(scraped: Scrape) -> None
     assert 2.5 == scraped.value("paper_actor_busy_seconds", actor="PositionKeeper")
     assert {("crash",): 1, ("thread_ended",): 1} == scraped.above_zero("paper_failures_total")
     assert 1.5 == scraped.value("paper_price_age_seconds", symbol="BTC/USDT")
+    assert {(("symbol", "BTC/USDT"),): 2.5} == scraped.by("paper_price_lag_seconds")
     assert (2, 0.75) == tuple(scraped.value(f"paper_database_round_trip_seconds_{what}") for what in ("count", "sum"))
     assert "TimescaleDB 2.19.3" in scraped.text
     assert "localhost" not in scraped.text
@@ -179,7 +181,9 @@ def test_without_the_database_only_amounts_are_missing() -> None:
     assert 1 == scraped.value("paper_fills_total", portfolio="default")
 
 
-@pytest.mark.parametrize("problem", [{"ended": True}, {"instruments": None}, {"silent": ["BTC/USDT"]}])
+@pytest.mark.parametrize(
+    "problem", [{"ended": True}, {"instruments": None}, {"silent": ["BTC/USDT"]}, {"frozen": ["BTC/USDT"]}]
+)
 def test_a_price_source_is_unhealthy_if_it_ended_sent_no_instruments_or_a_symbol_is_silent(
     problem: dict[str, object],
 ) -> None:

@@ -35,6 +35,31 @@ def test_the_first_list_is_accepted_whatever_it_holds() -> None:
     assert rejection(MarketListCheck([], 3600), rows("BTC/USDT", active=False)) is None
 
 
+def test_a_market_counts_as_delisted_after_three_answers_without_it() -> None:
+    check = MarketListCheck((), 3600)
+    full, without = rows(*SYMBOLS), rows(*SYMBOLS[1:])
+    answers = [without, without, full, without, without, without, without]
+    check.check(full, 0)
+    held = [(len(check.check(answer, 0)), sorted(check.awaited)) for answer in answers]
+    kept, gone = (5, ["ADA/USDT"]), (4, [])
+    assert [kept, kept, (5, []), kept, kept, gone, gone] == held
+
+
+def test_a_market_that_only_an_earlier_process_knew_is_awaited_without_its_row() -> None:
+    check = MarketListCheck(SYMBOLS, 3600)
+    held = [(len(check.check(rows(*SYMBOLS[1:]), 0)), sorted(check.awaited)) for _ in range(3)]
+    assert [(4, ["ADA/USDT"]), (4, ["ADA/USDT"]), (4, [])] == held
+
+
+def test_answers_that_are_not_accepted_count_too() -> None:
+    check = MarketListCheck((), 3600)
+    check.check(rows(*SYMBOLS), 0)
+    few = rows(*SYMBOLS[2:])
+    for now in (0, 1800):
+        assert rejection(check, few, now) is not None
+    assert 3 == len(check.check(few, 3600))
+
+
 def test_one_of_five_may_vanish_and_two_must_stay_away() -> None:
     check = MarketListCheck(SYMBOLS, 3600)
     assert rejection(check, rows(*SYMBOLS[1:])) is None

@@ -31,6 +31,7 @@ def opened(folder: Path, prices: str) -> PriceSource:
     options = SourceOptions(
         prices=prices, home=folder, clock=StandingClock(), exchange="kraken", exchange_options={}, symbols=None, seed=1,
         price_interval=1.0, price_speed=1.0, price_spread=Decimal(0), max_price_age=30.0,
+        max_quote_lag=60.0,
     )  # fmt: skip
     return open_source(options)
 

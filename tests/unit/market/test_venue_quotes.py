@@ -7,20 +7,23 @@ from typing import Any
 
 import pytest
 
+from domain.trading.freshness.age import ClockKind, Freshness, TimeMark
 from domain.trading.orders import ExecutionRules
 from domain.trading.prices import BasePrice, base_price, spread_known
 from domain.trading.quotes import Quote
 from domain.types import PriceRule, Side
+from market.exchange.exchange_clock import ExchangeClock
 from market.exchange.parsing import quotes
 from tests.support.values.builders import BTC, NOON, instant
 
+CLOCK = ExchangeClock(60)
 BY_QUOTE = ExecutionRules(PriceRule.QUOTE)
 
 
 def quote_of(**fields: Any) -> Quote:
     """Return the quote of a ticker with last trade 0.50, bid 0.90 and ask 0.92, changed by ``fields``."""
     ticker = {"symbol": BTC, "last": "0.50", "bid": "0.90", "ask": "0.92", "bidVolume": "250", "askVolume": "12.5"}
-    (quote,), invalid = quotes([ticker | fields], "kraken", instant())
+    (quote,), invalid = quotes([ticker | fields], "kraken", instant(), CLOCK)
     assert {} == invalid
     return quote
 
@@ -38,6 +41,7 @@ def test_a_ticker_with_sizes() -> None:
         volume=Decimal(200),
         bid_size=Decimal(250),
         ask_size=Decimal("12.5"),
+        freshness=Freshness(NOON, ClockKind.OWN, TimeMark.NO_TIME),
     )
     assert expected == quote_of(baseVolume="200")
 

@@ -1,0 +1,1 @@
+"""How old prices are by the clock of their exchange."""

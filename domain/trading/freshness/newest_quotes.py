@@ -1,0 +1,70 @@
+"""The newest quotes by which decisions are sized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from domain.trading.decision import PendingDecision
+from domain.trading.freshness.age import Fresh
+from domain.trading.instruments import InstrumentCatalog, Unresolved
+from domain.trading.prices import may_fill, why_old
+from domain.trading.quotes import Quote
+from domain.types import PriceRule, Symbol
+
+
+class NewestQuotes:
+    """The newest quotes that may fill, by price rule, and those that are too old by their exchange's clock.
+
+    Args:
+        grace: a quote seen up to this long before a decision was received is fresh enough for it.
+    """
+
+    def __init__(self, grace: timedelta) -> None:
+        self._grace = grace
+        self._by_rule: dict[PriceRule, dict[Symbol, Quote]] = {rule: {} for rule in PriceRule}
+        self._old: dict[Symbol, Quote] = {}
+
+    def take(self, quotes: Mapping[Symbol, Quote]) -> None:
+        """Take quotes, each newer than the one before of its symbol."""
+        for rule, newest in self._by_rule.items():
+            newest |= {symbol: quote for symbol, quote in quotes.items() if may_fill(quote, rule)}
+        for symbol, quote in quotes.items():
+            if quote.freshness is None or quote.freshness.fresh is Fresh.ALL:
+                self._old.pop(symbol, None)
+            else:
+                self._old[symbol] = quote
+
+    def forget(self, symbol: Symbol) -> None:
+        """Drop the quotes of a symbol: none before the next one may fill."""
+        for newest in (*self._by_rule.values(), self._old):
+            newest.pop(symbol, None)
+
+    def unknown(self, quotes: Iterable[Quote]) -> list[Quote]:
+        """Return those of ``quotes`` whose symbol has no quote yet."""
+        symbols = self._by_rule[PriceRule.QUOTE].keys() | self._old.keys()
+        return [quote for quote in quotes if quote.symbol not in symbols]
+
+    def fresh(self, decision: PendingDecision, symbol: Symbol, rule: PriceRule) -> Quote | None:
+        """Return the newest quote that may fill by a price rule, if it is fresh enough for a decision."""
+        quote = self._by_rule[rule].get(symbol)
+        return quote if quote is not None and decision.received.since(quote.seen) <= self._grace else None
+
+    def is_old(self, symbol: Symbol | None) -> bool:
+        """Return whether the newest quote of a symbol, or a part of it, is too old by its exchange's clock."""
+        return symbol in self._old
+
+    def why_none(self, decision: PendingDecision, catalog: InstrumentCatalog | None, within: timedelta) -> str:
+        """Return why a decision got no price within a time: none came, or only old ones."""
+        resolved = catalog.resolve(decision.symbol) if catalog is not None else None
+        if resolved is not None and not isinstance(resolved, Unresolved):
+            old = self._old.get(resolved.symbol)
+            if old is not None and decision.received.since(old.seen) <= self._grace:
+                return why_old(old)
+        return f"none of {decision.symbol} was seen within {within.total_seconds():g} s"
+
+    def describe(self) -> dict[Symbol, dict[str, Any]]:
+        """Return the newest quote of each symbol, for consoles."""
+        newest = self._by_rule[PriceRule.QUOTE] | self._old
+        return {symbol: {"price": quote.price, "seen_at": quote.seen_at} for symbol, quote in newest.items()}
