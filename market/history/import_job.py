@@ -104,7 +104,7 @@ class ImportJob:
                 self._one(path, candles, report)
                 for candles, report in read_candles([path], self._options, now=self._now)
             ]
-            merged = {}
+            merged: dict[SeriesKey, _Waiting] = {}
             for key, candles, report in new:
                 waiting = merged.get(key) or self._waiting.get(key)
                 if waiting is None:

@@ -56,10 +56,10 @@ def select(store: HistoryStore, symbols: Sequence[str] | None, exchange: str) ->
     chosen, notes = [], []
     for symbol in wanted:
         candidates = [manifest for manifest in manifests if manifest.symbol == symbol]
-        one = _one_of(candidates, exchange)
-        chosen.append(one)
-        if others := [str(key_of(other)) for other in candidates if other is not one]:
-            notes.append(f"{key_of(one)} is played, and not {', '.join(others)}")
+        manifest = _one_of(candidates, exchange)
+        chosen.append(manifest)
+        if others := [str(key_of(other)) for other in candidates if other is not manifest]:
+            notes.append(f"{key_of(manifest)} is played, and not {', '.join(others)}")
     return Selection(tuple(chosen), tuple(notes))
 
 

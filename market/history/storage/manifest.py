@@ -105,7 +105,7 @@ class Manifest(_Record):
         content_sha256: hash of the rows.
     """
 
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     exchange: str
     symbol: str
     timeframe: str
