@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from loguru import logger
-
 from actors.introspection.quotes import describe_quote
 from actors.messages import (
+    AcceptPrice,
     DataSeen,
     InstrumentsLoaded,
     KeptData,
@@ -31,12 +30,11 @@ from actors.runtime.routes import Routes
 from actors.settlement.history import HistoryFetch, Reach
 from actors.settlement.messages import RequestHistory
 from actors.supervision.alarms import SilenceMonitor
+from actors.supervision.held_prices import HeldPrices
 from actors.supervision.stale_prices import StalePrices
 from domain.alarms import Notify
-from domain.log_once import LogOnce
 from domain.market_data.buffer import MarketDataBuffer
 from domain.market_data.price_second import PriceSecond
-from domain.price_filter import MAX_PRICE_RATIO, PriceFilter
 from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, InstrumentCatalog
 from domain.trading.quotes import PricePoint, PriceSource, Quote, WatchesClosely
 from domain.types import Clock, Instant, Symbol
@@ -57,10 +55,12 @@ class PriceRules:
         always: symbols that the source watches from the start, as people type them.
         calendars: of the symbols that have sessions.
         max_quote_lag: how long a lively symbol may repeat one answer.
+        split_hold: how long a price that looks like a split is held back.
     """
 
     retention: timedelta
     silent_after: timedelta
+    split_hold: timedelta
     always: tuple[str, ...] = ()
     calendars: Calendars = NO_CALENDARS
     max_quote_lag: timedelta = timedelta(seconds=60)
@@ -105,8 +105,7 @@ class PriceTracker(Behaviour):
         self._clock = clock
         self._silence = SilenceMonitor(source.name, rules.silent_after, services.notify, rules.calendars)
         self._stale = StalePrices(rules.max_quote_lag, services.notify)
-        self._filter = PriceFilter()
-        self._set_aside_log = LogOnce.to(logger)
+        self._held_prices = HeldPrices(rules.split_hold, services.notify)
         self._catalog: InstrumentCatalog | None = None
         self._configured: list[Symbol] = []
         self._started_at = Instant.of(clock)
@@ -119,7 +118,6 @@ class PriceTracker(Behaviour):
         # By symbol: when a decision last subscribed to it.
         self._subscribed_at: dict[Symbol, Instant] = {}
         self._deleted_at: Instant | None = None
-        self.refused = 0
 
     def started(self) -> None:
         """Request the stored prices; the source sends the rest again."""
@@ -144,9 +142,8 @@ class PriceTracker(Behaviour):
                 self._set_catalog(message.catalog)
                 self._silence.record_instruments()
                 self._routes.sizer.tell(message)
-            case Subscribe():
-                self._subscribed_at[message.symbol] = Instant.of(self._clock)
-                self._source.subscribe([message.symbol])
+            case Subscribe() | AcceptPrice():
+                self._handle_symbol(message)
             case SendPrices():
                 self._price_requests.append(message.reply_to)
                 if self._stored is not None:
@@ -160,6 +157,13 @@ class PriceTracker(Behaviour):
                 self._record()
                 self._update_subscriptions()
 
+    def _handle_symbol(self, message: Subscribe | AcceptPrice) -> None:
+        if isinstance(message, AcceptPrice):
+            self._held_prices.release(message.symbol, "it counts as it is")
+        else:
+            self._subscribed_at[message.symbol] = Instant.of(self._clock)
+            self._source.subscribe([message.symbol])
+
     def _set_catalog(self, catalog: InstrumentCatalog | None) -> None:
         self._catalog = catalog
         resolved = [catalog.resolve(name) for name in self._rules.always] if catalog is not None else []
@@ -169,16 +173,17 @@ class PriceTracker(Behaviour):
         plausible = []
         for quote in map(self._stale.judge, quotes):
             if quote.is_trade:
-                if quote.symbol in self._buffer.watched and self._filter.accepts_trade(quote):
+                if quote.symbol in self._buffer.watched and self._held_prices.filter.accepts_trade(quote):
                     plausible.append(quote)
-            elif self._filter.accepts(quote):
-                plausible.append(quote)
-            else:
-                self._set_aside(quote)
+            elif (judged := self._held_prices.judge(quote, self._catalog)) is not None:
+                plausible.append(judged)
         numbered = self._buffer.number(plausible)
         data = [quote.market_data for quote in numbered if quote.symbol in self._buffer.watched]
         accepted: dict[Symbol, Quote] = {}
+        for_sells = {quote.symbol: quote for quote in numbered if quote.no_buy is not None}
         for quote in numbered:
+            if quote.no_buy is not None:
+                continue
             newest = accepted.get(quote.symbol) or self._quotes.get(quote.symbol)
             if quote.is_trade:
                 self._take_trade(quote, newest)
@@ -186,14 +191,12 @@ class PriceTracker(Behaviour):
             elif newest is None or quote.seen.monotonic >= newest.seen.monotonic:
                 accepted[quote.symbol] = quote
                 self._to_record(quote)
-        for symbol in accepted:
-            self._set_aside_log.recovered(key=symbol)
         self._quotes.update(accepted)
-        self._silence.record_quotes(accepted)
+        self._silence.record_quotes({**for_sells, **accepted})
         if data:  # first: open orders come before those that are sized from these quotes
             self._routes.execution_simulator.tell(DataSeen(tuple(data)))
-        if accepted:
-            self._routes.sizer.tell(QuotesSeen(accepted))
+        if accepted or for_sells:
+            self._routes.sizer.tell(QuotesSeen({**for_sells, **accepted}))
 
     def _take_trade(self, trade: Quote, newest: Quote | None) -> None:
         """Store the price of a trade with the newest bid and ask; the Sizer keeps the quote, which has them, too."""
@@ -245,14 +248,6 @@ class PriceTracker(Behaviour):
         fetch = HistoryFetch(self._source, request, reach, self._records.stored)
         self._run_beside("price history", lambda: fetch.run(self._routes.execution_simulator.tell))
 
-    def _set_aside(self, quote: Quote) -> None:
-        self.refused += 1
-        action = "dropped"
-        if quote.symbol in self._filter.suspects:
-            action = f"over {MAX_PRICE_RATIO} times away from the last price; set aside until confirmed"
-        message = f"price source {quote.source} sent {quote.price:f} for {quote.symbol}: {action}"
-        self._set_aside_log.failed(message, key=quote.symbol)  # until an accepted price arrives
-
     def _update_subscriptions(self) -> None:
         """Renew what is watched, and report silent symbols."""
         now = Instant.of(self._clock)
@@ -286,10 +281,11 @@ class PriceTracker(Behaviour):
             "instruments": len(self._catalog) if self._catalog is not None else None,
             "silent": self._silence.silent,
             "frozen": self._stale.frozen,
-            "troubles": [*self._source.troubles, *self._stale.reasons],
+            "troubles": [*self._source.troubles, *self._stale.reasons, *self._held_prices.sentences],
             "notes": list(self._source.notes),
             "newest": max((quote.seen_at for quote in self._quotes.values()), default=None),
-            "set_aside": self.refused,
+            "set_aside": self._held_prices.refused,
+            "held_back": self._held_prices.describe(),
             "kept_for_open_orders": len(self._buffer),
             "last_seen": {symbol: self._quotes[symbol].seen_at for symbol in self._watched if symbol in self._quotes},
             "quotes": {
@@ -336,7 +332,7 @@ class PriceTracker(Behaviour):
             return
         self._stored = {symbol: point for symbol, point in stored.items() if point is not None}
         for symbol, point in self._stored.items():
-            self._filter.remember(symbol, point.price)
+            self._held_prices.filter.remember(symbol, point.price)
         self._held = frozenset(stored)
         self._source.subscribe(self._held | self._buffer.watched)
         outdated = self._outdated_subscriptions()

@@ -291,6 +291,7 @@ class Wiring:
             always=tuple(self._settings.symbols or ()),
             calendars=Calendars(self._settings.calendars),
             max_quote_lag=timedelta(seconds=self._settings.max_quote_lag),
+            split_hold=timedelta(seconds=self._settings.split_hold),
         )
         services = PriceServices(
             self._ports.source,

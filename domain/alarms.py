@@ -24,6 +24,7 @@ class AlarmKind(StrEnum):
     LEASE_LOST = "lease_lost"
     LEASE_TAKEN = "lease_taken"
     PRICE_SOURCE_SILENT = "price_source_silent"
+    SPLIT_SUSPECTED = "split_suspected"
     QUARANTINE = "quarantine"
     DATABASE_AWAY = "database_away"
     TEST = "test"

@@ -79,6 +79,12 @@ class PriceSettings(BaseSettings):
         description="Distance of bid and ask in the simulated market, as a fraction of the price. 0: it has neither.",
         examples=[Decimal("0.001")],
     )
+    split_hold: Seconds = Field(
+        600.0,
+        description="How long a price that looks like a split is held back, unless it is confirmed or refused; then "
+        "it is taken as real.",
+        examples=[60],
+    )
     price_retention_days: Annotated[int, Field(gt=0, le=36_500), Unit("days")] = Field(
         30, description="Age at which rows of `market_prices` are deleted.", examples=[90]
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from actors.introspection.status import ActorStatus, state_of, status_of
-from actors.messages import Crash, Message, Subscribe, Tick, Wake
+from actors.messages import AcceptPrice, Crash, Message, Subscribe, Tick, Wake
 from actors.runtime.host import ActorHost
 from actors.runtime.tracing import text_of
 from actors.supervision.messages import Replace
@@ -64,6 +64,18 @@ class Inspector:
         if suspended and host.name == "Supervisor":
             raise InvalidRequest("the Supervisor cannot be suspended: crashed actors would not be restarted")
         host.mailbox.suspend(suspended=suspended)
+
+    def accept_price(self, symbol: str) -> None:
+        """Let the price of a symbol count that is held back because it looks like a split.
+
+        Raises:
+            InvalidRequest: no price of this symbol is held back.
+        """
+        held = self.state("PriceTracker").get("held_back", {})
+        if not held:
+            raise InvalidRequest("no price is held back")
+        name = Symbol(nearest(symbol, held, "price held back of"))
+        self._host("PriceTracker").address.tell(AcceptPrice(name))
 
     def crash(self, actor: str) -> None:
         """Have an actor crash at its next message."""

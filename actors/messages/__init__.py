@@ -34,6 +34,7 @@ from actors.messages.path import (
     Wake,
 )
 from actors.messages.prices import (
+    AcceptPrice,
     DataSeen,
     InstrumentsLoaded,
     KeptData,
@@ -49,6 +50,7 @@ from actors.messages.prices import (
 )
 
 __all__ = [
+    "AcceptPrice",
     "Amend",
     "Audit",
     "Cancel",

@@ -103,6 +103,12 @@ class Subscribe(Message):
     symbol: Symbol
 
 
+class AcceptPrice(Message):
+    """To the PriceTracker, by a person: the price of a symbol that is held back counts as it is."""
+
+    symbol: Symbol
+
+
 class Prices(Message):
     """PriceTracker's answer to `SendPrices`.
 

@@ -190,6 +190,12 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
             example='send PriceTracker Subscribe {"symbol": "BTC/USDT"}',
         ),
         CommandSpec(
+            "accept-price",
+            "let a price count that is held back because it looks like a split: it is none",
+            (Argument("symbol", SYMBOL),),
+            changes=True,
+        ),
+        CommandSpec(
             "halt",
             "halt trading in one portfolio, or in all",
             (_PORTFOLIO, _REASON),

@@ -64,6 +64,7 @@ class ServiceActions:
             "crash": lambda args: self._inspector.crash(required_text(args, "actor")),
             "restart": lambda args: self._inspector.replace(required_text(args, "actor")),
             "send": self._send,
+            "accept-price": lambda args: self._inspector.accept_price(required_text(args, "symbol")),
             "retry": lambda args: {"decision_id": retries.retry(self._system.database_url, required_text(args, "id"))},
             "decide": self._decide,
             "cancel": self._cancel,

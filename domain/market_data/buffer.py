@@ -118,7 +118,8 @@ class MarketDataBuffer:
         self._last_number += 1
         numbered = replace(quote, data_no=self._last_number)
         if not quote.is_trade:
-            self._books[quote.symbol] = quote
+            if quote.no_buy is None:  # else trades near the last price do not belong to it
+                self._books[quote.symbol] = quote
         elif (book := self._books.get(quote.symbol)) is not None and quote.seen.since(book.seen) <= MAX_BOOK_AGE:
             # With the bid and ask that are known now: a stop that it triggers is filled no better.
             numbered = replace(numbered, bid=book.bid, ask=book.ask)

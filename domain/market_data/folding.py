@@ -55,6 +55,7 @@ def fold(pieces: Sequence[MarketData]) -> Bar:
         ),
         first_no=first_no,
         freshness=None if fresh else newest.freshness,
+        no_buy=next((piece.no_buy for piece in pieces if piece.no_buy is not None), None),
     )
 
 

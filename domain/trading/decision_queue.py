@@ -158,7 +158,7 @@ class DecisionQueue:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
         seen = {quote.symbol: quote for quote in quotes}
         self._quotes.take(seen)
-        self._mark({symbol: quote.point for symbol, quote in seen.items()})
+        self._mark({symbol: quote.point for symbol, quote in seen.items() if quote.no_buy is None})
         return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now))
 
     def on_earlier_prices(

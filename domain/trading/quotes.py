@@ -60,6 +60,7 @@ class Quote:
         recovered: it was fetched after a downtime, and this process did not see it when it happened.
         bar: the bar of which its price is the close; None where it is no bar's.
         freshness: its age by the exchange's clock; None where the source is no exchange, so that it is always fresh.
+        no_buy: why nothing may be bought at it, a clause; None where it may.
     """
 
     symbol: Symbol
@@ -77,6 +78,7 @@ class Quote:
     is_trade: bool = field(default=False, kw_only=True)
     data_no: int = field(default=0, kw_only=True)
     recovered: bool = field(default=False, kw_only=True)
+    no_buy: str | None = field(default=None, kw_only=True)
     bar: BarPrices | None = field(default=None, kw_only=True)
     freshness: Freshness | None = field(default=None, kw_only=True)
 
@@ -101,6 +103,7 @@ class Quote:
             data_no=self.data_no,
             recovered=self.recovered,
             freshness=self.freshness,
+            no_buy=self.no_buy,
         )
 
     @property
@@ -163,6 +166,7 @@ class Bar:
         by_quote: what is known of bid and ask; None where nothing is, then its prices count in their place.
         first_no: the number of the first of the pieces that were folded into it; 0 where none were.
         freshness: that of the pieces that were folded into it, where all are old; else None.
+        no_buy: see `Quote.no_buy`.
     """
 
     symbol: Symbol
@@ -181,6 +185,7 @@ class Bar:
     by_quote: QuoteRange | None = None
     first_no: int = 0
     freshness: Freshness | None = None
+    no_buy: str | None = None
 
     @property
     def folded(self) -> bool:

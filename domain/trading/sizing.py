@@ -123,6 +123,8 @@ def size(
     if decision.expired(now):
         return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
     side, rules = Side(decision.action), state.rules
+    if side is Side.BUY and quote.no_buy is not None:
+        return refuse(decision, Reason.NO_PRICE, quote.no_buy)
     taken = state.taken_from(quote, side)
     present = mark(rules.execution.price_rule, *quote.point)
     base = base_price(quote, side, rules.execution, taken)

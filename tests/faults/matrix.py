@@ -165,6 +165,7 @@ LEFT_OUT = {
     "Failed": "the process ends on it anyway: the lease is lost to another one",
     "Crash": "a test hook itself",
     "Ping": "answered by the cell, changes nothing",
+    "AcceptPrice": "a person's word; lost in a crash, it is repeated",
     "Describe": "answered by the cell, changes nothing",
     "Redelivery": "stands for the message in it",
 }

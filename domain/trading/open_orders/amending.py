@@ -131,7 +131,9 @@ def amend(
     order = replace(order, seq=order.seq if only_less else state.version + 1, amended=True)
     after = replace(before, order=order)
     refusal = None
-    if not only_less and order.price_source not in {None, quote.source}:
+    if not only_less and order.side is Side.BUY and quote.no_buy is not None:
+        refusal = refuse(decision, Reason.NO_PRICE, quote.no_buy)
+    elif not only_less and order.price_source not in {None, quote.source}:
         detail = f"its prices come from {order.price_source}, and those of {quote.source} do not count for it"
         refusal = refuse(decision, Reason.INVALID, detail)
     elif quantity != before.filled:

@@ -79,6 +79,8 @@ def sees(open_order: OpenOrder, data: MarketData) -> bool:
     order = open_order.order
     if open_order.sees_after >= data.data_no or order.price_source not in {None, data.source}:
         return False
+    if data.no_buy is not None and order.side is Side.BUY:
+        return False
     if isinstance(data, Bar) and data.volume == ZERO:  # its prices repeat earlier ones
         return False
     if not may_fill(data, order.execution.price_rule):

@@ -80,7 +80,12 @@ class Tracked:
                 lambda _, action: action(),
             ),
             Routes(**{**others, "sizer": self.sizer, "execution_simulator": self.exchange, "price_tracker": self}),
-            PriceRules(retention=timedelta(days=30), silent_after=timedelta(seconds=30), calendars=calendars),
+            PriceRules(
+                retention=timedelta(days=30),
+                silent_after=timedelta(seconds=30),
+                split_hold=timedelta(minutes=10),
+                calendars=calendars,
+            ),
             self.clock,
         )
 
@@ -89,7 +94,7 @@ class Tracked:
         self.tracker.handle(message)
 
     def notify(self, alarm: Alarm) -> None:
-        assert AlarmKind.PRICE_SOURCE_SILENT == alarm.kind
+        assert alarm.kind in {AlarmKind.PRICE_SOURCE_SILENT, AlarmKind.SPLIT_SUSPECTED}
         self.alarms.append(alarm)
 
     def sent_alarms(self) -> list[str]:

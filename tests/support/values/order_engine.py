@@ -2,7 +2,7 @@
 
 Market data: ``100`` is a last trade; ``100 99/101`` has bid and ask; ``100 99/101 3x2`` has their sizes, too;
 ``print 100 x2`` is one trade of the market, ``print 100 99/101 x2`` one with the book that was known then;
-``bar 100 105 95 101 x40`` has open, high, low, close and volume.
+``bar 100 105 95 101 x40`` has open, high, low, close and volume. ``split 50 49.9/50.1`` is held back as a split.
 
 Orders: ``BUY 5 limit 101 IOC``, ``SELL 2 stop 95 limit 94``, ``BUY 1 stop_loss 90 take_profit_pct 0.1``,
 ``SELL trail 5``.
@@ -40,6 +40,8 @@ PRICES = ("stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct", "trail
 def market_data(text: str, at: datetime, symbol: str = BTC) -> MarketData:
     """Return the market data that a text stands for."""
     kind, *rest = text.split()
+    if kind == "split":
+        return replace(market_data(" ".join(rest), at, symbol), no_buy="it looks like a split")
     if kind == "bar":
         opened, high, low, close = map(Decimal, rest[:4])
         volume = Decimal(rest[4].removeprefix("x")) if rest[4:] else None

@@ -278,7 +278,10 @@ def test_a_stop_that_the_program_ends_unfilled_is_an_alarm() -> None:
     coarse.run()
     bracket(coarse, stop_loss="80", take_profit="200")
     stop = next(iter(database.portfolios[DEFAULT].open_orders)).order.order_id
-    coarse.quote({"BTC/USDT": "15"})  # 0, to the nearest tick
+    for _ in range(3):  # an eighth of the price needs three answers over 10 s
+        coarse.quote({"BTC/USDT": "15"})  # 0, to the nearest tick
+        coarse.settle()
+        coarse.pass_by(5)
     coarse.settle()
     assert [OrderType.LIMIT] == open_types(coarse)
     (alarm,) = coarse.alarms

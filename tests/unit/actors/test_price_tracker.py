@@ -21,7 +21,7 @@ from domain.trading.quotes import PricePoint, Quote
 from domain.types import Instant
 from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked
 
-DOUBTED = "over 10 times away from the last price; set aside until confirmed"
+DOUBTED = "over 3 times away from the last price; set aside until confirmed"
 SO = "decisions that need a price wait, then are rejected"
 
 
@@ -117,7 +117,7 @@ def test_an_absurd_price_is_held_back_and_logged_once(tracked: Tracked, log_line
     assert [
         f"WARNING price source kraken sent 100000000 for BTC/USDT: {DOUBTED}",
     ] == log_lines
-    assert 3 == tracked.tracker.refused
+    assert 3 == tracked.tracker.describe()["set_aside"]
 
 
 def test_an_invalid_price_is_dropped_and_logged_once_until_a_valid_one(tracked: Tracked, log_lines: list[str]) -> None:

@@ -321,7 +321,7 @@ NOT_RECORDED = {
 CHANGES = {
     "prices": "simulated", "exchange": "binance", "exchange_options": {"timeout": 1}, "symbols": "BTC/USDT", "seed": 2,
     "price_interval": 2, "price_speed": 2, "price_spread": "0.1", "same_currency": "USD", "check_interval": 1,
-    "calendars": {"AAPL": "XNYS"}, "quote_currency": "USD",
+    "calendars": {"AAPL": "XNYS"}, "quote_currency": "USD", "split_hold": 1,
     "snapshot_interval": 1, "price_grace": 2, "max_price_age": 1, "max_quote_lag": 1, "max_decision_age": 1,
     "hang_timeout": 1, "recovery_timeout": 1, "audit_interval": 1, "max_restarts": 1, "restart_window": 1,
 }  # fmt: skip

@@ -1,0 +1,100 @@
+"""Prices that are held back as a split: who sees them, the alarms, and the commands that end it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from actors.messages import AcceptPrice, DataSeen, InstrumentsLoaded, Prices, QuotesSeen, SendPrices, Tick, Watch
+from domain.trading.instruments import Instrument, InstrumentCatalog
+from domain.trading.quotes import Quote
+from domain.types import Instant, Symbol
+from tests.support.actors.tracked_prices import Tracked
+
+NVDA = Symbol("NVDA/USD")
+LOOKS = "NVDA/USD at 120.888 after 1208.88 looks like a 10:1 split"
+TAKEN = "INFO NVDA/USD at 120.888 is taken as real after 10 min"
+REFUSE = 'run.py console -c "accept-price NVDA/USD" --yes'
+
+
+@pytest.fixture
+def tracked(monkeypatch: pytest.MonkeyPatch) -> Tracked:
+    """A PriceTracker that has seen a share at 1 208.88, and stores it."""
+    monkeypatch.setattr("actors.supervision.held_prices.command_name", lambda: "run.py")
+    tracked = Tracked()
+    tracked.tracker.started()
+    share = Instrument(NVDA, "USD", Decimal("0.01"), asset_class="equity")
+    tracked.tracker.handle(InstrumentsLoaded(InstrumentCatalog([share])))
+    see(tracked, "1208.88")
+    tracked.tracker.handle(Tick())
+    tracked.sizer.clear()
+    return tracked
+
+
+def see(tracked: Tracked, price: str, *, book: bool = False) -> None:
+    """Have the source send a price, with bid and ask or without."""
+    now = Instant.of(tracked.clock)
+    bid, ask = (Decimal(price) * Decimal(factor) for factor in ("0.999", "1.001")) if book else (None, None)
+    quote = Quote(NVDA, Decimal(price), now.time, now, "kraken", real=True, bid=bid, ask=ask)
+    tracked.tracker.handle(QuotesSeen({NVDA: quote}))
+
+
+def sized_from(tracked: Tracked) -> list[tuple[str, str | None]]:
+    """Return the quotes that the Sizer got: the price, and why nothing is bought at it."""
+    return [(str(q.price), q.no_buy) for m in tracked.sizer if isinstance(m, QuotesSeen) for q in m.quotes.values()]
+
+
+def test_a_split_is_reported_once_and_taken_as_real_after_ten_minutes(tracked: Tracked) -> None:
+    for _ in range(60):
+        see(tracked, "120.888")
+        tracked.after(10)
+    assert [] == sized_from(tracked)
+    alarm = (
+        f"WARNING {LOOKS}; it is held back until 12:10:00 UTC, and nothing is bought. Confirm with `run.py portfolio"
+    )
+    assert [f"{alarm} adjust`, or refuse with `{REFUSE}`"] == tracked.sent_alarms()
+    state = tracked.tracker.describe()
+    assert [LOOKS] == state["troubles"]
+    assert ("10:1", Decimal("1208.88"), 60) == tuple(
+        state["held_back"][NVDA][name] for name in ("split", "before", "answers")
+    )
+    see(tracked, "120.888")
+    assert [("120.888", None)] == sized_from(tracked)
+    ended = f"{TAKEN}: it was neither confirmed nor refused as a 10:1 split"
+    assert ended == tracked.sent_alarms()[-1]
+    assert {} == tracked.tracker.describe()["held_back"]
+
+
+def test_the_book_lets_sells_go_on_and_nothing_else_changes(tracked: Tracked) -> None:
+    tracked.tracker.handle(Watch({NVDA: 0}, frozenset({NVDA})))
+    tracked.exchange.clear()
+    stored = len(tracked.records.offered)
+    for _ in range(3):
+        see(tracked, "120.888", book=True)
+        tracked.after(5)
+    assert [("120.888", LOOKS)] == sized_from(tracked)
+    data = [quote for message in tracked.exchange if isinstance(message, DataSeen) for quote in message.quotes]
+    assert [("120.888", LOOKS)] == [(str(quote.price), quote.no_buy) for quote in data if isinstance(quote, Quote)]
+    # Marks, snapshots and the table of prices keep the last price that counts.
+    assert stored == len(tracked.records.offered)
+    answers: list[Prices] = []
+    tracked.tracker.handle(SendPrices(answers.append))
+    assert [Decimal("1208.88")] == [answer.points[NVDA].price for answer in answers]
+
+
+def test_a_person_may_say_that_it_is_no_split(tracked: Tracked) -> None:
+    see(tracked, "120.888")
+    tracked.tracker.handle(AcceptPrice(NVDA))
+    see(tracked, "121")
+    assert [("121", None)] == sized_from(tracked)
+    assert "INFO the price of NVDA/USD is no longer held back: it counts as it is" == tracked.sent_alarms()[-1]
+    tracked.tracker.handle(AcceptPrice(NVDA))  # nothing is held back any more
+    assert 2 == len(tracked.sent_alarms())
+
+
+def test_a_price_that_comes_back_ends_it(tracked: Tracked) -> None:
+    see(tracked, "120.888")
+    see(tracked, "1210")
+    assert [("1210", None)] == sized_from(tracked)
+    assert "INFO NVDA/USD is back at 1210: no 10:1 split" == tracked.sent_alarms()[-1]
