@@ -13,7 +13,7 @@ from market.history.conversion.joining import Groups, Piece
 from market.history.conversion.numbers import has_decimal_comma
 from market.history.conversion.part import Part, Rules
 from market.history.conversion.problems import Problems
-from market.history.conversion.rows import Rows
+from market.history.conversion.rows import BarRows, Rows, TickRows
 from market.history.conversion.ticks import join_ticks, tick_piece
 from market.history.conversion.times import TimeRules
 from market.history.dialects.reading import Kind, Reading, ReadOptions, Role
@@ -104,7 +104,8 @@ class _Converter:
     def rows(self, first: RawTable) -> Rows:
         """Return the rows of all parts, or refuse the file."""
         is_bars = self._reading.kind is Kind.BARS
-        bars = ticks = ()
+        bars: tuple[BarRows, ...] = ()
+        ticks: tuple[TickRows, ...] = ()
         if self._rows and any(len(piece.times) for piece in self._pieces):
             if is_bars:
                 bars = join_bars(self._pieces, self._groups, self._problems, is_text=first.is_text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,10 +28,10 @@ class GroupCounts:
 class Groups:
     """The groups of a file, in the order in which they begin: a number for each key."""
 
-    numbers: dict[Hashable, int] = field(default_factory=dict)
+    numbers: dict[tuple[Any, ...], int] = field(default_factory=dict)
     counts: list[GroupCounts] = field(default_factory=list)
 
-    def number(self, key: Hashable) -> int:
+    def number(self, key: tuple[Any, ...]) -> int:
         """Return the number of a group; a new key gets the next one."""
         if key not in self.numbers:
             self.numbers[key] = len(self.counts)

@@ -22,6 +22,8 @@ _MISSING = pa.array([
 """Texts that stand for no value."""
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?$"
 _LONG = r"[eE]|\.\d{19}|^[+-]?\d{21}"
+_PLAIN = r"^[+-]?\d{0,20}(\.\d{0,18})?$"
+_WIDE_ENOUGH = r"^[+-]?\d{0,20}(\.\d{0,40})?([eE]-\d{1,2})?$"
 _GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$"
 _COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d*([eE][+-]?\d{1,4})?|[+-]?\d{1,3}(\.\d{3}){2,}", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
@@ -33,6 +35,7 @@ _QUANTUM = Decimal("1e-18")
 _LIMIT = Decimal("1e20")
 _MULTIPLES = {"K": Decimal(1_000), "M": Decimal(1_000_000), "B": Decimal(1_000_000_000), "T": Decimal(10**12)}
 MAX_DECIMALS = 18
+MAX_WHOLE_DIGITS = 20
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -85,7 +88,7 @@ def read_numbers(texts: Any, *, decimal_comma: bool = False) -> NumberColumn:
     """
     none = np.zeros(len(texts), dtype=np.bool_)
     filled = _without_missing(texts)
-    if not decimal_comma:
+    if not decimal_comma and _is_plain(filled):
         try:
             return NumberColumn(filled.cast(NUMBER), none, none)
         except pa.ArrowInvalid:
@@ -105,6 +108,16 @@ def read_numbers(texts: Any, *, decimal_comma: bool = False) -> NumberColumn:
     return NumberColumn(values, is_invalid, is_rounded)
 
 
+def _is_plain(texts: Any) -> bool:
+    """Return whether no text has an exponent or more digits than fit.
+
+    Arrow reads a text with too many digits as another number, without an error.
+    """
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= MAX_WHOLE_DIGITS:
+        return not pc.any(pc.match_substring_regex(texts, "[eE]")).as_py()
+    return pc.all(pc.match_substring_regex(texts, _PLAIN)).as_py() is not False
+
+
 def _without_missing(texts: Any) -> Any:
     is_missing = pc.is_in(texts, value_set=_MISSING)
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), texts)
@@ -112,7 +125,7 @@ def _without_missing(texts: Any) -> Any:
 
 def _cleaned(texts: Any, *, decimal_comma: bool) -> Any:
     """Return the texts with a decimal point, without groups, currency signs and K, M, B."""
-    if not pc.any(pc.match_substring_regex(texts, r"[^0-9.eE+-]")).as_py():
+    if not decimal_comma and not pc.any(pc.match_substring_regex(texts, r"[^0-9.eE+-]")).as_py():
         return texts
     texts = pc.replace_substring_regex(texts, _CURRENCY, r"\1")
     texts = pc.replace_substring_regex(texts, r"[ '\x{a0}\x{202f}\x{2019}](\d{3})", r"\1")
@@ -141,16 +154,31 @@ def _multiplied(text: str) -> str:
 
 
 def _rounded(texts: Any) -> tuple[Any, Mask]:
-    """Return numbers with many decimals or exponents rounded to 18 decimals, and which of them that changed."""
+    """Return numbers with many digits or exponents rounded to 18 decimals, and which of them that changed."""
+    is_safe = pc.match_substring_regex(texts, _WIDE_ENOUGH)
+    if not pc.all(is_safe).as_py():
+        values, changed = _rounded_one_by_one(texts.filter(pc.invert(is_safe)))
+        if not pc.any(is_safe).as_py():
+            return values, changed
+        others, others_changed = _rounded(texts.filter(is_safe))
+        mask = is_safe.to_numpy(zero_copy_only=False)
+        all_changed = np.zeros(len(texts), dtype=np.bool_)
+        all_changed[mask], all_changed[~mask] = others_changed, changed
+        both = pc.replace_with_mask(pa.nulls(len(texts), NUMBER), is_safe, others)
+        return pc.replace_with_mask(both, pc.invert(is_safe), values), all_changed
     try:
         wide = texts.cast(_WIDE)
         rounded = pc.round(wide, MAX_DECIMALS, round_mode="half_towards_infinity")
         return rounded.cast(NUMBER), pc.not_equal(wide, rounded).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:  # one of them is too large or too long for that
-        written = texts.to_pylist()
-        values = [_rounded_one(text) for text in written]
-        changed = [value is not None and value != Decimal(text) for value, text in zip(values, written, strict=True)]
-        return pa.array(values, NUMBER), np.array(changed, dtype=np.bool_)
+    except pa.ArrowInvalid:  # one of them has more than 40 decimals
+        return _rounded_one_by_one(texts)
+
+
+def _rounded_one_by_one(texts: Any) -> tuple[Any, Mask]:
+    written = texts.to_pylist()
+    values = [_rounded_one(text) for text in written]
+    changed = [value is not None and value != Decimal(text) for value, text in zip(values, written, strict=True)]
+    return pa.array(values, NUMBER), np.array(changed, dtype=np.bool_)
 
 
 def _rounded_one(text: str) -> Decimal | None:

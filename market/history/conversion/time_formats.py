@@ -81,7 +81,10 @@ CLOCKS = (
 
 def matches(texts: Any, time_format: TimeFormat) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Return for each text whether it is written in a format."""
-    return pc.match_substring_regex(texts, time_format.pattern).to_numpy(zero_copy_only=False)
+    mask: np.ndarray[Any, np.dtype[np.bool_]] = pc.match_substring_regex(texts, time_format.pattern).to_numpy(
+        zero_copy_only=False
+    )
+    return mask
 
 
 def day_evidence(texts: Any, time_format: TimeFormat) -> tuple[bool, bool]:
@@ -165,7 +168,8 @@ def _days(parts: Any, names: set[str], *, day_first: bool) -> tuple[Microseconds
 def _month_numbers(parts: Any) -> Microseconds:
     encoded = pc.dictionary_encode(pc.utf8_lower(pc.struct_field(parts, "mon")))
     numbers = np.array([_MONTHS.get(name, 0) for name in encoded.dictionary.to_pylist()], dtype=np.int64)
-    return numbers[encoded.indices.to_numpy(zero_copy_only=False)]
+    result: Microseconds = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
+    return result
 
 
 def _clock(parts: Any, names: set[str]) -> tuple[Microseconds, Any]:
@@ -194,4 +198,5 @@ def _offsets(texts: Any) -> Microseconds:
         hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
         size = (int(hours or 0) * 60 + int(minutes)) * 60 * SECOND_US
         values.append(-size if text.startswith("-") else size)
-    return np.array(values, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    offsets: Microseconds = np.array(values, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    return offsets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -141,9 +141,7 @@ def _other_form(text: str, offset: int) -> int:
         return NO_TIME
     try:
         moment = datetime.fromisoformat(text)
-        utc = (
-            moment.replace(tzinfo=None) if moment.tzinfo is None else (moment - moment.utcoffset()).replace(tzinfo=None)
-        )  # type: ignore[operator]
+        utc = (moment if moment.tzinfo is None else moment.astimezone(UTC)).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return NO_TIME
     micro = np.datetime64(utc, "us").astype(np.int64)
