@@ -15,7 +15,8 @@ import pytest
 from console.cli import main
 from market.history import import_job
 from market.history.store import HistoryStore, SeriesKey
-from tests.support.history.candles import closes
+from market.history.timeframe import Timeframe
+from tests.support.history.candles import BEGIN, candles, closes
 from tests.unit.console.history.conftest import Run
 
 BINANCE = (
@@ -216,3 +217,23 @@ def test_the_help_lists_the_dialects(home: Path, capsys: pytest.CaptureFixture[s
     out = " ".join(capsys.readouterr().out.split())
     for dialect in ("binance", "freqtrade", "kraken", "metatrader", "tradingview", "yahoo"):
         assert dialect in out
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+@pytest.mark.parametrize("timeframe", ["1m", "1h", "1d", "1w", "1M"])
+def test_an_export_is_imported_as_the_same_series(home: Path, run: Run, ending: str, timeframe: str) -> None:
+    rows = [
+        ("110485.85", "110600", "110400", "110510.5", "12.5"), ("1", "1.5", "0.000000000000000001", "1.10", None),
+        ("99999999999999999999", "99999999999999999999", "1", "2", "0"), ("2", "3", "1", "2", "7"),
+    ]  # fmt: skip
+    store = HistoryStore(home)
+    store.save("kraken", candles(rows[:2], timeframe=timeframe), [])
+    later = BEGIN
+    for _ in range(9):
+        later = Timeframe.parse(timeframe).after(later)
+    store.save("kraken", candles(rows[2:], timeframe=timeframe, begin=later), [])
+    assert 0 == run("export", "BTC/USDT", f"x{ending}")[0]
+    code, _, err = run("import", f"x{ending}", "--exchange", "again")
+    assert (0, "") == (code, err)
+    before, after = (store.read(SeriesKey(name, "BTC/USDT", timeframe)).table for name in ("kraken", "again"))
+    assert before.equals(after)
