@@ -109,7 +109,7 @@ def publish(
     incomplete = np.zeros(len(begins), dtype=np.bool_)
     if close_times is not None:
         close_times = np.maximum(close_times[order], begins)
-        incomplete[-1] = _closed_too_soon(begins, close_times)
+        incomplete[-1] = _closed_too_soon(begins, usual, close_times)
         published = np.maximum(published, close_times)
     is_live = np.zeros(len(begins), dtype=np.bool_)
     if grid is not None and _ends_live(timeframe, grid, begins):
@@ -185,13 +185,16 @@ def _ends_live(timeframe: Timeframe, grid: Grid, begins: Micros) -> bool:
     return bool(Grid(timeframe, before).lines_after(last - 1)[0] != last[0])
 
 
-def _closed_too_soon(begins: Micros, close_times: Micros) -> bool:
-    """Return whether the last row's close time is that of a bar that was not over, as those of most rows are later."""
-    lengths = close_times - begins
-    if len(lengths) < 3:
+def _closed_too_soon(begins: Micros, usual: Micros, close_times: Micros) -> bool:
+    """Return whether the last row's close time is that of a bar that was not over, as those of most rows are later.
+
+    Close times are compared by their distance from the usual ends: months differ in length.
+    """
+    missing = usual - close_times
+    if len(missing) < 3:
         return False
-    usual, count = most_frequent(lengths[:-1])
-    return 2 * count > len(lengths) - 1 and bool(0 < lengths[-1] < usual)
+    typical, count = most_frequent(missing[:-1])
+    return 2 * count > len(missing) - 1 and bool(missing[-1] > typical and close_times[-1] > begins[-1])
 
 
 def _gaps(timeframe: Timeframe, begin: Micros, moment: Micros) -> int:

@@ -278,6 +278,15 @@ def test_a_last_bar_whose_close_time_is_too_soon_is_left_out() -> None:
     assert ([HOUR] * 4, ()) == (delays(publication), publication.incomplete)
 
 
+def test_a_month_of_thirty_days_is_complete_although_most_have_more() -> None:
+    times = [datetime(2025, month, 1, tzinfo=UTC) for month in (7, 8, 9, 10, 11, 12)]
+    ends = [time - timedelta(milliseconds=1) for time in times[1:]]
+    monthly = DeclaredTimeframe(option=Timeframe.parse("1M"))
+    assert () == published(times[:3], monthly, close_times=ends[:3]).incomplete
+    too_soon = published(times[:3], monthly, close_times=[*ends[:2], ends[2] - timedelta(hours=1)])
+    assert (4,) == too_soon.incomplete
+
+
 def test_stamps_that_are_ends() -> None:
     stamps = [NEW_YEAR + hour * HOUR for hour in (1, 2, 3, 5)]
     publication = published(stamps, stamps_are_ends=True)
