@@ -8,7 +8,20 @@ from typing import Any, ClassVar
 
 from loguru import logger
 
-from actors.messages import Control, Decide, Drain, Flush, Message, Rebuild, Settled, Submit, Waits, Wake
+from actors.messages import (
+    ChangeAccount,
+    Control,
+    Decide,
+    Drain,
+    Flush,
+    Message,
+    ReadRequests,
+    Rebuild,
+    Settled,
+    Submit,
+    Waits,
+    Wake,
+)
 from actors.ports import Decisions
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.callers import Callers
@@ -64,6 +77,7 @@ class DecisionWatcher(PathBehaviour):
         self._quarantined: set[DecisionId] = set()
         self._waiting: set[DecisionId] = set()
         self._open: set[DecisionId] = set()  # their ends are reported, so their callers need no look at the table
+        self._account_requests: set[int] = set()  # that were sent in this generation
         self._more = False
         self._draining = False
 
@@ -96,6 +110,8 @@ class DecisionWatcher(PathBehaviour):
             self._update_quarantined(message.poisoned)
             self._under_way = set()
             self._waiting = set()
+            self._account_requests = set()
+            self._read_account_requests()
             self._read()
             self._counters.generation = message.generation
             self._routes.supervisor.tell(Rebuilt("DecisionWatcher", message.generation))
@@ -129,6 +145,8 @@ class DecisionWatcher(PathBehaviour):
             self._write_outcomes(settled)
         if submitted:
             self._insert(submitted)
+        if any(isinstance(message, ReadRequests) for message in messages):
+            self._read_account_requests()
         read_now = bool(submitted) or any(isinstance(message, Wake) for message in messages)
         if read_now or (self._more and self._in_progress < READ_BELOW):
             self._read()
@@ -192,6 +210,22 @@ class DecisionWatcher(PathBehaviour):
             limit = f"max_decision_age = {self._age_limit.max_age.total_seconds():g} s"
             number = counted(stale, "decision")
             logger.warning("{} expired: older than {} when this process could take them", number, limit)
+
+    def _read_account_requests(self) -> None:
+        """Send the requests for accounts that are new."""
+        if self.generation is None or self._draining:
+            return
+        try:
+            requests = self._retry.until_done_unless_away(
+                lambda: self._decisions.account_requests(self._account_requests)
+            )
+        except DatabaseUnavailable as error:
+            self._retry.mark_unavailable(error)  # the poll reads them again
+            return
+        for request in requests:
+            self._account_requests.add(request.id)
+            logger.info("request {}: {} for portfolio {}", request.id, request.what, request.portfolio)
+            self._routes.execution_simulator.tell(ChangeAccount(self.generation, request))
 
     def _cancel_unread(self, decisions: Sequence[PendingDecision], refused: set[DecisionId]) -> list[Refusal]:
         cancelled = cancel_unread(decisions, self._under_way | self._quarantined | refused)

@@ -7,12 +7,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from loguru import logger
+
 from actors.messages import (
+    AccountChanged,
     Amend,
     Cancel,
+    ChangeAccount,
     DataSeen,
     Execute,
     Flush,
+    ForgetPrice,
     Happened,
     KeptData,
     MatchedUpTo,
@@ -20,6 +25,8 @@ from actors.messages import (
     Protect,
     Rebuild,
     Record,
+    RecordAccount,
+    RefuseAccount,
     Refused,
     RefuseSized,
     RulesChanged,
@@ -33,6 +40,8 @@ from actors.settlement.driver import Downtime, RecoveryRules
 from actors.settlement.messages import HistoryFetched, RequestHistory, Settling
 from actors.supervision.messages import Rebuilt
 from domain.market_data.buffer import LostData
+from domain.trading.account.applying import AccountResult
+from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
 from domain.trading.open_orders.open_order import TrailingMark
@@ -73,6 +82,7 @@ class ExecutionSimulator(PathBehaviour):
         self._unreported = False
         self._awaits_data = False
         self._flushed = False
+        self._account_requests: list[AccountRequest] = []
 
     def rebuild(self, message: Rebuild) -> None:
         """Start from the committed state with its open orders, and request the data that were seen since then.
@@ -84,6 +94,7 @@ class ExecutionSimulator(PathBehaviour):
         downtime = self._downtime = Downtime(self._recovery, message.portfolios, now, message.frozen)
         self._sequencer.begin(message.portfolios, message.frozen, downtime.waiting)
         self._matched, self._unreported = {}, False
+        self._account_requests = []  # the DecisionWatcher sends them again
         settling = Settling(message.generation, frozenset(downtime.waiting))
         self._routes.snapshotter.tell(settling)
         if downtime.waiting:
@@ -160,7 +171,45 @@ class ExecutionSimulator(PathBehaviour):
             case Flush():
                 self._flushed = True
                 self._routes.position_keeper.tell(message)
+        self._change_accounts(message, now)
         self.about = None
+
+    def _change_accounts(self, message: Message, now: Instant) -> None:
+        """Carry out the requests for accounts; those of a portfolio that is settled, or not known yet, wait."""
+        if isinstance(message, ChangeAccount):
+            self._account_requests.append(message.request)
+        if not self._account_requests or self.generation is None or self._awaits_data or self._flushed:
+            return
+        self._report_unreported(now)  # first: the marks of trailing orders are in the units of before a split
+        requests, self._account_requests = self._account_requests, []
+        for request in requests:
+            match self._changed_account(request, now):
+                case None:
+                    self._account_requests.append(request)
+                case AccountRefusal() as refusal:
+                    self._routes.position_keeper.tell(RefuseAccount(self.generation, refusal))
+                case ended, change:
+                    self._report_account(ended, change)
+
+    def _changed_account(
+        self, request: AccountRequest, now: Instant
+    ) -> tuple[tuple[Result, ...], AccountResult] | AccountRefusal | None:
+        try:
+            return self._sequencer.on_account_event(request, now)
+        except Exception as error:  # noqa: BLE001 - it is logged, and the request ends with it
+            # A request that crashed the actor would do so again after each restart.
+            logger.exception("request {} cannot be carried out", request.id)
+            return AccountRefusal(request, f"internal error: {error}")
+
+    def _report_account(self, ended: tuple[Result, ...], change: AccountResult) -> None:
+        assert self.generation is not None
+        if change.old_units is not None:
+            self._routes.price_tracker.tell(ForgetPrice(change.old_units))
+        self._routes.sizer.tell(AccountChanged(self.generation, change))
+        events = tuple(result.event for result in ended)
+        record = RecordAccount(self.generation, events, change.event, self._live(change.state))
+        self._routes.position_keeper.tell(record)
+        self._watch_changes()
 
     def _answer(self, portfolio: PortfolioName, sequenced: Sequenced, answered: DecisionId | None) -> None:
         assert self.generation is not None

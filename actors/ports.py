@@ -11,6 +11,8 @@ from domain.alarms import Alarm
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, WriteRefused
 from domain.failures import Failure
 from domain.market_data.price_second import PriceSecond
+from domain.trading.account.applying import AccountResult
+from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
 from domain.trading.open_orders.settlement import Advance
@@ -41,6 +43,12 @@ class Ledger(Protocol):
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         """Write whole units of results in one transaction, with the decisions that they end and the halts they need."""
 
+    def commit_account(self, generation: Generation, ended: Sequence[Result], change: AccountResult) -> None:
+        """Write a change of an account, the ends of orders before it, and the end of its request in one transaction."""
+
+    def refuse_account(self, generation: Generation, refusal: AccountRefusal) -> None:
+        """End a request that changes nothing."""
+
     def save_advance(self, generation: Generation, advance: Advance) -> None:
         """Write how far open orders have come without an event, in one transaction."""
 
@@ -55,6 +63,9 @@ class Decisions(Protocol):
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         """Write the outcomes of refused decisions; return the decisions that this call has ended."""
+
+    def account_requests(self, excluded: Collection[int]) -> list[AccountRequest]:
+        """Return the requests for accounts that have not ended, oldest first, without the excluded ones."""
 
     def insert(
         self, decisions: Sequence[Decision]
@@ -96,7 +107,7 @@ class Snapshots(Protocol):
     """The table of snapshots, as the Snapshotter uses it."""
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
-        """Return the value of each portfolio at the start of a day, if it is stored."""
+        """Return the value of each portfolio less its net deposits at the start of a day, if it is stored."""
 
     def save(self, snapshots: Sequence[Snapshot]) -> None:
         """Store snapshots."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, ClassVar
 
 from loguru import logger
@@ -18,6 +19,8 @@ from actors.messages import (
     Message,
     Rebuild,
     Record,
+    RecordAccount,
+    RefuseAccount,
     Refused,
     Release,
     RequestRules,
@@ -34,13 +37,14 @@ from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
 from domain.alarms import AlarmKind, Notify
 from domain.audit import differences
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
-from domain.trading.bookkeeping import Result, apply_all
+from domain.trading.account.requests import AccountRefusal
+from domain.trading.bookkeeping import Result, apply, apply_all
 from domain.trading.decision import Outcome, Refusal
 from domain.trading.events import Filled
 from domain.trading.open_orders.protection import halt_for_frozen, halts_after, held, lost_stops, unprotected
 from domain.trading.open_orders.settlement import NO_ADVANCE, joined
 from domain.trading.portfolio import PortfolioState, to_dict
-from domain.types import DecisionId, OutcomeStatus, PortfolioName
+from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 
 
 class PositionKeeper(PathBehaviour):
@@ -104,7 +108,14 @@ class PositionKeeper(PathBehaviour):
 
     def handle_current(self, messages: list[Message]) -> None:
         """Write the events of a group; then pass on a flush, since everything before it is handled."""
-        self._handle_messages(messages)
+        # A change of an account is a transaction of its own, between what comes before it and after it.
+        for of_account, group in groupby(messages, lambda one: isinstance(one, RecordAccount | RefuseAccount)):
+            present = list(group)
+            if of_account:
+                for message in present:
+                    self._change_account(message)
+            elif present := self.of_this_generation(present):  # an earlier one may have ended it
+                self._handle_messages(present)
         for message in messages:
             if isinstance(message, Flush):
                 self._routes.decision_watcher.tell(message)
@@ -136,6 +147,53 @@ class PositionKeeper(PathBehaviour):
         outdated = bool(requests) or halted or any(isinstance(message, Wake) for message in messages)
         if self.generation is not None and outdated:
             self._reload_rules()
+
+    def _change_account(self, message: Message) -> None:
+        """Commit a change of an account, or the end of a request that changes nothing."""
+        if (generation := self.generation) is None:
+            return
+        ledger = self._ledger
+        try:
+            if isinstance(message, RefuseAccount):
+                refusal = message.refusal
+                self._retry.until_done_unless_away(lambda: ledger.refuse_account(generation, refusal))
+                logger.info("request {} is refused: {}", refusal.request.id, refusal.reason)
+            elif isinstance(message, RecordAccount):
+                self._commit_account(generation, message)
+            self._retry.reset()
+        except WriteRefused as error:
+            self._refuse_unwritable(generation, message, error)
+        except DecisionsEnded as error:
+            self._end_generation(str(error), missing=error.ids)
+        except (DatabaseUnavailable, Fenced) as error:
+            self._retry.backoff()
+            self._end_generation(str(error))
+
+    def _refuse_unwritable(self, generation: Generation, message: Message, error: WriteRefused) -> None:
+        """End a request whose event the database refuses, and reload: ExecutionSimulator and Sizer are ahead."""
+        if isinstance(message, RecordAccount):
+            refusal = AccountRefusal(message.event.request, f"the database refuses it: {error}")
+            with suppress(DatabaseError):  # the next generation comes to the same end
+                self._retry.until_done_unless_away(lambda: self._ledger.refuse_account(generation, refusal))
+        self._retry.backoff()
+        self._end_generation(str(error))
+
+    def _commit_account(self, generation: Generation, message: RecordAccount) -> None:
+        name = message.event.request.portfolio
+        if name not in self._committed:
+            raise Fenced("a portfolio was deleted while its account changed")
+        ended = apply_all(self._committed, message.ended)
+        change = apply(ended[-1].state if ended else self._committed[name], message.event)
+        if message.progress is not None:
+            change = replace(change, state=replace(change.state, progress=message.progress))
+        self._retry.until_done_unless_away(lambda: self._ledger.commit_account(generation, ended, change))
+        rules, progress = self._committed[name].rules, change.state.progress._replace(marks=())
+        self._committed[name] = replace(change.state, rules=rules, progress=progress)
+        self._routes.snapshotter.tell(Committed({name: self._committed[name]}))
+        self._settle(ended, [])
+        request = change.request
+        logger.info("request {}: {} of portfolio {}: {}", request.id, request.what, name, change.outcome(len(ended)))
+        self._report_halts(ended)
 
     def _advance(self, matched: Sequence[MatchedUpTo]) -> bool:
         """Write how far the open orders have come, then release the data behind them; return False if that fails."""

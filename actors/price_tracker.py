@@ -11,6 +11,7 @@ from actors.introspection.quotes import describe_quote
 from actors.messages import (
     AcceptPrice,
     DataSeen,
+    ForgetPrice,
     InstrumentsLoaded,
     KeptData,
     Message,
@@ -142,7 +143,7 @@ class PriceTracker(Behaviour):
                 self._set_catalog(message.catalog)
                 self._silence.record_instruments()
                 self._routes.sizer.tell(message)
-            case Subscribe() | AcceptPrice():
+            case Subscribe() | AcceptPrice() | ForgetPrice():
                 self._handle_symbol(message)
             case SendPrices():
                 self._price_requests.append(message.reply_to)
@@ -157,12 +158,18 @@ class PriceTracker(Behaviour):
                 self._record()
                 self._update_subscriptions()
 
-    def _handle_symbol(self, message: Subscribe | AcceptPrice) -> None:
-        if isinstance(message, AcceptPrice):
-            self._held_prices.release(message.symbol, "it counts as it is")
-        else:
-            self._subscribed_at[message.symbol] = Instant.of(self._clock)
-            self._source.subscribe([message.symbol])
+    def _handle_symbol(self, message: Subscribe | AcceptPrice | ForgetPrice) -> None:
+        symbol = message.symbol
+        if isinstance(message, Subscribe):
+            self._subscribed_at[symbol] = Instant.of(self._clock)
+            self._source.subscribe([symbol])
+            return
+        of_books = isinstance(message, ForgetPrice)
+        self._held_prices.release(symbol, "the split is in the books" if of_books else "it counts as it is")
+        if of_books:
+            self._quotes.pop(symbol, None)
+            if self._stored is not None:
+                self._stored.pop(symbol, None)
 
     def _set_catalog(self, catalog: InstrumentCatalog | None) -> None:
         self._catalog = catalog

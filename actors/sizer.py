@@ -8,6 +8,7 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import (
+    AccountChanged,
     Amend,
     Cancel,
     Control,
@@ -93,6 +94,8 @@ class Sizer(PathBehaviour):
             case Happened():
                 answered = message.answered is not None
                 self._send(self._queue.on_results(message.portfolio, message.results, now, answered=answered))
+            case AccountChanged():
+                self._send(self._queue.on_account_event(message.change, now))
             case SizeAgain():
                 self._size_again(message, now)
             case QuotesSeen():

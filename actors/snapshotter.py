@@ -18,6 +18,7 @@ from actors.runtime.routes import Routes
 from actors.settlement.messages import Settling
 from actors.supervision.messages import Drained
 from domain.errors import DatabaseError
+from domain.trading.arithmetic import subtract
 from domain.trading.portfolio import PortfolioState, to_dict
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint
@@ -122,5 +123,5 @@ class Snapshotter(Behaviour):
         assert self._opening is not None
         opening = self._opening[1].get(portfolio.name, portfolio.rules.initial_capital)
         if time == self._opening[0]:
-            opening = portfolio.equity(marks)  # this snapshot opens the day
+            opening = subtract(portfolio.equity(marks), portfolio.flows.net_deposits)  # this snapshot opens the day
         return take_snapshot(portfolio, marks, opening, time)

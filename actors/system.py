@@ -181,7 +181,7 @@ class TradingSystem(TradingClient):
             undo.callback(source.stop)
             wiring.address("Supervisor").tell(Begin())
             _await_ready(wiring, end)
-            listener = Listener(url, ["paper_decisions", "paper_config"], wiring.wake)
+            listener = Listener(url, ["paper_decisions", "paper_config", "paper_account"], wiring.wake)
             listener.start()
             undo.callback(listener.stop)
             validation = ValidationJob(VerdictStore(url, lease), clock)

@@ -18,7 +18,7 @@ from loguru import logger
 from actors.decision_watcher import DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
 from actors.introspection.counters import Counters
-from actors.messages import Audit, Ping, Tick, Wake
+from actors.messages import Audit, Ping, ReadRequests, Tick, Wake
 from actors.ports import Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
 from actors.price_tracker import PriceRules, PriceServices, PriceTracker
@@ -178,6 +178,7 @@ class Wiring:
         """Start the ticks: polls, audits, deadlines, storing of prices, snapshots on the grid."""
         poll = timedelta(seconds=self._settings.check_interval)
         self._timer.every(poll, self.address("DecisionWatcher"), Wake())
+        self._timer.every(poll, self.address("DecisionWatcher"), ReadRequests())
         self._timer.every(poll, self.address("PositionKeeper"), Wake())
         audit = timedelta(seconds=self._settings.audit_interval)
         self._timer.every(audit, self.address("PositionKeeper"), Audit())
@@ -189,7 +190,8 @@ class Wiring:
 
     def wake(self, channel: str) -> None:
         """Wake the actor that reads what a notification of the database is about."""
-        self.address({"paper_config": "PositionKeeper"}.get(channel, "DecisionWatcher")).tell(Wake())
+        message = ReadRequests() if channel == "paper_account" else Wake()
+        self.address({"paper_config": "PositionKeeper"}.get(channel, "DecisionWatcher")).tell(message)
 
     def stop(self) -> None:
         """Ask every actor to end after its present message, intake first; does not wait."""

@@ -24,7 +24,7 @@ from domain.trading.arithmetic import add, subtract
 from domain.trading.portfolio import Position
 from domain.types import PositionId, PositionSide, Symbol
 from persistence.stores.books.rows import position_row
-from persistence.stores.ledger import save_positions
+from persistence.stores.books.states import save_positions
 
 PREFIX = "bare-"
 GROUP = 100

@@ -36,6 +36,8 @@ def _difference(portfolio: PortfolioState, stored: PortfolioState) -> str | None
         return f"the last event is number {portfolio.version} in memory and {stored.version} in the database"
     if portfolio.cash != stored.cash:
         return f"cash is {plain(portfolio.cash)} in memory and {plain(stored.cash)} in the database"
+    if portfolio.flows != stored.flows:
+        return "deposits, withdrawals or dividends in memory differ from those in the database"
     for symbol in sorted({*portfolio.positions, *stored.positions}):
         positions = portfolio.positions.get(symbol), stored.positions.get(symbol)
         if positions[0] != positions[1]:

@@ -157,16 +157,18 @@ def recompute_order(order: Row, fills: Sequence[Fill], rules: Row) -> tuple[Diff
         fills: all of its fills, computed.
         rules: the row of ``paper_portfolio_rules`` of the order's ``config_revision``.
     """
+    # In the present units: a split has changed those of earlier fills.
+    quantity = add(total(fill.quantity for fill in fills), order.get("split_quantity", ZERO))
     expected: dict[str, Value] = {
         "price_rule": rules["price_rule"],
-        "filled_quantity": total(fill.quantity for fill in fills),
+        "filled_quantity": quantity,
         "commission": total(fill.commission for fill in fills),
         "slippage": total(fill.slippage for fill in fills),
     }
     if order["status"] == OrderStatus.FILLED:
         expected["quantity"] = expected["filled_quantity"]
     if fills:
-        notional, quantity = total(fill.notional for fill in fills), total(fill.quantity for fill in fills)
+        notional = total(fill.notional for fill in fills)
         average = CONTEXT.quantize(divide(notional, quantity), STORED_QUANTUM)
         # A market order stores the price of its only fill; the notional is rounded, so their quotient may differ.
         expected["average_fill_price"] = fills[0].price if order["order_type"] == OrderType.MARKET else average

@@ -12,9 +12,11 @@ from __future__ import annotations
 from actors.messages.base import Control, Latest, Message, PathMessage, Redelivery
 from actors.messages.control import Crash, Describe, Drain, Pause, Ping, Rebuild, Restart
 from actors.messages.path import (
+    AccountChanged,
     Amend,
     Audit,
     Cancel,
+    ChangeAccount,
     Committed,
     Decide,
     Execute,
@@ -22,7 +24,10 @@ from actors.messages.path import (
     Happened,
     MatchedUpTo,
     Protect,
+    ReadRequests,
     Record,
+    RecordAccount,
+    RefuseAccount,
     Refused,
     RefuseSized,
     RequestRules,
@@ -36,6 +41,7 @@ from actors.messages.path import (
 from actors.messages.prices import (
     AcceptPrice,
     DataSeen,
+    ForgetPrice,
     InstrumentsLoaded,
     KeptData,
     Prices,
@@ -51,9 +57,11 @@ from actors.messages.prices import (
 
 __all__ = [
     "AcceptPrice",
+    "AccountChanged",
     "Amend",
     "Audit",
     "Cancel",
+    "ChangeAccount",
     "Committed",
     "Control",
     "Crash",
@@ -63,6 +71,7 @@ __all__ = [
     "Drain",
     "Execute",
     "Flush",
+    "ForgetPrice",
     "Happened",
     "InstrumentsLoaded",
     "KeptData",
@@ -75,9 +84,12 @@ __all__ = [
     "Prices",
     "Protect",
     "QuotesSeen",
+    "ReadRequests",
     "Rebuild",
     "Record",
+    "RecordAccount",
     "Redelivery",
+    "RefuseAccount",
     "RefuseSized",
     "Refused",
     "Release",

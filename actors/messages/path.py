@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from actors.messages.base import Latest, Message, PathMessage
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout, settle
 from domain.errors import SubmissionInDoubt, WriteRefused
+from domain.trading.account.applying import AccountResult
+from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
 from domain.trading.decision_steps import SizedRefusal
-from domain.trading.events import Event, SizedOrder
+from domain.trading.events import AccountEvent, Event, SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.protection import SizedProtection
@@ -21,6 +23,10 @@ from domain.types import DecisionId, PortfolioName, Symbol
 
 class Wake(Latest):
     """Read the database: there may be new rows."""
+
+
+class ReadRequests(Latest):
+    """To the DecisionWatcher: there may be new requests for accounts in the database."""
 
 
 class Submit(Message):
@@ -152,6 +158,42 @@ class Record(PathMessage):
     def decisions(self) -> tuple[DecisionId, ...]:
         """The decisions whose orders they are about."""
         return tuple(dict.fromkeys(event.order.decision_id for event in self.events))
+
+
+class ChangeAccount(PathMessage):
+    """DecisionWatcher to ExecutionSimulator: a request for an account."""
+
+    request: AccountRequest
+
+
+class RecordAccount(PathMessage):
+    """ExecutionSimulator to PositionKeeper: a change of an account, and the ends of orders before it.
+
+    Attributes:
+        ended: written together with it, or not at all.
+        progress: of the portfolio after it; None where nothing of it is stored with it.
+    """
+
+    ended: tuple[Event, ...]
+    event: AccountEvent
+    progress: Progress | None = None
+
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The decisions whose orders end."""
+        return tuple(dict.fromkeys(event.order.decision_id for event in self.ended))
+
+
+class RefuseAccount(PathMessage):
+    """ExecutionSimulator to PositionKeeper: a request that changes nothing; it comes behind the events it rests on."""
+
+    refusal: AccountRefusal
+
+
+class AccountChanged(PathMessage):
+    """ExecutionSimulator to Sizer: an account has changed, and the orders that end with it have ended."""
+
+    change: AccountResult
 
 
 class MatchedUpTo(PathMessage):

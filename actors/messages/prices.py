@@ -109,6 +109,12 @@ class AcceptPrice(Message):
     symbol: Symbol
 
 
+class ForgetPrice(Message):
+    """ExecutionSimulator to PriceTracker: the price of a symbol is in units of before a split, and counts no more."""
+
+    symbol: Symbol
+
+
 class Prices(Message):
     """PriceTracker's answer to `SendPrices`.
 

@@ -60,9 +60,12 @@ class PathBehaviour(Behaviour, ABC):
 
     def handle_group(self, messages: list[Message]) -> None:
         """Drop messages of another generation, and handle the rest."""
-        current = [m for m in messages if not isinstance(m, PathMessage) or m.generation == self.generation]
-        if current:
+        if current := self.of_this_generation(messages):
             self.handle_current(current)
+
+    def of_this_generation(self, messages: list[Message]) -> list[Message]:
+        """Return the messages without those of another generation."""
+        return [m for m in messages if not isinstance(m, PathMessage) or m.generation == self.generation]
 
     def handle_current(self, messages: list[Message]) -> None:
         """Handle messages of this generation, in their order."""

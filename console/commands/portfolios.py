@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.settings import Settings
+from console.commands import account
 from console.database import ledger_reader, opened
 from console.display.format import amount, answer, number, percent, signed, sources_line, terminal
 from console.display.table import full_table
@@ -161,6 +162,12 @@ def change(settings: Settings, rules: dict[str, object], name: Name, as_json: As
         {"portfolio": row},
         lambda: print(f"portfolio {row['portfolio']}: {changed} (revision {row['revision']})"),  # noqa: T201
     )
+
+
+app.command("deposit")(account.deposit)
+app.command("withdraw")(account.withdraw)
+app.command("adjust")(account.adjust)
+app.command("events")(account.events)
 
 
 def _written(settings: Settings, name: str, write: Callable[[str], object]) -> dict[str, Any]:

@@ -214,6 +214,8 @@ own; and ``data_no``, the number of the market data that it rests on.
 class Deposited:
     """An event: cash was paid in."""
 
+    data_no: ClassVar[int] = 0
+
     version: int
     request: AccountRequest
     at: datetime
@@ -222,6 +224,8 @@ class Deposited:
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
     """An event: cash was taken out."""
+
+    data_no: ClassVar[int] = 0
 
     version: int
     request: AccountRequest
@@ -241,6 +245,11 @@ class Adjusted:
     request: AccountRequest
     at: datetime
     since: int = 0
+
+    @property
+    def data_no(self) -> int:
+        """Number of the market data that it rests on."""
+        return self.since
 
 
 AccountEvent: TypeAlias = Deposited | Withdrawn | Adjusted

@@ -17,8 +17,10 @@ class Snapshot:
     """A row of ``paper_portfolio_snapshots``: a portfolio at one time. Amounts are in its currency.
 
     Attributes:
-        total_pnl_pct: fraction of the initial capital.
-        daily_pnl: total value less the value at 00:00 UTC.
+        total_pnl: what it has gained: deposits and withdrawals are no gain.
+        total_pnl_pct: fraction of all that was paid in.
+        daily_pnl: gain since 00:00 UTC.
+        net_deposits: deposits less withdrawals since it was created.
         allocation: fraction of the total value by asset class, including ``cash``; empty where the value is 0.
     """
 
@@ -32,6 +34,7 @@ class Snapshot:
     daily_pnl: Decimal
     num_positions: int
     allocation: Mapping[str, Decimal]
+    net_deposits: Decimal = ZERO
 
 
 def take_snapshot(
@@ -42,7 +45,8 @@ def take_snapshot(
     Args:
         portfolio: a committed state.
         marks: latest price of each symbol.
-        opening_value: its total value at 00:00 UTC of the day; on its first day the initial capital.
+        opening_value: its total value less its net deposits, both at 00:00 UTC of the day; on its first day the initial
+            capital.
         time: time of the marks.
     """
     by_class: dict[str, Decimal] = {}
@@ -50,7 +54,9 @@ def take_snapshot(
         position_value = position.value(marks.get(position.symbol, position.last_price))
         by_class[position.asset_class] = add(by_class.get(position.asset_class, ZERO), position_value)
     total_value = portfolio.equity(marks)
-    initial = portfolio.rules.initial_capital
+    net_deposits = portfolio.flows.net_deposits
+    without_deposits = subtract(total_value, net_deposits)
+    total_pnl = subtract(without_deposits, portfolio.rules.initial_capital)
     parts = {"cash": portfolio.cash, **by_class}
     return Snapshot(
         portfolio=portfolio.name,
@@ -58,11 +64,12 @@ def take_snapshot(
         cash=portfolio.cash,
         positions_value=subtract(total_value, portfolio.cash),
         total_value=total_value,
-        total_pnl=subtract(total_value, initial),
-        total_pnl_pct=rate(divide(subtract(total_value, initial), initial)),
-        daily_pnl=subtract(total_value, opening_value),
+        total_pnl=total_pnl,
+        total_pnl_pct=rate(divide(total_pnl, portfolio.paid_in)),
+        daily_pnl=subtract(without_deposits, opening_value),
         num_positions=len(portfolio.positions),
         allocation={name: rate(divide(part, total_value)) for name, part in parts.items()} if total_value else {},
+        net_deposits=net_deposits,
     )
 
 

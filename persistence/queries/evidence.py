@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import Any
 
 from domain.errors import InvalidRequest, WriteRefused
@@ -28,6 +29,13 @@ SELECT min(s.low) AS low, max(s.high) AS high, min(s.ask_low) AS ask_low, max(s.
 FROM paper_stored_prices(:symbol, :begin, :end) s
 """
 EVENTS = "SELECT * FROM paper_order_events WHERE order_id = :order_id ORDER BY version"
+# A split gives an open order new values, as an AMEND does.
+SPLITS = """
+SELECT s.portfolio, s.version, s.order_id, o.symbol, 'amended' AS kind, s.at, s.data_no, s.quantity, s.limit_price,
+       s.stop_price, s.reserved, 'open' AS status, s.reason, NULL AS price, NULL AS bid, NULL AS ask,
+       NULL AS price_time, NULL AS price_seen_at, NULL AS price_source, false AS recovered, s.trail_mark
+FROM paper_order_splits s JOIN paper_orders o USING (order_id) WHERE s.order_id = :order_id
+"""
 # What the market did while no process saw it, where that touches the time in which an order rested.
 SETTLEMENTS = """
 SELECT since, until, price_source, trades, bars, gap FROM paper_settlements
@@ -107,6 +115,8 @@ def _with_fills(ledger_reader: LedgerReader, order: dict[str, Any]) -> dict[str,
 def _while_it_rested(ledger_reader: LedgerReader, order: dict[str, Any]) -> dict[str, Any]:
     """Return the events of an order that rested, its exits, and what the market did in the meantime."""
     events = ledger_reader.rows(EVENTS, order_id=order["order_id"])
+    events += ledger_reader.rows(SPLITS, order_id=order["order_id"])
+    events.sort(key=itemgetter("version"))
     seen: list[dict[str, Any]] = []
     settlements: list[dict[str, Any]] = []
     if events:

@@ -109,6 +109,15 @@ SELECT clock_timestamp() AS now,
 """
 
 
+ACCOUNT_REQUESTS = """
+SELECT r.id, r.portfolio, r.kind, r.symbol, r.new_symbol, r.amount, r.price, r.ratio_new, r.ratio_old, r.reason,
+       r.author, r.requested_at, r.status, r.outcome, r.ended_at, e.version, e.at, e.quantity_before, e.quantity,
+       e.cash_delta, e.cash, e.orders
+FROM paper_account_requests r LEFT JOIN paper_account_events e ON e.request_id = r.id
+WHERE r.portfolio = coalesce(CAST(:portfolio AS text), r.portfolio) ORDER BY r.id DESC LIMIT :limit
+"""
+
+
 class LedgerReader:
     """Reads rows of the ledger.
 
@@ -215,6 +224,10 @@ class LedgerReader:
         names = [row["portfolio"] for row in self.rows(portfolios.NAMES)]
         if name not in names:
             raise portfolios.unknown(name, names)
+
+    def account_requests(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the last requests for accounts with the events that they became, the newest first."""
+        return self.rows(ACCOUNT_REQUESTS, portfolio=portfolio, limit=limit)
 
     def performance(self, name: str) -> dict[str, Any]:
         """Return one portfolio's row of ``v_paper_performance_metrics``.

@@ -21,6 +21,7 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.retry_policy import RetryPolicy
+from domain.trading.account.requests import AccountRequest
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal
 from domain.trading.open_orders.targets import targets_json
 from domain.trading.open_orders.terms import TARGETED, OrderTerms
@@ -30,6 +31,7 @@ from persistence.connections import transaction
 from persistence.error_translation import first_line, translated
 from persistence.retry import retrying
 from persistence.rows import KEEP_EXISTING, columns_of, insert_rows
+from persistence.stores.books.account import read_pending
 from persistence.stores.cancel_targets import resolve_target
 from persistence.stores.decision_rows import STORED_NUMBERS, row_flaw, row_terms
 from persistence.stores.store import Store
@@ -169,6 +171,11 @@ class DecisionStore(Store):
                 return [_from_row(cursor, row, received) for row in rows]
         except (WriteRefused, UnicodeDecodeError):  # one row has an unreadable value; the other rows must still be read
             return self._pending_one_by_one(under_way, limit, received)
+
+    def account_requests(self, excluded: Collection[int]) -> list[AccountRequest]:
+        """Return the requests for accounts that have not ended, oldest first, without the excluded ones."""
+        with transaction(self.engine) as cursor:
+            return read_pending(cursor, excluded)
 
     def _pending_one_by_one(
         self, under_way: Collection[DecisionId], limit: int, received: Instant

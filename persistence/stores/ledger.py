@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import psycopg
 
 from domain.errors import DecisionsEnded, Fenced
 from domain.immutable_map import ImmutableMap
+from domain.trading.account.applying import AccountResult
+from domain.trading.account.requests import AccountRefusal
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result
 from domain.trading.events import DecisionEnd, Filled
@@ -19,12 +20,12 @@ from domain.trading.open_orders.settlement import Advance
 from domain.trading.orders import Costs, ExecutionRules
 from domain.trading.portfolio import (
     AUDIT_HALT,
+    NO_FLOWS,
     NO_OPEN_ORDERS,
     NO_PROGRESS,
     PortfolioRules,
     PortfolioState,
     Position,
-    Progress,
     Taken,
 )
 from domain.types import (
@@ -50,6 +51,7 @@ from persistence.rows import (
     one_row,
     row_from,
 )
+from persistence.stores.books.account import end_request, read_flows, write_change
 from persistence.stores.books.open_orders import VENUE_FEES, read_open_orders, save_marks
 from persistence.stores.books.rows import (
     OrderChange,
@@ -63,10 +65,15 @@ from persistence.stores.books.rows import (
     shared_marks,
     trade_row,
 )
+from persistence.stores.books.states import (
+    READ_PROGRESS,
+    SAVE_PROGRESS,
+    behind_column,
+    progress_from_row,
+    save_positions,
+    save_states,
+)
 from persistence.stores.store import Store
-
-FIXED = ("position_id", "portfolio", "asset_class", "symbol", "side", "strategy", "opened_at")
-"""Columns of a position that no fill changes."""
 
 READ_POSITIONS = f"""
 SELECT {", ".join(columns_of(Position, ("last_price",)))}, portfolio, current_price AS last_price FROM paper_positions
@@ -115,38 +122,6 @@ WHERE price_seen_at = newest GROUP BY portfolio, symbol, price_seen_at
 """What the portfolios' orders took from the touch of the newest quote of each symbol."""
 
 
-SAVE_STATES = """
-WITH state AS MATERIALIZED (
-    SELECT * FROM unnest(%(portfolios)s::text[], %(cash)s::numeric[], %(created_at)s::timestamptz[],
-                         %(versions)s::bigint[], %(data_nos)s::bigint[], %(data_at)s::timestamptz[],
-                         %(settled_nos)s::bigint[], %(behind)s::jsonb[])
-         AS s(portfolio, cash, created_at, version, data_no, data_at, settled_no, behind)
-), numbered AS (
-    INSERT INTO paper_portfolio_state AS p (portfolio, version, data_no, data_at, settled_no, behind)
-    SELECT portfolio, version, data_no, data_at, settled_no, behind FROM state
-    ON CONFLICT (portfolio) DO UPDATE
-    SET version = excluded.version, data_no = greatest(p.data_no, excluded.data_no),
-        data_at = coalesce(excluded.data_at, p.data_at), settled_no = greatest(p.settled_no, excluded.settled_no),
-        behind = CASE WHEN excluded.data_at IS NULL THEN p.behind ELSE excluded.behind END
-), marked AS (
-    INSERT INTO paper_marks (portfolio, marks_no, at, marks)
-    SELECT * FROM jsonb_to_recordset(%(marks)s::jsonb)
-         AS m (portfolio text, marks_no bigint, at timestamptz, marks jsonb)
-)
-UPDATE paper_trading_config c SET current_capital = s.cash
-FROM state s WHERE c.portfolio = s.portfolio AND c.created_at = coalesce(s.created_at, c.created_at)
-"""
-
-SAVE_PROGRESS = """
-UPDATE paper_portfolio_state p
-SET data_at = coalesce(s.data_at, p.data_at), settled_no = greatest(p.settled_no, s.settled_no),
-    behind = CASE WHEN s.data_at IS NULL THEN p.behind ELSE s.behind END
-FROM unnest(%s::text[], %s::timestamptz[], %s::bigint[], %s::jsonb[]) AS s(portfolio, data_at, settled_no, behind)
-WHERE p.portfolio = s.portfolio
-"""
-READ_PROGRESS = "SELECT portfolio, data_at, settled_no, behind FROM paper_portfolio_state"
-
-
 class LedgerStore(Store):
     """The books in the database: one connection, one transaction at a time, fenced by epoch and generation."""
 
@@ -180,7 +155,10 @@ class LedgerStore(Store):
             open_orders = read_open_orders(cursor)
             rows = named_rows(cursor, READ_POSITIONS)
             taken_rows = named_rows(cursor, READ_TAKEN)
-            progress = {name: _progress(*columns) for name, *columns in cursor.execute(READ_PROGRESS).fetchall()}
+            flows = read_flows(cursor)
+            progress = {
+                name: progress_from_row(*columns) for name, *columns in cursor.execute(READ_PROGRESS).fetchall()
+            }
         versions = {name: version or 0 for name, version in last}
         positions: dict[str, dict[Symbol, Position]] = defaultdict(dict)
         for row in rows:
@@ -197,6 +175,7 @@ class LedgerStore(Store):
                 open_orders=open_orders.get(name, NO_OPEN_ORDERS),
                 taken=ImmutableMap(taken[name]),
                 progress=progress.get(name, NO_PROGRESS),
+                flows=flows.get(name, NO_FLOWS),
             )
             for row in rules
             for name in [row["portfolio"]]
@@ -226,26 +205,58 @@ class LedgerStore(Store):
         """
         self._lease.require()
         with transaction(self.engine, "fills") as cursor:
-            self._end_or_open(cursor, generation, group)
-            marks, numbers = shared_marks(group)
-            changes = list(order_changes(group, numbers).values())
-            filled_at_once = ((r, no) for r, no in zip(group, numbers, strict=True) if r.open_order is None)
-            copy_rows(cursor, "paper_orders", (order_row(result, number) for result, number in filled_at_once))
-            copy_rows(cursor, "paper_orders", (accepted_row(one) for one in changes if one.accepted is not None))
-            _update_orders(cursor, [one for one in changes if one.accepted is None])
-            fills = [result for result in group if isinstance(result.event, Filled)]
-            copy_rows(cursor, "paper_fills", map(fill_row, fills))
-            copy_rows(cursor, "paper_trades", (trade_row(fill.trade) for fill in fills if fill.trade is not None))
-            if len(fills) < len(group):
-                events = (event_row(result) for result in group if not isinstance(result.event, Filled))
-                copy_rows(cursor, "paper_order_events", events)
-            _save_positions(cursor, fills)
-            _save_states(cursor, group, marks)
-            if halts := halts_after(group):
-                _halt(cursor, halts, by_whom="program")
-            moved = [mark for result in group for mark in result.state.progress.marks]
-            if moved:
-                save_marks(cursor, self._lease.epoch, generation, moved)
+            self._write(cursor, generation, group)
+
+    def commit_account(self, generation: Generation, ended: Sequence[Result], change: AccountResult) -> None:
+        """Write a change of an account and the end of its request, with the ends of orders that come before it.
+
+        Raises:
+            Fenced: generation or epoch is not the current one, or the request has ended already; the books are to be
+                read again.
+            DatabaseUnavailable: with ``in_doubt`` only a reload shows whether the COMMIT happened.
+            DatabaseBusy: a lock or deadlock; the same may be written again.
+            WriteRefused: the database refuses a value.
+        """
+        self._lease.require()
+        with transaction(self.engine, "account") as cursor:
+            self._require_generation(cursor, generation)
+            end_request(cursor, change.request, "done", change.outcome(len(ended)))
+            if ended:
+                self._write(cursor, generation, ended)
+            write_change(cursor, change)
+            save_states(cursor, [change], [])
+
+    def refuse_account(self, generation: Generation, refusal: AccountRefusal) -> None:
+        """End a request that changes nothing; for the errors see `commit_account`."""
+        self._lease.require()
+        with transaction(self.engine, "account") as cursor:
+            self._require_generation(cursor, generation)
+            end_request(cursor, refusal.request, "refused", refusal.reason)
+
+    def _require_generation(self, cursor: psycopg.Cursor, generation: Generation) -> None:
+        self._end_decisions(cursor, generation, 0, ids=[], statuses=[], reasons=[], order_ids=[])
+
+    def _write(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Result]) -> None:
+        self._end_or_open(cursor, generation, group)
+        marks, numbers = shared_marks(group)
+        changes = list(order_changes(group, numbers).values())
+        filled_at_once = ((r, no) for r, no in zip(group, numbers, strict=True) if r.open_order is None)
+        copy_rows(cursor, "paper_orders", (order_row(result, number) for result, number in filled_at_once))
+        copy_rows(cursor, "paper_orders", (accepted_row(one) for one in changes if one.accepted is not None))
+        _update_orders(cursor, [one for one in changes if one.accepted is None])
+        fills = [result for result in group if isinstance(result.event, Filled)]
+        copy_rows(cursor, "paper_fills", map(fill_row, fills))
+        copy_rows(cursor, "paper_trades", (trade_row(fill.trade) for fill in fills if fill.trade is not None))
+        if len(fills) < len(group):
+            events = (event_row(result) for result in group if not isinstance(result.event, Filled))
+            copy_rows(cursor, "paper_order_events", events)
+        _save_positions(cursor, fills)
+        save_states(cursor, group, marks)
+        if halts := halts_after(group):
+            _halt(cursor, halts, by_whom="program")
+        moved = [mark for result in group for mark in result.state.progress.marks]
+        if moved:
+            save_marks(cursor, self._lease.epoch, generation, moved)
 
     def _end_or_open(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Result]) -> None:
         """End the decisions that the group ends, and open those whose orders rest after it."""
@@ -283,7 +294,7 @@ class LedgerStore(Store):
                 list(advance.progress),
                 [progress.data_at for progress in advance.progress.values()],
                 [progress.settled_no for progress in advance.progress.values()],
-                [_behind(progress) for progress in advance.progress.values()],
+                [behind_column(progress) for progress in advance.progress.values()],
             ]
             cursor.execute(SAVE_PROGRESS, columns)
             insert_rows(cursor, "paper_settlements", [row_from(span) for span in advance.spans], KEEP_EXISTING)
@@ -343,44 +354,6 @@ def _save_positions(cursor: psycopg.Cursor, fills: Sequence[Result]) -> None:
         cursor.execute("DELETE FROM paper_positions WHERE position_id = ANY(%s)", [flat])
     rows = [position_row(a.state.name, a.position) for a in touched.values() if a.position is not None]
     save_positions(cursor, rows)
-
-
-def _save_states(cursor: psycopg.Cursor, group: Sequence[Result], marks: Sequence[Row]) -> None:
-    """Write cash, version and number of market data of each portfolio of a group, and the rows of ``paper_marks``."""
-    last = {result.state.name: result.state for result in group}
-    numbers: dict[PortfolioName, int] = defaultdict(int)
-    for result in group:
-        numbers[result.state.name] = max(numbers[result.state.name], result.event.data_no)
-    states = {
-        "portfolios": list(last),
-        "cash": [state.cash for state in last.values()],
-        "created_at": [state.rules.created_at for state in last.values()],
-        "versions": [state.version for state in last.values()],
-        "data_nos": [numbers[name] for name in last],
-        "data_at": [state.progress.data_at for state in last.values()],
-        "settled_nos": [state.progress.settled_no for state in last.values()],
-        "behind": [_behind(state.progress) for state in last.values()],
-        "marks": json.dumps(marks),
-    }
-    if cursor.execute(SAVE_STATES, states).rowcount != len(last):
-        # The cash in memory is that of the deleted portfolio.
-        raise Fenced("a portfolio was deleted and created again under the same name")
-
-
-def _behind(progress: Progress) -> str | None:
-    """Return the symbols that are behind as the column has them: NULL where there are none."""
-    return json.dumps({symbol: at.isoformat() for symbol, at in progress.behind.items()}) if progress.behind else None
-
-
-def _progress(data_at: datetime | None, settled_no: int, behind: Mapping[str, str] | None) -> Progress:
-    times = {Symbol(symbol): datetime.fromisoformat(at) for symbol, at in (behind or {}).items()}
-    return Progress(data_at, settled_no, behind=times)
-
-
-def save_positions(cursor: psycopg.Cursor, rows: Sequence[Row]) -> None:
-    """Insert positions, or update what fills change in them."""
-    changing = ", ".join(f"{name} = excluded.{name}" for name in (rows[0] if rows else ()) if name not in FIXED)
-    insert_rows(cursor, "paper_positions", rows, f"ON CONFLICT (position_id) DO UPDATE SET {changing}")
 
 
 def _rules(row: Row) -> PortfolioRules:

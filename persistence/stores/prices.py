@@ -21,9 +21,10 @@ from persistence.stores.store import Store
 
 LAST_PRICES = """
 SELECT held.symbol, m.price, m.bid, m.ask
-FROM (SELECT DISTINCT symbol FROM paper_positions) held
+FROM (SELECT symbol, max(split_at) AS split_at FROM paper_positions GROUP BY symbol) held
 LEFT JOIN LATERAL (
-    SELECT price, bid, ask FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1
+    SELECT price, bid, ask FROM market_prices q
+    WHERE q.symbol = held.symbol AND q.time > coalesce(held.split_at, '-infinity') ORDER BY q.time DESC LIMIT 1
 ) m ON true
 """
 

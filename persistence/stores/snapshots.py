@@ -16,8 +16,8 @@ from persistence.rows import KEEP_EXISTING, insert_rows, row_from
 from persistence.stores.store import Store
 
 OPENING = """
-SELECT c.portfolio, s.total_value FROM paper_trading_config c
-JOIN LATERAL (SELECT total_value FROM paper_portfolio_snapshots s
+SELECT c.portfolio, s.total_value - s.net_deposits FROM paper_trading_config c
+JOIN LATERAL (SELECT total_value, net_deposits FROM paper_portfolio_snapshots s
               WHERE s.portfolio = c.portfolio AND s.time <= %s ORDER BY s.time DESC LIMIT 1) s ON true
 """
 
@@ -28,7 +28,7 @@ class SnapshotStore(Store):
     ACTOR = "Snapshotter"
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
-        """Return each portfolio's value in its last snapshot at or before ``day`` 00:00 UTC; no entry without one."""
+        """Return each portfolio's value less its net deposits at ``day`` 00:00 UTC; no entry without a snapshot."""
         with transaction(self.engine) as cursor:
             return {PortfolioName(name): value for name, value in cursor.execute(OPENING, [day]).fetchall()}
 

@@ -1,6 +1,6 @@
 -- Functions and views of what is held. Bodies are parsed here, so that the caller's search_path does not matter.
 -- Positions are valued at the last market price; without one, at the price of their last fill. A portfolio with price rule
--- quote values them at paper_mark.
+-- quote values them at paper_mark. A price from before a split does not count.
 
 -- The result of closing a position now, before any commission; at `price`, or at the last market price.
 CREATE OR REPLACE FUNCTION calculate_position_pnl(position_id uuid, price numeric DEFAULT NULL) RETURNS numeric
@@ -13,7 +13,7 @@ LANGUAGE sql STABLE BEGIN ATOMIC
     JOIN paper_trading_config c USING (portfolio)
     LEFT JOIN LATERAL (
         SELECT CASE c.price_rule WHEN 'quote' THEN paper_mark(q.price, q.bid, q.ask) ELSE q.price END AS price
-        FROM market_prices q WHERE q.symbol = p.symbol ORDER BY q.time DESC LIMIT 1
+        FROM market_prices q WHERE q.symbol = p.symbol AND q.time > coalesce(p.split_at, '-infinity') ORDER BY q.time DESC LIMIT 1
     ) m ON true
     WHERE p.position_id = $1;
 END;
@@ -32,7 +32,7 @@ JOIN paper_trading_config c USING (portfolio)
 LEFT JOIN LATERAL (
     SELECT (CASE c.price_rule WHEN 'quote' THEN paper_mark(q.price, q.bid, q.ask) ELSE q.price END)::numeric(38,18) AS price,
            q.time, q.source
-    FROM market_prices q WHERE q.symbol = p.symbol ORDER BY q.time DESC LIMIT 1
+    FROM market_prices q WHERE q.symbol = p.symbol AND q.time > coalesce(p.split_at, '-infinity') ORDER BY q.time DESC LIMIT 1
 ) m ON true
 CROSS JOIN LATERAL (SELECT coalesce(m.price, p.current_price) AS price) mark
 CROSS JOIN LATERAL (SELECT CASE p.side WHEN 'LONG' THEN 1 ELSE -1 END AS value) sign;
@@ -49,19 +49,28 @@ SELECT c.portfolio, c.currency, c.initial_capital,
        c.current_capital                                                        AS cash,
        coalesce(o.positions_value, 0)                                           AS positions_value,
        c.current_capital + coalesce(o.positions_value, 0)                       AS total_value,
-       c.current_capital + coalesce(o.positions_value, 0) - c.initial_capital   AS total_pnl,
-       round((c.current_capital + coalesce(o.positions_value, 0) - c.initial_capital) / c.initial_capital, 12) AS total_pnl_pct,
+       c.current_capital + coalesce(o.positions_value, 0) - c.initial_capital - coalesce(a.net_deposits, 0) AS total_pnl,
+       round((c.current_capital + coalesce(o.positions_value, 0) - c.initial_capital - coalesce(a.net_deposits, 0))
+             / (c.initial_capital + coalesce(a.deposits, 0)), 12)               AS total_pnl_pct,
        coalesce(o.unrealized_pnl, 0)                                            AS unrealized_pnl,
        coalesce(t.net_pnl, 0)                                                   AS realized_net_pnl,
        coalesce(o.num_positions, 0)                                             AS num_positions,
-       o.price_sources
+       o.price_sources,
+       coalesce(a.net_deposits, 0)                                              AS net_deposits,
+       coalesce(a.dividends, 0)                                                 AS dividends
 FROM paper_trading_config c
 LEFT JOIN (
     SELECT portfolio, sum(position_value) AS positions_value, sum(unrealized_pnl) AS unrealized_pnl,
            count(*) AS num_positions, string_agg(DISTINCT price_source, ', ') AS price_sources
     FROM v_paper_open_positions GROUP BY portfolio
 ) o USING (portfolio)
-LEFT JOIN (SELECT portfolio, sum(net_pnl) AS net_pnl FROM paper_trades GROUP BY portfolio) t USING (portfolio);
+LEFT JOIN (SELECT portfolio, sum(net_pnl) AS net_pnl FROM paper_trades GROUP BY portfolio) t USING (portfolio)
+LEFT JOIN (
+    SELECT portfolio, sum(cash_delta) FILTER (WHERE kind = 'deposit') AS deposits,
+           sum(cash_delta) FILTER (WHERE kind IN ('deposit', 'withdrawal')) AS net_deposits,
+           sum(cash_delta) FILTER (WHERE kind = 'dividend') AS dividends
+    FROM paper_account_events GROUP BY portfolio
+) a USING (portfolio);
 
 CREATE OR REPLACE VIEW v_paper_recent_trades AS
 SELECT exit_time, portfolio, symbol, asset_class, side, quantity, entry_price, exit_price, entry_time, hold_duration,

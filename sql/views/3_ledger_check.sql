@@ -2,8 +2,19 @@
 CREATE OR REPLACE VIEW v_paper_ledger_check AS
 WITH fills AS (
     SELECT portfolio, sum(cash_delta) AS cash, sum(commission) AS commission FROM paper_fills GROUP BY portfolio
+), account AS (
+    SELECT portfolio, sum(cash_delta) AS cash,
+           coalesce(sum(cash_delta) FILTER (WHERE kind IN ('deposit', 'withdrawal')), 0) AS net_deposits,
+           coalesce(sum(cash_delta) FILTER (WHERE kind = 'dividend'), 0) AS dividends
+    FROM paper_account_events GROUP BY portfolio
+), deltas AS (
+    SELECT portfolio, symbol, asset_delta FROM paper_fills
+    UNION ALL
+    SELECT portfolio, symbol, asset_delta FROM paper_account_events WHERE asset_delta <> 0
+    UNION ALL
+    SELECT portfolio, new_symbol, new_asset_delta FROM paper_account_events WHERE new_asset_delta <> 0
 ), assets AS (
-    SELECT portfolio, symbol, sum(asset_delta) AS quantity FROM paper_fills GROUP BY portfolio, symbol
+    SELECT portfolio, symbol, sum(asset_delta) AS quantity FROM deltas GROUP BY portfolio, symbol
 ), held AS (
     SELECT portfolio, symbol, CASE side WHEN 'LONG' THEN quantity ELSE -quantity END AS quantity FROM paper_positions
 ), open AS (
@@ -21,15 +32,17 @@ WITH fills AS (
     SELECT portfolio, version FROM paper_order_events
     UNION ALL
     SELECT portfolio, version FROM paper_fills WHERE version IS NOT NULL
+    UNION ALL
+    SELECT portfolio, version FROM paper_account_events
 ), versions AS (
     SELECT portfolio, min(version) AS first, max(version) AS last, count(DISTINCT version) AS different
     FROM events GROUP BY portfolio
 )
 SELECT c.portfolio, 'cash' AS what,
        format('cash of portfolio %s is %s, its fills make it %s', c.portfolio, c.current_capital,
-              c.initial_capital + coalesce(f.cash, 0)) AS difference
-FROM paper_trading_config c LEFT JOIN fills f USING (portfolio)
-WHERE c.current_capital <> c.initial_capital + coalesce(f.cash, 0)
+              c.initial_capital + coalesce(f.cash, 0) + coalesce(a.cash, 0)) AS difference
+FROM paper_trading_config c LEFT JOIN fills f USING (portfolio) LEFT JOIN account a USING (portfolio)
+WHERE c.current_capital <> c.initial_capital + coalesce(f.cash, 0) + coalesce(a.cash, 0)
 UNION ALL
 SELECT portfolio, 'holdings',
        format('portfolio %s holds %s %s, its fills make it %s', portfolio, coalesce(h.quantity, 0), symbol, coalesce(a.quantity, 0))
@@ -37,10 +50,14 @@ FROM assets a FULL JOIN held h USING (portfolio, symbol)
 WHERE coalesce(a.quantity, 0) <> coalesce(h.quantity, 0)
 UNION ALL
 SELECT c.portfolio, 'law 1',
-       format('portfolio %s gained %s, its trades and positions make it %s', c.portfolio,
-              c.current_capital + coalesce(o.value, 0) - c.initial_capital, coalesce(t.net, 0) + coalesce(o.unrealized, 0))
+       format('portfolio %s gained %s, its trades and positions make it %s', c.portfolio, made.gain, made.accounted)
 FROM paper_trading_config c LEFT JOIN open o USING (portfolio) LEFT JOIN trades t USING (portfolio)
-WHERE c.current_capital + coalesce(o.value, 0) - c.initial_capital <> coalesce(t.net, 0) + coalesce(o.unrealized, 0)
+LEFT JOIN account a USING (portfolio)
+CROSS JOIN LATERAL (
+    SELECT c.current_capital + coalesce(o.value, 0) - c.initial_capital - coalesce(a.net_deposits, 0) AS gain,
+           coalesce(t.net, 0) + coalesce(o.unrealized, 0) + coalesce(a.dividends, 0) AS accounted
+) made
+WHERE made.gain <> made.accounted
 UNION ALL
 SELECT c.portfolio, 'commission',
        format('portfolio %s paid %s in commissions, its trades and positions account for %s', c.portfolio,
@@ -61,9 +78,9 @@ SELECT p.portfolio, 'position cost',
 FROM entries e LEFT JOIN closed x USING (position_id) LEFT JOIN paper_positions p USING (position_id)
 WHERE e.cost <> coalesce(x.cost, 0) + coalesce(p.cost, 0)
 UNION ALL
-SELECT o.portfolio, 'order', format('order %s is filled by %s, its fills make it %s', o.order_id, o.filled_quantity, coalesce(sum(f.quantity), 0))
+SELECT o.portfolio, 'order', format('order %s is filled by %s, its fills make it %s', o.order_id, o.filled_quantity, coalesce(sum(f.quantity), 0) + o.split_quantity)
 FROM paper_orders o LEFT JOIN paper_fills f USING (order_id)
-GROUP BY o.order_id HAVING o.filled_quantity <> coalesce(sum(f.quantity), 0)
+GROUP BY o.order_id HAVING o.filled_quantity <> coalesce(sum(f.quantity), 0) + o.split_quantity
 UNION ALL
 SELECT o.portfolio, 'order', format('order %s is filled, but only by %s of %s', o.order_id, o.filled_quantity, o.quantity)
 FROM paper_orders o WHERE o.status = 'filled' AND o.filled_quantity <> o.quantity

@@ -57,6 +57,16 @@ COLUMNS = (
     "uid", "symbol", "decision", "confidence", "quantity", "portfolio", "order_type", "limit_price", "stop_price",
     "stop_loss_pct", "take_profit_pct", "trail_pct", "trailing_stop_pct", "target",
 )  # fmt: skip
+REQUEST = """
+INSERT INTO paper_account_requests (portfolio, kind, symbol, amount, ratio_new, ratio_old, reason, author)
+VALUES (%s, %s, %s, %s, %s, %s, 'a fault', 'a test')
+"""
+REQUESTS = [
+    ("deposit", None, 1, None, None),
+    ("withdrawal", None, 1_000_000_000, None, None),  # it is refused
+    *(("split", symbol, None, Decimal("1.000001"), 1) for symbol in ("BTC/USDT", "ETH/USDT", "SOL/USDT")),
+]
+"""Changes of each account while decisions are sent; a split of what is not held is refused. Prices hardly change."""
 INSERT = f"INSERT INTO trading_decisions ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
 NO_TERMS: OrderColumns = ("market", None, None, None, None, None, None, None)
 MOVES = tuple(Decimal(factor) for factor in ("1", "0.999", "1.001", "0.99", "1.01", "1"))
@@ -223,6 +233,8 @@ def send(system: TradingSystem, url: str, rows: list[Row], accepted: Accepted) -
                 wanted = Decision(**values)
                 with suppress(PaperTradingError):  # refused, or in doubt: then nothing was promised
                     accepted(row[0], system.submit(wanted, wait="open"))
+            if begin == 6:
+                cursor.executemany(REQUEST, [(name, *request) for name in PORTFOLIOS for request in REQUESTS])
 
 
 def stir(system: TradingSystem, point: Point, *, rebuild: bool = False) -> None:

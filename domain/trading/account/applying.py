@@ -13,6 +13,7 @@ from domain.trading.events import AccountEvent, Adjusted, Deposited, Withdrawn
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.portfolio import PortfolioState, Position
 from domain.types import PositionSide, Symbol
+from domain.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ class AccountResult:
         """The symbol of which every price from before the event is in units that no longer count; None without one."""
         return self.request.symbol if self.request.ratio is not None else None
 
+    def outcome(self, ended: int) -> str:
+        """Return what has happened, with the number of open orders that ended."""
+        return self.sentence + (f"; {counted(ended, 'open order')} ended" if ended else "")
+
     @property
     def sentence(self) -> str:
         """What has happened."""
@@ -70,12 +75,12 @@ class AccountResult:
             held = plain(before.quantity) if before is not None else "0"
             return f"done: {verb} {plain(abs(self.cash_delta))} for {held} {request.symbol}"
         if before is None:
-            return f"done: {len(self.orders)} open orders have the new units"
+            return f"done: {counted(len(self.orders), 'open order')} in new units"
         if after is None:
             net = plain(self.trade.net) if self.trade is not None else "0"
             return f"done: {plain(before.quantity)} {before.symbol} closed, net result {net}"
         text = f"done: {plain(before.quantity)} {before.symbol} became {plain(after.quantity)} {after.symbol}"
-        return text + (f", {len(self.orders)} open orders have the new units" if self.orders else "")
+        return text + (f"; {counted(len(self.orders), 'open order')} in new units" if self.orders else "")
 
 
 def apply_account(state: PortfolioState, event: AccountEvent) -> AccountResult:

@@ -36,8 +36,8 @@ SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_c
 FROM paper_orders o
 LEFT JOIN paper_portfolio_rules r ON r.portfolio = o.portfolio AND r.revision = o.config_revision
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(f.quantity), 0) AS filled, count(*) AS fills, coalesce(sum(f.notional), 0) AS notional,
-           coalesce(sum(f.commission), 0) AS paid,
+    SELECT coalesce(sum(f.quantity), 0) + o.split_quantity AS filled, count(*) AS fills,
+           coalesce(sum(f.notional), 0) AS notional, coalesce(sum(f.commission), 0) AS paid,
            coalesce(sum(f.notional * coalesce(CASE f.liquidity WHEN 'maker' THEN o.maker_fee ELSE o.taker_fee END,
                                               r.commission_pct)), 0) AS charged
     FROM paper_fills f WHERE f.order_id = o.order_id

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from domain.trading.account.applying import SplitOrder
 from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import CONTEXT, ONE, STORED_QUANTUM, ZERO, plain
 from domain.trading.bookkeeping import Result
@@ -150,22 +151,35 @@ def accepted_row(change: OrderChange) -> dict[str, object]:
     """Return the row of ``paper_orders`` of an order that was accepted in this group."""
     assert change.accepted is not None
     order, instrument = change.open_order.order, change.open_order.order.instrument
-    plan = order.exits or NO_EXITS
-    only = plan.take_profits[0].level if [one.share for one in plan.take_profits] == [ONE] else None
     return (
         _new_row(change.accepted, change.marks_no)
         | changed_columns(change)
         | {
             "post_only": order.post_only, "reduce_only": order.reduce_only, "parent": order.parent,
-            **_amount_and_fraction("stop_loss", plan.stop_loss),
-            **_amount_and_fraction("take_profit", only),
-            "take_profits": targets_json(plan.take_profits) if plan.take_profits and only is None else None,
-            **_amount_and_fraction("trailing_stop", plan.trailing_stop),
+            **_plan_columns(order),
             "trail_mark": change.open_order.mark, "trail_data_no": change.open_order.mark_no,
             "step": instrument.step, "min_quantity": instrument.min_quantity, "min_notional": instrument.min_notional,
             "quote_currency": instrument.quote, "price_source": order.price_source,
         }
     )  # fmt: skip
+
+
+def _plan_columns(order: Order) -> dict[str, object]:
+    plan = order.exits or NO_EXITS
+    only = plan.take_profits[0].level if [one.share for one in plan.take_profits] == [ONE] else None
+    return {
+        **_amount_and_fraction("stop_loss", plan.stop_loss),
+        **_amount_and_fraction("take_profit", only),
+        "take_profits": targets_json(plan.take_profits) if plan.take_profits and only is None else None,
+        **_amount_and_fraction("trailing_stop", plan.trailing_stop),
+    }
+
+
+def split_columns(order: SplitOrder) -> dict[str, object]:
+    """Return the columns of ``paper_orders`` that a split changes in an open order."""
+    one = order.after
+    changed = changed_columns(OrderChange(None, None, one, one.order.quantity))
+    return changed | _plan_columns(one.order) | {"trail_mark": one.mark}
 
 
 def _amount_and_fraction(name: str, level: Level | Trail | None) -> dict[str, object]:

@@ -11,18 +11,21 @@ import pytest
 
 from domain.failures import Failure
 from domain.market_data.price_second import PriceSecond
+from domain.trading.account.requests import AccountKind, Ratio
 from domain.trading.account.trades import Trade
 from domain.trading.bookkeeping import apply
-from domain.trading.events import OrderAccepted
+from domain.trading.events import Adjusted, OrderAccepted
 from domain.trading.open_orders.settlement import SettledSpan
 from domain.trading.orders import Costs, ExecutionRules
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.snapshot import Snapshot
+from domain.types import OrderType
 from persistence import schema
 from persistence.queries import row_lists
-from persistence.stores import decisions, ledger, portfolios, prices
-from persistence.stores.books import rows
-from tests.support.values.builders import NOON, deal, market_order, quote, rules
+from persistence.stores import decisions, portfolios, prices
+from persistence.stores.books import account, rows, states
+from tests.support.account.account_run import account_request
+from tests.support.values.builders import BTC, NOON, deal, market_order, quote, rules
 
 
 def names(*kinds: type) -> set[str]:
@@ -37,6 +40,12 @@ OTHER = deal(BOUGHT.state, "BUY", "0.3", 4000, symbol="ETH/USDT")
 OTHER = replace(OTHER, event=replace(OTHER.event, sizing=replace(OTHER.event.sizing, positions=BOUGHT.state.positions)))
 ACCEPTED = apply(BOUGHT.state, OrderAccepted(2, market_order(seq=2).order, None, Decimal(0), 1, NOON))
 RESTING = rows.order_changes([ACCEPTED], [None])[ACCEPTED.order.order_id]
+TEN_FOR_ONE = account_request(AccountKind.SPLIT, symbol=BTC, ratio=Ratio(Decimal(10), Decimal(1)))
+LIMIT = market_order(seq=2).order
+LIMIT = replace(LIMIT, order_type=OrderType.LIMIT, limit_price=Decimal(90))
+SPLIT = apply(
+    apply(BOUGHT.state, OrderAccepted(2, LIMIT, None, Decimal(0), 1, NOON)).state, Adjusted(3, TEN_FOR_ONE, NOON)
+)
 OUTCOME = {"id", "created_at", "status", "outcome_reason", "order_id", "processed_at", "retry_of"}
 OF_THE_VENUE = {"maker_fee", "taker_fee"}
 """Costs that are no rule of a portfolio; `paper_orders` has them."""
@@ -46,21 +55,24 @@ WRITTEN: dict[str, Collection[str]] = {
     - {"costs", "execution", "halted", *OF_THE_VENUE}
     | {"current_capital"},
     "paper_portfolio_rules": {"portfolio", "revision", "at", *portfolios.CHANGEABLE},
-    "paper_orders": {*rows.order_row(SALE), *rows.accepted_row(RESTING), "marks"},  # of earlier versions
+    # "marks" is of earlier versions, and only a split writes "split_quantity".
+    "paper_orders": {*rows.order_row(SALE), *rows.accepted_row(RESTING), "marks", "split_quantity"},
     "paper_order_events": rows.event_row(ACCEPTED),
     "paper_portfolio_state": {"portfolio", "version", "data_no", "data_at", "settled_no", "behind"},
     "paper_settlements": names(SettledSpan),
     "paper_marks": rows.shared_marks([OTHER])[0][0],
     "paper_fills": rows.fill_row(SALE),
     "paper_trades": rows.trade_row(SALE.trade),
-    "paper_positions": rows.position_row("default", SALE.position),
+    "paper_positions": {*rows.position_row("default", SALE.position), "split_at"},
+    "paper_account_events": account.event_row(SPLIT),
+    "paper_order_splits": account.split_row(SPLIT, SPLIT.orders[0]),
     "paper_portfolio_snapshots": names(Snapshot),
     "paper_failures": names(Failure),
     "market_prices": prices.price_row(PriceSecond.of(quote("100"))),
 }
 READ: dict[str, Collection[str]] = {
     "trading_decisions": {*decisions.READ, *row_lists.DECISION_COLUMNS} - {"now"},
-    "paper_positions": names(Position) - {"last_price"} | {*ledger.FIXED},
+    "paper_positions": names(Position) - {"last_price"} | {*states.FIXED},
     "paper_trades": names(Trade) | row_lists.UNLISTED["paper_trades"],
     "paper_orders": row_lists.UNLISTED["paper_orders"],
     "paper_trading_config": portfolios.CHANGEABLE,

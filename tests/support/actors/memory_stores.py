@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from domain import failpoints
@@ -51,6 +50,7 @@ from domain.types import (
     OutcomeStatus,
     PortfolioName,
 )
+from tests.support.actors.memory_account import MemoryAccount
 from tests.support.actors.memory_prices import MemoryPrices
 from tests.support.actors.stored_state import (
     OrderEntry,
@@ -73,7 +73,7 @@ class Row:
 
 
 @dataclass
-class MemoryDatabase(MemoryPrices):
+class MemoryDatabase(MemoryPrices, MemoryAccount):
     """Implements all of `actors.ports` that is a table or a connection.
 
     Attributes:
@@ -157,6 +157,11 @@ class MemoryDatabase(MemoryPrices):
         failpoints.reach("commits", "fills")
         self._answer()
         self._fence(generation)
+        self._write_group(group)
+        failpoints.reach("committed", "fills")
+        self._lose()
+
+    def _write_group(self, group: Sequence[Result]) -> None:
         ends = {end.decision_id: end for result in group for end in result.ends}
         opened = {
             result.order.decision_id: Outcome(
@@ -187,8 +192,6 @@ class MemoryDatabase(MemoryPrices):
             self._halt(name, reason)
         marks = [mark for result in group for mark in result.state.progress.marks]
         self.portfolios = {name: marked(state, marks) for name, state in self.portfolios.items()}
-        failpoints.reach("committed", "fills")
-        self._lose()
 
     def _writable(self, id_: DecisionId) -> bool:
         return id_ not in self.stubborn and id_ in self.rows and self.rows[id_].outcome is None
@@ -317,7 +320,7 @@ class MemoryDatabase(MemoryPrices):
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
         self._answer()
-        return {s.portfolio: s.total_value for s in self.snapshots if s.time <= day}
+        return {s.portfolio: s.total_value - s.net_deposits for s in self.snapshots if s.time <= day}
 
     def save(self, snapshots: Sequence[Snapshot]) -> None:
         self._answer()
@@ -348,48 +351,3 @@ class MemoryDatabase(MemoryPrices):
             self.lose_answers -= 1
             self.faults["answer lost"] += 1
             raise DatabaseUnavailable("the connection was lost in COMMIT", in_doubt=True)
-
-
-class Session:
-    """The database as one process sees it; its writes are refused after another process has begun an epoch."""
-
-    def __init__(self, database: MemoryDatabase) -> None:
-        database.epoch = Epoch(database.epoch + 1)
-        self.epoch = database.epoch
-        self._database = database
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._database, name)
-
-    def raise_generation(self, generation: Generation) -> None:
-        self._require()
-        self._database.raise_generation(generation)
-
-    def commit(self, generation: Generation, group: Sequence[Result]) -> None:
-        self._require()
-        self._database.commit(generation, group)
-
-    def save_advance(self, generation: Generation, advance: Advance) -> None:
-        self._require()
-        self._database.save_advance(generation, advance)
-
-    def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
-        self._require()
-        self._database.record_audit(portfolios, differences)
-
-    def halt(self, portfolio: PortfolioName, reason: str) -> None:
-        self._require()
-        self._database.halt(portfolio, reason)
-
-    def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
-        self._require()
-        return self._database.end(generation, refusals)
-
-    def save(self, snapshots: Sequence[Snapshot]) -> None:
-        self._require()
-        self._database.save(snapshots)
-
-    def _require(self) -> None:
-        if self.epoch != self._database.epoch and not self._database.away:
-            self._database.faults["fenced"] += 1
-            raise Fenced(f"epoch {self.epoch} does not write any more, another process holds the lease")

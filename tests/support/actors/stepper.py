@@ -27,7 +27,8 @@ from domain.market_data.buffer import USUAL_LIMITS, BufferLimits
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Instant, Symbol
-from tests.support.actors.memory_stores import MemoryDatabase, Session
+from tests.support.actors.memory_session import Session
+from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import StepClock, SteppedCell, SteppedHost, SteppedTimer, stepped_runtime
 
 SETTINGS: dict[str, Any] = {"max_restarts": 1_000, "max_decision_age": 0, "hang_timeout": 86_400}

@@ -11,7 +11,7 @@ from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.decision import CancelTarget
 from domain.trading.events import Event, OrderAmended
-from domain.trading.open_orders.open_order import OpenOrders, TrailingMark
+from domain.trading.open_orders.open_order import OpenOrder, OpenOrders, TrailingMark
 from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioState, Progress
 from domain.types import OrderStatus, PortfolioName
 
@@ -50,6 +50,7 @@ def stored_state(portfolio: PortfolioState, before: PortfolioState) -> Portfolio
         positions=ImmutableMap(positions),
         open_orders=_stored_orders(portfolio.open_orders),
         taken=ImmutableMap(taken),
+        flows=portfolio.flows,
     )
 
 
@@ -88,6 +89,15 @@ def with_stored_marks(state: PortfolioState, present: PortfolioState, event: Eve
         states_it = stated is not None and event.order.order_id == one.order.order_id
         if after is not None and after.trails and not states_it:
             orders = orders.updated(replace(after, mark=one.mark, mark_no=one.mark_no))
+    return replace(state, open_orders=orders)
+
+
+def with_stored_mark(state: PortfolioState, stored: OpenOrder) -> PortfolioState:
+    """Return a state in which the order has the mark that is stored."""
+    one = state.open_orders.get(stored.order.order_id)
+    if one is None or not one.trails:
+        return state
+    orders = state.open_orders.updated(replace(one, mark=stored.mark, mark_no=stored.mark_no))
     return replace(state, open_orders=orders)
 
 

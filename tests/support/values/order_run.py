@@ -326,9 +326,8 @@ class OrderRun:
 
     def finish(self) -> None:
         """Check that each decision has ended once or is open; cancel everything: nothing stays reserved."""
-        waiting = {one.order.decision_id for state in self.states.values() for one in state.open_orders}
-        for decision_id in self._decisions:
-            require(decision_id in self._ended or decision_id in waiting, "every decision ends or is open", decision_id)
+        resting = {one.order.decision_id for state in self.states.values() for one in state.open_orders}
+        require(self._decisions.keys() <= self._ended | resting, "every decision ends or is open")
         for name in self._rules:
             self._send(replace(self._new(Action.CANCEL, BTC, name), target=CancelTarget()))
         for state in self.states.values():

@@ -1,0 +1,208 @@
+"""``run.py portfolio deposit``, ``withdraw``, ``adjust`` and ``events``: what changes an account without an order."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+
+from actors.settings import Settings
+from console.cli import wrong_usage
+from console.commands.halts import current_user
+from console.database import ledger_reader, opened
+from console.display.format import amount, answer, number, signed, terminal
+from console.display.table import full_table
+from console.errors import Refused
+from console.options import AsJson, Limit, with_settings
+from domain.errors import InvalidRequest, NotRunning, WriteRefused
+from domain.trading.account.requests import AccountKind
+from domain.trading.arithmetic import exact_number
+from domain.wording import format_time, one_line
+from persistence.listener import wake_ups
+from persistence.queries.row_lists import LedgerReader, not_running_message
+from persistence.stores.books.account import insert_request, read_request
+from persistence.stores.portfolios import violated_constraint
+
+CHECK_INTERVAL_S = 1.0
+"""Between two looks whether the service still runs."""
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
+Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason; it is stored with the event.")]
+Cash = Annotated[str, typer.Argument(metavar="AMOUNT", help="In the portfolio's currency, above 0.")]
+
+
+@with_settings
+def deposit(settings: Settings, name: Name, cash: Cash, reason: Why, as_json: AsJson = False) -> None:
+    r"""Pay cash into a portfolio.
+
+    \b
+      run.py portfolio deposit default 2500 --reason "monthly savings"
+
+    It is no profit: result, returns, Sharpe ratio and drawdown leave it out.
+    """
+    _request(settings, name, as_json, kind=AccountKind.DEPOSIT, amount=_decimal("AMOUNT", cash), reason=reason)
+
+
+@with_settings
+def withdraw(settings: Settings, name: Name, cash: Cash, reason: Why, as_json: AsJson = False) -> None:
+    r"""Take cash out of a portfolio, at most its free cash.
+
+    \b
+      run.py portfolio withdraw default 500 --reason "to the bank"
+    """
+    _request(settings, name, as_json, kind=AccountKind.WITHDRAWAL, amount=_decimal("AMOUNT", cash), reason=reason)
+
+
+@with_settings
+def adjust(
+    settings: Settings,
+    name: Name,
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="The market, as `run.py positions` shows it.")],
+    reason: Why,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NEW:OLD", help="10:1 makes ten of one, at a tenth of the price.")
+    ] = None,
+    redenominate: Annotated[
+        str | None,
+        typer.Option("--redenominate", metavar="NEW:OLD", help="The same, but the open orders of the symbol end."),
+    ] = None,
+    new_symbol: Annotated[
+        str | None,
+        typer.Option("--new-symbol", metavar="SYMBOL", help="The new symbol; alone, or with --redenominate."),
+    ] = None,
+    dividend: Annotated[
+        str | None, typer.Option("--dividend", metavar="AMOUNT", help="Cash for each unit held; a SHORT pays it.")
+    ] = None,
+    write_off: Annotated[
+        str | None,
+        typer.Option(
+            "--write-off", metavar="PRICE", help="Close the position of a dead market at this price, which may be 0."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""Adjust a portfolio to a change of an instrument: exactly one of the options, or two for a new symbol.
+
+    \b
+      run.py portfolio adjust default NVDA/USD --split 10:1 --reason "split of 10 June"
+      run.py portfolio adjust default FB/USD --new-symbol META/USD --reason "renamed"
+      run.py portfolio adjust default LUNA/USDT --redenominate 1:1000 --new-symbol LUNA2/USDT --reason "new coin"
+      run.py portfolio adjust default AAPL/USD --dividend 0.25 --reason "second quarter"
+      run.py portfolio adjust default FTT/USDT --write-off 0 --reason "delisted"
+
+    The cost of the position stays. A split multiplies the open orders of the symbol, every other adjustment ends them.
+    Adjust when the market has the new price: decisions wait until the first price after a split.
+    """
+    options = {
+        AccountKind.SPLIT: split, AccountKind.REDENOMINATION: redenominate, AccountKind.DIVIDEND: dividend,
+        AccountKind.WRITE_OFF: write_off,
+    }  # fmt: skip
+    chosen = [kind for kind, value in options.items() if value is not None]
+    if not chosen and new_symbol is not None:
+        chosen = [AccountKind.SYMBOL_CHANGE]
+    if len(chosen) != 1 or (new_symbol is not None and chosen[0] in set(options) - {AccountKind.REDENOMINATION}):
+        text = "adjust needs one of --split, --redenominate, --new-symbol, --dividend and --write-off"
+        raise wrong_usage(f"{text}; only --redenominate takes --new-symbol, too", "portfolio adjust")
+    values: dict[str, object] = {"kind": chosen[0], "symbol": symbol.strip(), "reason": reason}
+    if new_symbol is not None:
+        values["new_symbol"] = new_symbol.strip()
+    if (ratio := split or redenominate) is not None:
+        values["ratio_new"], values["ratio_old"] = _ratio(ratio)
+    if dividend is not None:
+        values["amount"] = _decimal("--dividend", dividend)
+    if write_off is not None:
+        values["price"] = _decimal("--write-off", write_off)
+    _request(settings, name, as_json, **values)
+
+
+@with_settings
+def events(
+    settings: Settings,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this portfolio.")] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List deposits, withdrawals and adjustments with their reasons and authors, the newest first."""
+    with ledger_reader(settings) as reader:
+        if name is not None:
+            reader.require_portfolio(name)
+        rows = reader.account_requests(name, limit)
+    answer(as_json, {"events": rows}, lambda: _print_events(rows))
+
+
+def _decimal(option: str, text: str) -> Decimal:
+    try:
+        value = exact_number(text)
+    except ValueError as error:
+        raise InvalidRequest(f"{option} {text!r}: {error}") from None
+    assert isinstance(value, Decimal)
+    return value
+
+
+def _ratio(text: str) -> tuple[Decimal, Decimal]:
+    new, colon, old = text.partition(":")
+    if not colon:
+        raise InvalidRequest(f"ratio {text!r}: must be NEW:OLD, such as 10:1")
+    return _decimal("ratio", new), _decimal("ratio", old)
+
+
+def _request(settings: Settings, name: str, as_json: bool, **values: object) -> None:
+    """Insert a request, wait for its end, and print that."""
+    row = {"portfolio": name.strip(), "author": current_user(), **values, "kind": str(values["kind"])}
+    with opened(settings) as url, closing(LedgerReader(url)) as reader:
+        reader.require_portfolio(name.strip())
+        try:
+            id_ = insert_request(url, row)
+        except WriteRefused as error:
+            raise InvalidRequest(violated_constraint(error) or str(error)) from error
+        ended = _wait(url, reader, id_)
+    if ended["status"] == "refused":
+        raise Refused(f"request {id_} is refused: {ended['outcome']}")
+    answer(as_json, {"request": ended}, lambda: print(f"request {id_}: {ended['outcome']}"))  # noqa: T201
+
+
+def _wait(url: str, reader: LedgerReader, id_: int) -> dict[str, Any]:
+    with wake_ups(url, "portfolio", "paper_account") as wait:
+        while True:
+            served = reader.served()  # first: a service that stops in between may have ended the request before
+            row = read_request(url, id_)
+            if row["status"] != "pending":
+                return row
+            if not served["running"]:
+                stored = f"request {id_} is stored, and carried out at the next start of the service"
+                raise NotRunning(f"{not_running_message(served)}; {stored}")
+            wait(CHECK_INTERVAL_S)
+
+
+def _print_events(rows: list[dict[str, Any]]) -> None:
+    out = terminal()
+    if not rows:
+        out.print("No deposits, withdrawals or adjustments.")
+        return
+    columns = ["id", "time", "portfolio", "event", "cash", "outcome", "reason", "author"]
+    table = full_table(out, columns, [_event(row) for row in rows], right=("id", "cash"), gives_way=("author", "id"))
+    out.print(table)
+
+
+def _event(row: dict[str, Any]) -> tuple[str, ...]:
+    cash = "" if row["cash_delta"] is None else signed(row["cash_delta"])
+    time = format_time(row["at"] or row["requested_at"])
+    outcome = one_line(row["outcome"] or "waits for the service")
+    return (
+        str(row["id"]), time, row["portfolio"], described(row), cash, outcome, one_line(row["reason"]),
+        one_line(row["author"]),
+    )  # fmt: skip
+
+
+def described(row: dict[str, Any]) -> str:
+    """Return what a request or an event is, for a table: *split 10:1 of NVDA/USD*."""
+    what = str(row["kind"]).replace("_", " ")
+    if row["ratio_new"] is not None:
+        what += f" {number(row['ratio_new'])}:{number(row['ratio_old'])}"
+    if row["symbol"] is None:
+        return f"{what} of {amount(row['amount'])}"
+    what += f" of {row['symbol']}"
+    what += f" to {row['new_symbol']}" if row["new_symbol"] is not None else ""
+    what += f": {number(row['amount'])} a unit" if row["amount"] is not None else ""
+    return what + (f" at {number(row['price'])}" if row["price"] is not None else "")

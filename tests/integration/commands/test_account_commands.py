@@ -1,0 +1,61 @@
+"""Deposits, withdrawals and adjustments by the commands of their owner."""
+
+from __future__ import annotations
+
+import json
+
+from tests.integration.commands.test_order_commands import Run, decide, open_orders, run, system
+
+__all__ = ["run", "system"]  # fixtures
+
+
+def test_a_deposit_and_a_withdrawal(run: Run) -> None:
+    assert (0, "request 1: done: cash is 12500\n", "") == run(
+        "portfolio", "deposit", "default", "2500", "--reason", "savings"
+    )
+    code, out, _ = run("portfolio", "withdraw", "default", "500", "--reason", "to the bank", "--json")
+    request = json.loads(out)["request"]
+    assert (0, "done", "withdrawal", "500") == (
+        code, request["status"], request["kind"], request["amount"],
+    )  # fmt: skip
+    code, _, error = run("portfolio", "withdraw", "default", "12000.01", "--reason", "greed")
+    assert (2, "run.py: request 3 is refused: free cash is 12000: cash is 12000\n") == (code, error)
+    (row,) = json.loads(run("portfolio", "list", "--json")[1])["portfolios"]
+    assert ("12000", "0") == (row["cash"], row["total_pnl"])
+    out = run("portfolio", "events")[1]
+    assert "deposit of 2,500.00" in out
+    assert "savings" in out
+    assert "refused" in run("portfolio", "events", "default", "--json")[1]
+
+
+def test_a_split_of_a_position_and_its_orders(run: Run) -> None:
+    decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", "--stop-loss", "90000")
+    code, out, _ = run("portfolio", "adjust", "default", "BTC/USDT", "--split", "10:1", "--reason", "a test")
+    assert (0, "request 1: done: 0.01 BTC/USDT became 0.1 BTC/USDT; 1 open order in new units\n") == (code, out)
+    (stop,) = open_orders(run)
+    assert ("0.1", "9000") == (stop["quantity"], stop["stop_price"])
+    code, out, _ = run("portfolio", "adjust", "default", "BTC/USDT", "--write-off", "0", "--reason", "a test", "--json")
+    assert (0, True) == (code, json.loads(out)["request"]["outcome"].endswith("; 1 open order ended"))
+    assert [] == json.loads(run("positions", "--json")[1])["positions"]
+    (trade,) = json.loads(run("trades", "--json")[1])["trades"]
+    assert ("0.1", "0") == (trade["quantity"], trade["exit_price"])
+    assert "write off of BTC/USDT at 0" in run("portfolio", "events")[1]
+
+
+def test_wrong_input_is_one_sentence(run: Run) -> None:
+    why = ("--reason", "a test")
+    needs = "adjust needs one of --split, --redenominate, --new-symbol, --dividend and --write-off"
+    cases = {
+        ("deposit", "default", "0"): "amount must be above 0",
+        ("deposit", "default", "much"): "AMOUNT 'much': must be a decimal number such as 0.75",
+        ("deposit", "nobody", "1"): "there is no portfolio 'nobody'",
+        ("adjust", "default", "A", "--split", "10"): "ratio '10': must be NEW:OLD, such as 10:1",
+        ("adjust", "default", "A", "--split", "2:2"): "a split changes something",
+        ("adjust", "default", "A"): needs,
+        ("adjust", "default", "A", "--split", "2:1", "--new-symbol", "B"): needs,
+        ("adjust", "default", "A", "--dividend", "1"): " is refused: portfolio default holds no A",
+    }
+    for arguments, sentence in cases.items():
+        code, out, error = run("portfolio", *arguments, *why)
+        assert (2, "") == (code, out), arguments
+        assert sentence in error

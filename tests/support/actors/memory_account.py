@@ -1,0 +1,89 @@
+"""The tables of requests for accounts, and of the events that they become, in memory."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from domain import failpoints
+from domain.errors import Fenced
+from domain.trading.account.applying import AccountResult
+from domain.trading.account.requests import AccountRefusal, AccountRequest
+from domain.trading.account.trades import Trade
+from domain.trading.bookkeeping import Result
+from domain.trading.portfolio import PortfolioState
+from domain.types import Generation, PortfolioName
+from tests.support.actors.stored_state import stored_state, with_stored_mark
+
+
+@dataclass
+class MemoryAccount:
+    """The tables.
+
+    Attributes:
+        requests: all rows of requests.
+        ends: by number, status and outcome of those that have ended.
+        changes: the events.
+    """
+
+    requests: list[AccountRequest] = field(default_factory=list, kw_only=True)
+    ends: dict[int, tuple[str, str]] = field(default_factory=dict, kw_only=True)
+    changes: list[AccountResult] = field(default_factory=list, kw_only=True)
+    portfolios: dict[PortfolioName, PortfolioState] = field(default_factory=dict, kw_only=True)
+    trades: list[Trade] = field(default_factory=list, kw_only=True)
+
+    def account_requests(self, excluded: Collection[int]) -> list[AccountRequest]:
+        self._answer()
+        return [one for one in self.requests if one.id not in self.ends and one.id not in excluded]
+
+    def commit_account(self, generation: Generation, ended: Sequence[Result], change: AccountResult) -> None:
+        self._begin(generation)
+        self._end_request(change.request, "done", change.outcome(len(ended)))
+        self._write_group(ended)
+        self.changes.append(change)
+        if change.trade is not None:
+            self.trades.append(change.trade)
+        present = self.portfolios[change.state.name]
+        orders, split = change.state.open_orders, {order.after.order.order_id for order in change.orders}
+        state = stored_state(change.state, present)
+        for one in orders:
+            before = present.open_orders.get(one.order.order_id)
+            if one.order.order_id not in split and before is not None:  # its mark is stored by itself
+                state = with_stored_mark(state, before)
+        self.portfolios[change.state.name] = state
+        failpoints.reach("committed", "account")
+        self._lose()
+
+    def refuse_account(self, generation: Generation, refusal: AccountRefusal) -> None:
+        self._begin(generation)
+        self._end_request(refusal.request, "refused", refusal.reason)
+        failpoints.reach("committed", "account")
+        self._lose()
+
+    def _begin(self, generation: Generation) -> None:
+        self._answer()
+        failpoints.reach("commits", "account")
+        self._answer()
+        self._fence(generation)
+
+    def _end_request(self, request: AccountRequest, status: str, outcome: str) -> None:
+        if request.id in self.ends:
+            raise Fenced(f"request {request.id} for portfolio {request.portfolio} has ended already")
+        self.ends[request.id] = status, outcome
+
+    @abstractmethod
+    def _answer(self) -> None:
+        """Raise if the database is away."""
+
+    @abstractmethod
+    def _fence(self, generation: Generation) -> None:
+        """Raise if the generation writes no more."""
+
+    @abstractmethod
+    def _lose(self) -> None:
+        """Raise if the answer is lost."""
+
+    @abstractmethod
+    def _write_group(self, group: Sequence[Result]) -> None:
+        """Write results."""

@@ -1,0 +1,230 @@
+"""Requests for accounts on the whole path of actors: each is carried out once, whatever crashes and wherever."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from actors.messages import ReadRequests
+from domain import failpoints
+from domain.audit import differences
+from domain.trading.account.requests import AccountKind, AccountRequest, Ratio
+from domain.types import PortfolioName
+from tests.support.account.account_run import account_request
+from tests.support.actors.decision_path import begun, opened, put, status
+from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.actors.stepper import Stepper
+from tests.support.values.builders import rules
+
+BTC = "BTC/USDT"
+DEFAULT = PortfolioName("default")
+TEN_FOR_ONE = Ratio(Decimal(10), Decimal(1))
+
+
+@pytest.fixture
+def stepper() -> Stepper:
+    return begun(opened(MemoryDatabase()))
+
+
+def ask(stepper: Stepper, kind: AccountKind, **values: object) -> AccountRequest:
+    """Insert a request and wake the intake, as a notification of the database does."""
+    number = len(stepper.database.requests) + 1
+    request = account_request(kind, number=number, **values)  # type: ignore[arg-type]
+    stepper.database.requests.append(request)
+    stepper.tell("DecisionWatcher", ReadRequests())
+    return request
+
+
+def settle(stepper: Stepper) -> None:
+    stepper.settle()
+    stepper.pass_by(1)
+    stepper.tell("DecisionWatcher", ReadRequests())
+    stepper.settle()
+
+
+def buy(stepper: Stepper, number: int = 1) -> None:
+    id_ = put(stepper, number)
+    stepper.settle()
+    outcome = status(stepper, id_)
+    assert outcome is not None
+    assert "executed" == outcome[0], outcome
+
+
+def test_a_deposit_is_there_for_the_next_decision(stepper: Stepper) -> None:
+    ask(stepper, AccountKind.DEPOSIT, amount=10_000)
+    stepper.settle()
+    assert {1: ("done", "done: cash is 20000")} == stepper.database.ends
+    assert Decimal(20_000) == stepper.database.portfolios[DEFAULT].cash
+    buy(stepper)
+    fill = stepper.database.fills[0]
+    assert fill.event.sizing is not None
+    assert Decimal(20_000) == fill.event.sizing.equity
+
+
+def test_a_withdrawal_beyond_the_free_cash_ends_with_the_reason(stepper: Stepper) -> None:
+    buy(stepper)
+    before = stepper.database.portfolios[DEFAULT]
+    ask(stepper, AccountKind.WITHDRAWAL, amount=10_000)
+    stepper.settle()
+    outcome, reason = stepper.database.ends[1]
+    assert ("refused", True) == (outcome, reason.startswith("free cash is "))
+    assert before == stepper.database.portfolios[DEFAULT]
+
+
+def test_after_a_split_a_decision_waits_for_the_new_price(stepper: Stepper) -> None:
+    buy(stepper)
+    held = stepper.database.portfolios[DEFAULT].positions[BTC]
+    ask(stepper, AccountKind.SPLIT, symbol=BTC, ratio=TEN_FOR_ONE)
+    stepper.settle()
+    after = stepper.database.portfolios[DEFAULT].positions[BTC]
+    assert (held.quantity * 10, held.cost) == (after.quantity, after.cost)
+    sell = put(stepper, 2, decision="SELL")
+    stepper.settle()
+    assert status(stepper, sell) is None
+    stepper.pass_by(1)
+    stepper.quote({BTC: "10"})
+    stepper.settle()
+    assert stepper.database.rows[sell].outcome is not None
+    trade = stepper.database.trades[-1]
+    assert (after.quantity, True) == (trade.quantity, trade.closes)
+
+
+def test_a_request_for_a_portfolio_that_is_made_a_moment_later_waits_for_it(stepper: Stepper) -> None:
+    ask(stepper, AccountKind.DEPOSIT, amount=5, portfolio="second")
+    stepper.run()
+    assert {} == stepper.database.ends
+    stepper.database.open_portfolio(rules("second"))
+    stepper.wiring.wake("paper_config")
+    stepper.run()
+    assert {1: ("done", "done: cash is 10005")} == stepper.database.ends
+
+
+def test_a_write_off_ends_the_stop_and_closes_the_position(stepper: Stepper) -> None:
+    put(stepper, 1, stop_loss_pct="0.05")
+    stepper.settle()
+    assert 1 == len(stepper.database.portfolios[DEFAULT].open_orders)
+    ask(stepper, AccountKind.WRITE_OFF, symbol=BTC, price=0)
+    stepper.settle()
+    state = stepper.database.portfolios[DEFAULT]
+    assert ({}, 0) == (state.positions, len(state.open_orders))
+    assert stepper.database.ends[1][1].endswith("; 1 open order ended")
+
+
+def test_a_request_that_makes_the_rules_fail_is_refused_and_stops_nothing(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("injected")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("domain.trading.open_orders.sequencer.change_account", fail)
+        ask(stepper, AccountKind.DEPOSIT, amount=1)
+        stepper.settle()
+    assert {1: ("refused", "internal error: injected")} == stepper.database.ends
+    buy(stepper)
+    assert [] == stepper.database.failures
+
+
+# crashes
+
+
+def scene(stepper: Stepper) -> None:
+    """Do everything that an account can meet: a deposit, a split of a position with exits, and a write-off."""
+    put(stepper, 1, stop_loss_pct="0.05")
+    put(stepper, 2, decision="BUY", order_type="limit", limit_price="90", quantity="1")
+    ask(stepper, AccountKind.DEPOSIT, amount=1_000)
+    settle(stepper)
+    ask(stepper, AccountKind.SPLIT, symbol=BTC, ratio=TEN_FOR_ONE)
+    settle(stepper)
+    stepper.quote({BTC: "10.5"})
+    settle(stepper)
+    ask(stepper, AccountKind.WITHDRAWAL, amount=100)
+    ask(stepper, AccountKind.DIVIDEND, symbol=BTC, amount="0.25")
+    settle(stepper)
+    ask(stepper, AccountKind.WRITE_OFF, symbol=BTC, price="1.5")
+    settle(stepper)
+
+
+def reached_points() -> list[tuple[str, str]]:
+    points: dict[tuple[str, str], None] = {}
+    before, failpoints.hook = failpoints.hook, lambda *point: points.setdefault(point)  # type: ignore[assignment]
+    try:
+        scene(begun(opened(MemoryDatabase())))
+    finally:
+        failpoints.hook = before
+    names = ("Account", "account", "ReadRequests", "ForgetPrice")
+    by_the_test = {("sends", "ReadRequests"), ("sent", "ReadRequests")}
+    return [point for point in points if any(name in point[1] for name in names) and point not in by_the_test]
+
+
+POINTS = reached_points()
+
+
+def test_the_crash_points_are_those_of_a_requests_way() -> None:
+    assert {
+        ("takes", "ReadRequests"), ("sends", "ChangeAccount"), ("takes", "ChangeAccount"), ("sends", "AccountChanged"),
+        ("sends", "ForgetPrice"), ("sends", "RecordAccount"), ("takes", "RecordAccount"), ("commits", "account"),
+        ("committed", "account"), ("handled", "RecordAccount"), ("takes", "AccountChanged"),
+    } <= set(POINTS)  # fmt: skip
+
+
+@pytest.mark.parametrize("skipped", range(3))
+@pytest.mark.parametrize("point", POINTS, ids=" ".join)
+def test_a_crash_at_any_point_changes_nothing(
+    point: tuple[str, str], skipped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = begun(opened(MemoryDatabase()))
+    scene(expected)
+    actual = begun(opened(MemoryDatabase()))
+    monkeypatch.setattr(failpoints, "hook", crash_at(point, skipped))
+    scene(actual)
+    monkeypatch.setattr(failpoints, "hook", None)
+    assert_same(expected, actual)
+
+
+@pytest.mark.parametrize("fault", ["fail_commits", "lose_answers"])
+@pytest.mark.parametrize("seed", range(6))
+def test_lost_connections_change_nothing(fault: str, seed: int) -> None:
+    expected = begun(opened(MemoryDatabase()))
+    scene(expected)
+    actual, chance = begun(opened(MemoryDatabase())), random.Random(seed)
+    hook = failpoints.hook
+
+    def lose(*point: str) -> None:
+        if point == ("commits", "account") and chance.random() < 0.4:
+            setattr(actual.database, fault, 1)
+
+    failpoints.hook = lose
+    try:
+        scene(actual)
+    finally:
+        failpoints.hook = hook
+    assert_same(expected, actual)
+
+
+def crash_at(point: tuple[str, str], skipped: int) -> Callable[[str, str], None]:
+    """Return a hook that raises once at a point, after it was reached so many times."""
+    left = [skipped]
+
+    def reached(*present: str) -> None:
+        if present == point:
+            left[0] -= 1
+            if left[0] == -1:
+                raise RuntimeError("injected")
+
+    return reached
+
+
+def assert_same(expected: Stepper, actual: Stepper) -> None:
+    """Fail unless both have carried out the same requests with the same result, and memory equals database."""
+    assert expected.database.ends == actual.database.ends
+    before, after = (one.database.portfolios[DEFAULT] for one in (expected, actual))
+    assert (before.cash, before.flows, before.positions) == (after.cash, after.flows, after.positions)
+    assert before.version == after.version
+    assert [one.quantity for one in expected.database.trades] == [one.quantity for one in actual.database.trades]
+    assert len(expected.database.changes) == len(actual.database.changes)
+    keeper = actual.cells["PositionKeeper"].behaviour
+    assert {} == differences(keeper._committed, actual.database.load())  # type: ignore[attr-defined]
