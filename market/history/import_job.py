@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from domain.errors import SettingsError
 from market.history.candles import Candles
 from market.history.dialects.reading import ReadOptions
+from market.history.folding import EDGES, fold
 from market.history.importing import ImportReport, TickSeries, read_candles
 from market.history.storage.manifest import NOTHING_STATED, Input, InstrumentValues
 from market.history.storage.merging import ContradictingRows, merge
 from market.history.storage.stored_file import DamagedFile
 from market.history.store import HistoryStore, Saved, SeriesKey
+from market.history.wording import counted
 
 MAX_WAITING_BARS = 2_000_000
 """Bars that wait in memory for further files of their series, before all of them are written."""
@@ -147,9 +149,16 @@ class ImportJob:
         self, path: Path, series: Candles | TickSeries, report: ImportReport
     ) -> tuple[SeriesKey, Candles, ImportReport]:
         if isinstance(series, TickSeries):
-            raise SettingsError(
-                f"{path}: it holds single prices and no bars, which the history cannot keep; play it with --prices"
-            )
+            if self._options.timeframe is None:
+                raise SettingsError(
+                    f"{path}: it holds single prices, and the history keeps bars; make bars of them with --timeframe,"
+                    " as in --timeframe 1m, or play the file with --prices"
+                )
+            series = fold(series.rows, self._options.timeframe, self._now)
+            if not len(series):
+                raise SettingsError(f"{path}: {series.symbol}: no bar of its prices is complete")
+            sentence = f"{report.sentence}, made into {counted(len(series), 'bar')} of {series.timeframe.label}"
+            report = replace(report, sentence=sentence, rows=len(series), notes=(*report.notes, EDGES))
         return SeriesKey(self._target.exchange, series.symbol, str(series.timeframe)), series, report
 
     def _inputs(self, reports: list[ImportReport]) -> Iterator[Input]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from console.cli import main
+from domain.trading.arithmetic import plain
 from market.history import import_job
 from market.history.store import HistoryStore, SeriesKey
 from market.history.timeframe import Timeframe
@@ -138,10 +139,17 @@ def test_good_files_are_imported_and_the_others_listed(home: Path, run: Run, doc
     assert ["data/empty.csv", "data/prose.txt"] == [one["file"] for one in refused]
 
 
-def test_single_prices_are_refused(home: Path, run: Run) -> None:
-    code, _, err = run("import", write("p.csv", "time,symbol,price\n2026-01-31T12:00:00Z,BTC/USDT,1\n"))
+def test_bars_are_made_of_trades_if_a_timeframe_is_stated(home: Path, run: Run) -> None:
+    name = write("XBTUSDT.csv", "1704067201,100,0.5\n1704067255,103,0.25\n1704067259,102,1\n1704067321,101,2\n")
+    code, _, err = run("import", name)
     assert 2 == code
-    assert "run.py: p.csv: it holds single prices and no bars, which the history cannot keep" in err
+    assert err.startswith("run.py: XBTUSDT.csv: it holds single prices, and the history keeps bars; make bars of")
+    out = run("import", name, "--timeframe", "1m")[1].splitlines()
+    assert "BTC/USDT: 4 prices, made into 2 bars of 1 m" == out[0]
+    assert "  the first and the last bar hold those prices alone that are in the file" in out
+    table = HistoryStore(home).read(SeriesKey("files", "BTC/USDT", "1m")).table
+    numbers = [[plain(value) for value in table[name].to_pylist()] for name in table.column_names[2:]]
+    assert [["100", "101"], ["103", "101"], ["100", "101"], ["102", "101"], ["1.75", "2"]] == numbers
 
 
 def test_all_that_is_wrong_is_in_one_message(home: Path, run: Run) -> None:
