@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from shutil import copyfileobj
 from typing import BinaryIO
 
 from market.history.containers.archives import GZIP_MAGIC, ZIP_MAGICS, GzipText, opened_members
@@ -71,7 +70,8 @@ def _unpacked_tables(stream: Readable, source: Source, limits: ReadLimits) -> It
 def _spooled(stream: Readable) -> Iterator[BinaryIO]:
     """Give a copy in which one can seek, in memory while it is small."""
     with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as file:
-        copyfileobj(stream, file, BLOCK_BYTES)
+        while block := stream.read(BLOCK_BYTES):
+            file.write(block)
         file.seek(0)
         yield file  # type: ignore[misc]  # it has the methods, and is no BinaryIO by name
 

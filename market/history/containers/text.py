@@ -36,6 +36,7 @@ def utf8_blocks(stream: Readable, source: Source) -> Iterator[bytes]:
     """
     head = stream.read(BLOCK_BYTES)
     encoding = next((name for mark, name in _BOMS if head.startswith(mark)), None) or _utf16_without_mark(head)
+    decode: _Decoder | _Utf8OrWindows
     if encoding in {None, "utf-8"}:
         head = head.removeprefix(codecs.BOM_UTF8)
         decode = _Utf8OrWindows(source, is_utf8=encoding is not None)
