@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -77,6 +78,10 @@ class _Converter:
             self._problems.count(part.rows, int(part.bad.sum()))
             self._rows += part.rows
             self._notes |= dict.fromkeys(part.notes)
+            if part.day_first is not None and self._times.day_first is None:
+                # What the first part shows holds for the others, whose dates may not show it.
+                self._times = replace(self._times, day_first=part.day_first)
+                self._rules = replace(self._rules, times=self._times)
 
     @staticmethod
     def _is_complete(roles: Iterable[Role]) -> bool:

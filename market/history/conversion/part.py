@@ -66,6 +66,7 @@ class Part:
         self.skipped: Mask = np.zeros(self.rows, dtype=np.bool_)
         self.rounded = np.zeros(self.rows, dtype=np.int64)
         self.notes: list[str] = []
+        self.day_first: bool | None = None
 
     def has(self, role: Role) -> bool:
         """Return whether the series has a column of a role."""
@@ -156,6 +157,7 @@ class Part:
 
     def _noted(self, column: TimeColumn) -> TimeColumn:
         self.notes += column.notes
+        self.day_first = self.day_first if column.day_first is None else column.day_first
         for question in column.questions:
             self.problems.add(question)
         return column
@@ -199,6 +201,8 @@ class Part:
     def symbols(self) -> Encoded:
         """Return the symbol of each row; an invalid one makes its row bad."""
         if self.series.symbol is not None or not self.has(Role.SYMBOL):
+            if self.has(Role.SYMBOL):
+                self._require_one_symbol()
             return Encoded((self.series.symbol or Symbol("?"),), np.zeros(self.rows, dtype=np.int64))
         encoded = self.texts(Role.SYMBOL).dictionary_encode()
         names = encoded.dictionary.to_pylist()
@@ -208,6 +212,14 @@ class Part:
             self.refuse(invalid[codes], lambda row: f"symbol is {names[codes[row]]!r}; it must be one such as BTC/USDT")
         spelled = [market_symbol(name) if self.reading.renames_symbols else Symbol(name) for name in names]
         return Encoded(spelled, codes)
+
+    def _require_one_symbol(self) -> None:
+        names = pc.unique(self.texts(Role.SYMBOL)).to_pylist()
+        if len(names) > 1:
+            self.problems.add(
+                f"--symbol {self.series.symbol} cannot name all rows, because they are of several symbols:"
+                f" {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+            )
 
     def timeframes(self) -> Encoded:
         """Return the timeframe of each row, None where it is not said; an invalid one makes its row bad."""

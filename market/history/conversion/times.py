@@ -58,12 +58,14 @@ class TimeColumn:
         is_invalid: whether a cell is neither empty nor a time.
         notes: what was taken for what.
         questions: what only the reader can know.
+        day_first: whether some date shows that the day, or the month, comes first; None: none does.
     """
 
     values: Microseconds
     is_invalid: np.ndarray[Any, np.dtype[np.bool_]]
     notes: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+    day_first: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def _day_first(texts: Any, time_format: TimeFormat, column: TimeColumn, rules: T
                 f"dates such as {_quoted(texts[0])} have the {'day' if first else 'month'} first, as some of them show,"
                 f" and not the {'month' if first else 'day'}"
             )
+        column.day_first = first
         return first
     if rules.day_first is not None:
         return rules.day_first

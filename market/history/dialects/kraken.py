@@ -26,7 +26,7 @@ class Kraken:
         last = sample.width - 1
         if not sample.are_numbers(1, last) or not all(cell.isdigit() for cell in sample.column(last)):
             return None
-        if not sample.is_ohlc(1, 2, 3, 4):
+        if not sample.is_ohlc(1, 2, 3, 4) or (last == 7 and not sample.lies_between(5, 3, 2)):
             return None
         return of_one_symbol(self.name, Kind.BARS, columns, sample, options)
 

@@ -1,4 +1,4 @@
-"""Files of trading terminals: MetaTrader's exports, and HistData's files without header."""
+"""Files of trading terminals: MetaTrader's and NinjaTrader's exports, and HistData's files without header."""
 
 from __future__ import annotations
 
@@ -71,15 +71,16 @@ class HistData:
 
     def read(self, sample: Sample, options: ReadOptions) -> Reading | None:
         """Recognise a file by its times, date and time of day without separators; that for MetaTrader by its name."""
-        if sample.names is not None or not sample.rows:
-            return None
-        if _are_old_bars(sample) and self.name in {sample.file_name.source, options.dialect}:
+        is_sure = self.name in {sample.file_name.source, options.dialect}
+        if is_sure and _are_old_bars(sample):
             return self._reading(Kind.BARS, _OLD_BARS, sample, options)
-        if not all(_HISTDATA_TIME.fullmatch(row[0]) for row in sample.rows):
+        if not _has_plain_times(sample):
             return None
-        if sample.width == 6 and sample.are_numbers(1, 5) and sample.is_ohlc(1, 2, 3, 4):
+        if not is_sure and any(cell.strip("0.") for cell in sample.column(sample.width - 1)):
+            return None  # HistData has no volume; NinjaTrader writes the same with one
+        if _are_plain_bars(sample):
             return self._reading(Kind.BARS, _HISTDATA_BARS, sample, options)
-        if sample.width in {3, 4} and sample.are_numbers(1, 2):
+        if sample.width == 4 and sample.are_numbers(1, 3):
             return self._reading(Kind.TICKS, _HISTDATA_TICKS, sample, options)
         return None
 
@@ -88,8 +89,32 @@ class HistData:
         return replace(reading, utc_offset_s=_HISTDATA_UTC_OFFSET_S)
 
 
+class NinjaTrader:
+    """20120201 000100;open;high;low;close;volume: as HistData's, with a volume; the times are UTC, and ends of bars."""
+
+    name = "ninjatrader"
+
+    def read(self, sample: Sample, options: ReadOptions) -> Reading | None:
+        """Recognise a file by its times, date and time of day without separators."""
+        if not _has_plain_times(sample) or not _are_plain_bars(sample):
+            return None
+        notes = ("NinjaTrader's times are the ends of bars, which --bar-time end says",)
+        return of_one_symbol(self.name, Kind.BARS, _HISTDATA_BARS, sample, options, notes=notes)
+
+
+def _has_plain_times(sample: Sample) -> bool:
+    """Return whether the rows begin with times such as 20120201 000000, without a header above them."""
+    rows = sample.rows if sample.names is None else ()
+    return bool(rows) and all(_HISTDATA_TIME.fullmatch(row[0]) for row in rows)
+
+
+def _are_plain_bars(sample: Sample) -> bool:
+    return sample.width == 6 and sample.are_numbers(1, 5) and sample.is_ohlc(1, 2, 3, 4)
+
+
 def _are_old_bars(sample: Sample) -> bool:
-    """Return whether the rows are 2020.01.02,04:00,open,high,low,close,ticks."""
-    if sample.width != 7 or not sample.rows or not sample.are_numbers(2, 6) or not sample.is_ohlc(2, 3, 4, 5):
+    """Return whether the rows are 2020.01.02,04:00,open,high,low,close,ticks, without a header above them."""
+    rows = sample.rows if sample.names is None and sample.width == 7 else ()
+    if not rows or not sample.are_numbers(2, 6) or not sample.is_ohlc(2, 3, 4, 5):
         return False
-    return all(_DATE.fullmatch(row[0]) and _CLOCK.fullmatch(row[1]) for row in sample.rows)
+    return all(_DATE.fullmatch(row[0]) and _CLOCK.fullmatch(row[1]) for row in rows)

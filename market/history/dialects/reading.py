@@ -81,7 +81,7 @@ class Series:
 
     Attributes:
         columns: the index of the column for each role.
-        symbol: None: the column of role `Role.SYMBOL` says it.
+        symbol: of all rows; None: the column of role `Role.SYMBOL` says it.
     """
 
     columns: Mapping[Role, int]

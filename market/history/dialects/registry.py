@@ -13,7 +13,7 @@ from market.history.dialects.candle_lists import Bitfinex, Freqtrade
 from market.history.dialects.cryptodatadownload import CryptoDataDownload
 from market.history.dialects.headed import Headed
 from market.history.dialects.kraken import Kraken, KrakenTrades
-from market.history.dialects.metatrader import HistData, MetaTrader
+from market.history.dialects.metatrader import HistData, MetaTrader, NinjaTrader
 from market.history.dialects.reading import Reading, ReadOptions
 from market.history.dialects.tradingview import TradingView
 from market.history.dialects.vendors import Alpaca, CoinGecko, CoinMarketCap, Dukascopy, Investing
@@ -23,9 +23,9 @@ from market.history.recognition.header import looks_like_header
 from market.history.recognition.sample import Sample
 
 DIALECTS: tuple[Dialect, ...] = (
-    BinanceKlines(), BinanceTrades(), Kraken(), KrakenTrades(), HistData(), MetaTrader(), Freqtrade(), Bitfinex(),
-    YFinance(), CryptoDataDownload(), Yahoo(), Investing(), CoinGecko(), CoinMarketCap(),
-    Dukascopy(), Alpaca(), TradingView(), Headed(),
+    BinanceKlines(), BinanceTrades(), Kraken(), KrakenTrades(), HistData(), NinjaTrader(), MetaTrader(), Freqtrade(),
+    Bitfinex(), YFinance(), CryptoDataDownload(), Yahoo(), Investing(), CoinGecko(), CoinMarketCap(), Dukascopy(),
+    Alpaca(), TradingView(), Headed(),
 )  # fmt: skip
 """The dialects in the order in which they are tried: those that ask for more come first."""
 BY_NAME = {dialect.name: dialect for dialect in DIALECTS}

@@ -56,11 +56,8 @@ def of_one_symbol(
     has a question.
     """
     name = sample.file_name
-    columns = dict(columns)
     chosen = options.symbol
-    if chosen is not None:
-        columns.pop(Role.SYMBOL, None)
-    elif Role.SYMBOL not in columns:
+    if chosen is None and Role.SYMBOL not in columns:
         chosen = symbol or name.symbol
         if chosen is None:
             questions = (*questions, NO_SYMBOL)

@@ -21,11 +21,11 @@ UNNAMED = ("", "unnamed0", "indexlevel0", "index", "level0")
 """Names that pandas gives to an index without a name."""
 WORDS: Mapping[Role, tuple[str, ...]] = {
     Role.END: ("closetime", "timeclose", "endtime"),
-    Role.SYMBOL: ("symbol", "ticker", "instrument", "pair", "market", "code", "tic", "s", "name", "crypto", "coin"),
+    Role.SYMBOL: ("symbol", "ticker", "instrument", "pair", "tic", "s", "name"),
     Role.TIMEFRAME: ("timeframe",),
-    Role.OPEN: ("open", "openprice", "priceopen", "openingprice", "o", "first"),
-    Role.HIGH: ("high", "highprice", "pricehigh", "h", "max"),
-    Role.LOW: ("low", "lowprice", "pricelow", "l", "min"),
+    Role.OPEN: ("open", "openprice", "priceopen", "openingprice", "o"),
+    Role.HIGH: ("high", "highprice", "pricehigh", "h"),
+    Role.LOW: ("low", "lowprice", "pricelow", "l"),
     Role.CLOSE: ("close", "closeprice", "priceclose", "closelast", "closingprice", "c"),
     Role.VOLUME: ("volume", "vol", "v", "basevolume", "volumebase", "volbase", "tradedvolume"),
     Role.PRICE: ("price", "last", "lastprice", "p"),
@@ -75,6 +75,8 @@ class Header:
                     if names.count(spelling) > 1:
                         twice.append(spelling)
                     break
+        if Role.CLOSE in columns and Role.PRICE in columns and names[columns[Role.PRICE]] != "price":
+            del columns[Role.PRICE]  # beside the close, Last is the last trade of the day
         times = [names.index(name) for name in dict.fromkeys((*TIMES, *DATES)) if name in names]
         twice += [names[index] for index in times if names.count(names[index]) > 1]
         if not times:
@@ -95,7 +97,7 @@ class Header:
 
 
 def _is_symbol_column(sample: Sample, index: int) -> bool:
-    """Return whether a column may hold symbols; a column such as ``code`` may hold numbers."""
+    """Return whether a column may hold symbols; one such as ``name`` may hold numbers."""
     name = plain_name((sample.names or ())[index])
     if name in {"symbol", "ticker"}:
         return True

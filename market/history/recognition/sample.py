@@ -91,6 +91,15 @@ class Sample:
                 return False
         return bool(self.full_rows)
 
+    def lies_between(self, index: int, low: int, high: int) -> bool:
+        """Return whether a column is 0, or between two others but for float noise, in each row."""
+        noise = Decimal("1e-6")
+        for row in self.full_rows:
+            value, lowest, highest = (Decimal(row[column]) for column in (index, low, high))
+            if value and not lowest * (1 - noise) <= value <= highest * (1 + noise):
+                return False
+        return bool(self.full_rows)
+
 
 def _all(pattern: re.Pattern[str], cells: list[str]) -> bool:
     return bool(cells) and all(pattern.fullmatch(cell) for cell in cells)

@@ -237,7 +237,11 @@ def test_the_reader_says_what_a_comma_is(tmp_path: Path) -> None:
 
 def test_the_options_symbol_is_that_of_all_rows(tmp_path: Path) -> None:
     options = ReadOptions(symbol=Symbol("ETH/EUR"))
-    assert bars(tmp_path, "time,close,symbol\n1,1,A\n2,1,B\n", options).symbol == "ETH/EUR"
+    assert bars(tmp_path, "time,close,symbol\n1,1,A\n2,1,A\n", options).symbol == "ETH/EUR"
+    path = write_file(tmp_path, "time,close,symbol\n1,1,A\n2,1,B\n")
+    assert refusal(path, options) == (
+        ": --symbol ETH/EUR cannot name all rows, because they are of several symbols: A, B"
+    )
 
 
 def test_symbols_of_other_tools_are_split_and_own_ones_stay(tmp_path: Path) -> None:
