@@ -183,8 +183,8 @@ def _exits_before(state: PortfolioState, position: Position, shortfalls: Sequenc
     """Return clauses that tell what part of a position had all its exits before, and what part lacked a kind."""
     groups = exit_groups(state.open_orders, position.symbol)
     lacking = {one.parent for one in shortfalls}
-    whole = total(group.size for group in groups if group.parent not in lacking)
-    clauses = f"; {plain(whole)} of {plain(position.quantity)} had exits before" if whole else ""
+    covered = total(group.size for group in groups if group.parent not in lacking)
+    clauses = f"; {plain(covered)} of {plain(position.quantity)} had exits before" if covered else ""
     joined = [one for one in shortfalls if one.parent in {group.parent for group in groups}]
     without_target = total(one.quantity for one in joined if one.plan.take_profits)
     without_stop = total(one.quantity for one in joined if not one.plan.take_profits)
