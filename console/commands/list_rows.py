@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.settings import Settings
 from console.database import ledger_reader
-from console.display.format import amount, answer, moment, number, percent, price, signed, sources_line, terminal
+from console.display.format import answer, moment, money, number, percent, price, signed_money, sources_line, terminal
 from console.display.table import full_table
 from console.options import AsJson, Limit, Portfolio, with_settings
 from domain.wording import one_line
@@ -41,8 +41,8 @@ POSITIONS: Cells = {
     "quantity": lambda row: number(row["quantity"]),
     "entry price": lambda row: price(row["entry_price"]),
     "current price": lambda row: price(row["current_price"]),
-    "value": lambda row: amount(row["position_value"]),
-    "unrealised": lambda row: signed(row["unrealized_pnl"]),
+    "value": lambda row: money(row["position_value"], row["currency"]),
+    "unrealised": lambda row: signed_money(row["unrealized_pnl"], row["currency"]),
     "": lambda row: percent(row["unrealized_pnl_pct"]),
     "stop": stop_of,
 }
@@ -54,9 +54,9 @@ TRADES: Cells = {
     "quantity": lambda row: number(row["quantity"]),
     "entry price": lambda row: price(row["entry_price"]),
     "exit price": lambda row: price(row["exit_price"]),
-    "gross": lambda row: signed(row["realized_pnl"]),
-    "commission": lambda row: amount(row["commission"]),
-    "net": lambda row: signed(row["net_pnl"]),
+    "gross": lambda row: signed_money(row["realized_pnl"], row["currency"]),
+    "commission": lambda row: money(row["commission"], row["currency"]),
+    "net": lambda row: signed_money(row["net_pnl"], row["currency"]),
 }
 DECISIONS: Cells = {
     "id": lambda row: f"#{row['id']}",
@@ -111,14 +111,15 @@ def print_list(
 ) -> None:
     """Print rows as a table, or as a document under the last word of their name."""
     with ledger_reader(settings) as reader:
-        rows, sources = read(reader), reader.price_sources()
+        rows, sources, currencies = read(reader), reader.price_sources(), reader.currencies()
 
     def print_rows() -> None:
         out = terminal()
         if not rows:
             out.print(f"No {name}.")
             return
-        lines = [[cell(row) for cell in cells.values()] for row in rows]
+        with_currency = [{**row, "currency": currencies.get(row["portfolio"], "")} for row in rows]
+        lines = [[cell(row) for cell in cells.values()] for row in with_currency]
         gives_way = [column for column in GIVES_WAY if column in cells]
         out.print(full_table(out, list(cells), lines, right=set(cells) - TEXT_COLUMNS, gives_way=gives_way))
         if (line := sources_line(sources["price_sources_not_real"])) is not None and name != "decisions":

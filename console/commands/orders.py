@@ -8,7 +8,7 @@ import typer
 
 from actors.settings import Settings
 from console.commands.list_rows import Cells, print_list
-from console.display.format import amount, moment, number, price
+from console.display.format import moment, money, number, price
 from console.display.resting import trail_of
 from console.options import AsJson, Limit, Portfolio, with_settings
 from persistence.queries.open_orders import open_orders
@@ -26,8 +26,8 @@ ORDERS: Cells = {
     "time": lambda row: moment(row["created_at"]),
     **ORDER,
     "average price": lambda row: price(row["average_fill_price"]),
-    "commission": lambda row: amount(row["commission"]),
-    "slippage": lambda row: amount(row["slippage"]),
+    "commission": lambda row: money(row["commission"], row["currency"]),
+    "slippage": lambda row: money(row["slippage"], row["currency"]),
     "status": lambda row: row["status"],
 }
 OPEN_ORDERS: Cells = {
@@ -38,7 +38,7 @@ OPEN_ORDERS: Cells = {
     "limit": lambda row: price(row["limit_price"]),
     "stop": lambda row: price(row["stop_price"]),
     "trail": trail_of,
-    "reserved": lambda row: amount(row["reserved"] or None),
+    "reserved": lambda row: money(row["reserved"] or None, row["currency"]),
     "since": lambda row: moment(row["created_at"]),
     "expires": lambda row: moment(row["order_expires_at"]),
 }

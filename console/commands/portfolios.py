@@ -12,7 +12,7 @@ import typer
 from actors.settings import Settings
 from console.commands import account
 from console.database import ledger_reader, opened
-from console.display.format import amount, answer, number, percent, signed, sources_line, terminal
+from console.display.format import amount, answer, money, number, percent, signed_money, sources_line, terminal
 from console.display.table import full_table
 from console.options import AsJson, grouped, with_settings
 from domain.errors import SettingsError, WriteRefused
@@ -205,11 +205,12 @@ def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:
     columns = ["portfolio", "currency", "capital", "cash", "positions", "value", "result", ""]
     values = [
         (
-            row["portfolio"], row["currency"], amount(row["initial_capital"]), amount(row["cash"]),
-            str(row["num_positions"]), amount(row["total_value"]), signed(row["total_pnl"]),
+            row["portfolio"], currency, money(row["initial_capital"], currency), money(row["cash"], currency),
+            str(row["num_positions"]), money(row["total_value"], currency), signed_money(row["total_pnl"], currency),
             percent(row["total_pnl_pct"]),
         )
         for row in rows
+        for currency in [row["currency"]]
     ]  # fmt: skip
     out.print(full_table(out, columns, values, right=columns[2:], gives_way=["capital", "cash", "positions", ""]))
     for row in rows:

@@ -19,7 +19,7 @@ from console.cli import print_error
 from console.database import database_label
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.debug.server import ConsoleServer
-from console.display.format import NO_PROOF, amount, document, number
+from console.display.format import NO_PROOF, document, money, number
 from console.errors import exit_code_of
 from console.heap import leave_start_uncollected
 from console.metrics.collector import MetricsCollector
@@ -187,7 +187,7 @@ def _announce(facts: dict[str, Any]) -> None:
     say("prices", facts["prices"] + ("" if facts["real_prices"] else f" prices: {NO_PROOF}"))
     for row in facts["portfolios"]:
         positions = f", {row['num_positions']} positions" if row["num_positions"] else ""
-        cash, total = amount(row["cash"]), amount(row["total_value"])
+        cash, total = money(row["cash"], row["currency"]), money(row["total_value"], row["currency"])
         say("portfolio", f"{row['portfolio']}: {cash} {row['currency']} cash, value {total}{positions}")
     say("decisions", f"{facts['decisions_waiting']} waiting")
     if facts["decisions_expired"]:

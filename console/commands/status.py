@@ -16,15 +16,15 @@ from console.database import database_label, ledger_reader, require_database
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import (
     INSTRUMENTS_UNKNOWN,
-    amount,
     answer,
     duration,
     instruments_unknown,
     moment,
+    money,
     number,
     percent,
     print_fact,
-    signed,
+    signed_money,
     sources_line,
     terminal,
     unreal_source,
@@ -167,10 +167,12 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
         columns = ["portfolio", "currency", "cash", "positions", "value", "result", ""]
         rows = [
             (
-                row["portfolio"], row["currency"], amount(row["cash"]), str(row["num_positions"]),
-                amount(row["total_value"]), signed(row["total_pnl"]), percent(row["total_pnl_pct"]),
+                row["portfolio"], currency, money(row["cash"], currency), str(row["num_positions"]),
+                money(row["total_value"], currency), signed_money(row["total_pnl"], currency),
+                percent(row["total_pnl_pct"]),
             )
             for row in document["portfolios"]
+            for currency in [row["currency"]]
         ]  # fmt: skip
         out.print()
         out.print(full_table(out, columns, rows, right=columns[2:], gives_way=["cash", "", "currency", "positions"]))

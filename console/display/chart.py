@@ -54,17 +54,20 @@ def row_of(y: float, low: float, high: float, rows: int) -> int:
     return round((high - y) / (high - low) * (rows - 1))
 
 
-def value_labels(values: Sequence[Decimal], opening: Decimal, rows: int) -> tuple[dict[int, str], int | None]:
+def value_labels(
+    values: Sequence[Decimal], opening: Decimal, rows: int, places: int = 2
+) -> tuple[dict[int, str], int | None]:
     """Return the labels of the highest, the lowest and the opening value by row, and the row for a line at the opening.
 
     The row is None where the line would seem to mark another label's value, or the opening is outside the chart.
     """
     low, high = min(values), max(values)
-    labels = {0: amount(high), rows - 1: amount(low)} if low < high else {rows // 2: amount(low)}
+    ends = {0: high, rows - 1: low} if low < high else {rows // 2: low}
+    labels = {row: amount(value, places) for row, value in ends.items()}
     base = row_of(float(opening), float(low), float(high), rows) if low <= opening <= high else None
     if base is None or base in labels:
         return labels, None
-    return labels | {base: amount(opening)}, base
+    return labels | {base: amount(opening, places)}, base
 
 
 def with_axis(

@@ -14,6 +14,7 @@ from uuid import UUID
 from rich.console import Console
 
 from domain import wording
+from domain.currencies import decimals
 from domain.failures import Failure
 from domain.trading.arithmetic import plain
 
@@ -21,6 +22,9 @@ INSTRUMENTS_UNKNOWN = (
     "has not sent its list of instruments yet; retrying. Decisions that need a price wait, then are rejected"
 )
 NO_PROOF = "results prove nothing about real markets"
+MIN_CAPITAL_FOR_CENTS = Decimal(10)
+"""Amounts of a portfolio with less capital are shown with more digits."""
+SMALL_CAPITAL_PLACES = 8
 _ROUNDING = Context(prec=60, rounding=ROUND_HALF_UP)
 _FOUR_DIGITS = Context(prec=4)
 _UNLIMITED_COLUMNS = 500
@@ -106,6 +110,27 @@ def amount(value: Decimal | None, places: int = 2) -> str:
 def signed(value: Decimal | None, places: int = 2) -> str:
     """Format a result for people: ``+4.00``."""
     return "–" if value is None else f"{value.quantize(Decimal(1).scaleb(-places), context=_ROUNDING):+,f}"
+
+
+def currency_places(currency: str, capital: Decimal | None = None) -> int:
+    """Return the decimal places of amounts in a currency: 8 of BTC, 2 of USD, none of JPY.
+
+    Args:
+        currency: its code.
+        capital: of the portfolio; where it is small, cents would hide its results.
+    """
+    is_small = capital is not None and capital < MIN_CAPITAL_FOR_CENTS
+    return max(decimals(currency), SMALL_CAPITAL_PLACES) if is_small else decimals(currency)
+
+
+def money(value: Decimal | None, currency: str) -> str:
+    """Format an amount for people with the decimals of its currency: ``0.01449275`` BTC, ``8,892.72`` USD."""
+    return amount(value, decimals(currency))
+
+
+def signed_money(value: Decimal | None, currency: str) -> str:
+    """Format a result for people with the decimals of its currency: ``+4.00``."""
+    return signed(value, decimals(currency))
 
 
 def number(value: Decimal | None) -> str:

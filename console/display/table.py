@@ -5,7 +5,7 @@ Both leave out columns for which there is no space, the least important first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import zip_longest
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from console.display.format import signed
+from console.display.format import percent, signed_money
 from console.display.style import STATUS_COLOURS, gain
 from domain.wording import escape_control
 
@@ -64,10 +64,17 @@ class Column:
 
 
 def result_column(
-    name: str, values: Sequence[Decimal | None], write: Callable[[Decimal | None], str] = signed, *, gives_way: int = 0
+    name: str, values: Sequence[Decimal | None], currencies: Sequence[str] | str, *, gives_way: int = 0
 ) -> Column:
-    """Return a column of results, green above 0 and red below."""
-    cells = [(write(value), gain(value)) for value in values]
+    """Return a column of results, each in its currency or all in one, green above 0 and red below."""
+    of = [currencies] * len(values) if isinstance(currencies, str) else currencies
+    cells = [(signed_money(value, currency), gain(value)) for value, currency in zip(values, of, strict=True)]
+    return Column(name, cells, least=8, right=True, gives_way=gives_way)
+
+
+def change_column(name: str, changes: Sequence[Decimal | None], *, gives_way: int = 0) -> Column:
+    """Return a column of relative changes, green above 0 and red below."""
+    cells = [(percent(change), gain(change)) for change in changes]
     return Column(name, cells, least=8, right=True, gives_way=gives_way)
 
 

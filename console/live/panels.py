@@ -11,10 +11,10 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from console.display import chart
-from console.display.format import amount, duration, fill, moment, percent, price, short_number, signed
+from console.display.format import currency_places, duration, fill, moment, money, price, short_number, signed_money
 from console.display.quotes import age, spread
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS, gain
-from console.display.table import BAR, Cell, Column, cut, fitted_table, flow, result_column
+from console.display.table import BAR, Cell, Column, change_column, cut, fitted_table, flow, result_column
 from console.live.state import ViewState
 from domain.trading.arithmetic import ZERO, divide, subtract, total
 from domain.types import OutcomeStatus
@@ -38,11 +38,13 @@ def portfolios(state: ViewState, width: int, rows: int) -> list[Text]:
             portfolio_rows = [portfolio_rows[-1], *portfolio_rows[:-1]]
     columns = [
         Column("portfolio", [one_line(row["portfolio"])[:24] for row in portfolio_rows]),
-        Column("value", [amount(row["worth"]) for row in portfolio_rows], least=10, right=True),
+        Column("value", [money(row["worth"], row["currency"]) for row in portfolio_rows], least=10, right=True),
         Column("", [row["currency"] for row in portfolio_rows], gives_way=2),
-        result_column("result", [row["result"] for row in portfolio_rows]),
-        result_column("", [row["result_pct"] for row in portfolio_rows], percent, gives_way=1),
-        Column("cash", [amount(row["cash"]) for row in portfolio_rows], least=10, right=True, gives_way=4),
+        result_column("result", [row["result"] for row in portfolio_rows], [row["currency"] for row in portfolio_rows]),
+        change_column("", [row["result_pct"] for row in portfolio_rows], gives_way=1),
+        Column(
+            "cash", [money(row["cash"], row["currency"]) for row in portfolio_rows], least=10, right=True, gives_way=4
+        ),
         Column("positions", [str(row["held"]) for row in portfolio_rows], right=True, gives_way=3),
     ]
     return fitted_table(columns, width, rows)
@@ -69,7 +71,8 @@ def equity(state: ViewState, width: int, rows: int) -> list[Text]:
         return []
     values = [value for _, value in points]
     last = values[-1]
-    labels, base = chart.value_labels(values, capital, rows - 2)
+    currency = state.together[0]["currency"] if state.together else ""
+    labels, base = chart.value_labels(values, capital, rows - 2, currency_places(currency))
     label_width = max(cell_len(label) for label in labels.values())
     if width - label_width - 2 < MIN_CURVE_COLUMNS:
         return []
@@ -77,8 +80,7 @@ def equity(state: ViewState, width: int, rows: int) -> list[Text]:
         [(at.timestamp(), float(value)) for at, value in points], width - label_width - 2, rows - 2
     )
     heading = Text("equity", style=BAR, no_wrap=True, end="")
-    currency = state.together[0]["currency"] if state.together else ""
-    summary = f"{amount(last)} {currency}  {signed(subtract(last, capital))}"
+    summary = f"{money(last, currency)} {currency}  {signed_money(subtract(last, capital), currency)}"
     heading.append(" " * max(width - len("equity") - cell_len(summary), 2) + summary)
     lines = chart.with_axis(curve_lines, labels, label_width, gain(subtract(last, capital)), base, label_style="dim")
     return [cut(heading, width), *lines, _times(points[0][0], points[-1][0], label_width + 1, width)]
@@ -100,6 +102,8 @@ def positions(state: ViewState, width: int, rows: int) -> list[Text]:
     several = len(state.database.portfolios) > 1
     if not position_rows:
         return fitted_table([Column("position", ["none open"])], width, rows)
+    currencies = [_currency(state, row) for row in position_rows]
+    values = [money(row["position_value"], one) for row, one in zip(position_rows, currencies, strict=True)]
     names = [(row["symbol"] if row["side"] == "LONG" else f"{row['symbol']} short") for row in position_rows]
     columns = [
         Column("position", [one_line(name)[:24] for name in names]),
@@ -109,9 +113,9 @@ def positions(state: ViewState, width: int, rows: int) -> list[Text]:
         Column("last", [price(row["current_price"]) for row in position_rows], least=10, right=True),
         Column("stop", [_stop(row) for row in position_rows], least=7, right=True, gives_way=2),
         Column("age", [_age(state, row["price_time"]) for row in position_rows], least=6, right=True, gives_way=2),
-        Column("value", [amount(row["position_value"]) for row in position_rows], least=8, right=True, gives_way=5),
-        result_column("result", [row["unrealized_pnl"] for row in position_rows]),
-        result_column("", [row["unrealized_pnl_pct"] for row in position_rows], percent, gives_way=1),
+        Column("value", values, least=8, right=True, gives_way=5),
+        result_column("result", [row["unrealized_pnl"] for row in position_rows], currencies),
+        change_column("", [row["unrealized_pnl_pct"] for row in position_rows], gives_way=1),
     ]
     return fitted_table(columns, width, rows)
 
@@ -134,7 +138,9 @@ def decisions(state: ViewState, width: int, rows: int) -> list[Text]:
         Column("symbol", [one_line(row["symbol"])[:12] for row in decision_rows], least=9),
         Column("confidence", [f"{row['confidence'] * 100:.0f}%" for row in decision_rows], right=True, gives_way=5),
         Column("outcome", [(row["status"], STATUS_COLOURS.get(row["status"], "")) for row in decision_rows], least=9),
-        Column("reason, or fill", [_reason_or_fill(row) for row in decision_rows], flexible=True),
+        Column(
+            "reason, or fill", [_reason_or_fill(row, _currency(state, row)) for row in decision_rows], flexible=True
+        ),
     ]
     return fitted_table(columns, width, rows, counted=False)
 
@@ -145,7 +151,14 @@ def _id(value: object) -> str:
     return f"#{text}" if len(text) <= 12 else f"#{text[:8]}…"
 
 
-def _reason_or_fill(row: Mapping[str, Any]) -> str:
+def _currency(state: ViewState, row: Mapping[str, Any]) -> str:
+    """Return the currency of a row's portfolio."""
+    assert state.database is not None
+    rows = state.database.portfolios
+    return next((one["currency"] for one in rows if one["portfolio"] == row["portfolio"]), "")
+
+
+def _reason_or_fill(row: Mapping[str, Any], currency: str) -> str:
     if row["side"] is None:
         reason = one_line(row["outcome_reason"] or "")
         if row["status"] != OutcomeStatus.OPEN:
@@ -154,7 +167,7 @@ def _reason_or_fill(row: Mapping[str, Any]) -> str:
         order = reason.removeprefix("open: ").removeprefix(f"{row['decision']} ")
         return order.replace(f" {row['symbol']},", ",", 1)
     text = fill(row["quantity"], row["price"])
-    return text if row["net_pnl"] is None else f"{text} net {signed(row['net_pnl'])}"
+    return text if row["net_pnl"] is None else f"{text} net {signed_money(row['net_pnl'], currency)}"
 
 
 def prices(state: ViewState, width: int, rows: int) -> list[Text]:
@@ -174,7 +187,7 @@ def prices(state: ViewState, width: int, rows: int) -> list[Text]:
         Column("by exchange", [_exchange_age(quote) for quote in quotes], right=True, gives_way=4),
         Column("spread", [spread(quote) if quote else "–" for quote in quotes], right=True, gives_way=3),
         Column("source", [one_line(row["source"])[:16] for row in price_rows], gives_way=5),
-        result_column("change", changes, percent, gives_way=1),
+        change_column("change", changes, gives_way=1),
         Column(" " * TREND_COLUMNS, [(chart.blocks(trend, TREND_COLUMNS), "cyan") for trend in trends], gives_way=2),
     ]
     return fitted_table(columns, width, rows)

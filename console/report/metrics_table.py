@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 
-from console.display.format import amount, duration, moment, percent, signed
+from console.display.format import amount, currency_places, duration, moment, percent, signed
 from domain.analytics.metric_definitions import METRICS_BY_GROUP, MetricDefinition, Unit
 from domain.analytics.performance_metric import PerformanceMetric
 from domain.analytics.report import Report
@@ -39,6 +39,11 @@ class MetricRow:
     value: Decimal | None
     text: str
     reason: str
+
+
+def places_of(report: Report) -> int:
+    """Return the decimal places of a report's amounts."""
+    return currency_places(report.currency, report.initial_capital)
 
 
 def metric_rows(report: Report, places: int = 2) -> Mapping[str, list[MetricRow]]:

@@ -206,6 +206,11 @@ class LedgerReader:
             " LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio"
         )
 
+    def currencies(self) -> dict[str, str]:
+        """Return the currency of each portfolio."""
+        rows = self.rows("SELECT portfolio, currency FROM paper_trading_config")
+        return {row["portfolio"]: row["currency"] for row in rows}
+
     def portfolio(self, name: str) -> dict[str, Any]:
         """Return one portfolio's rules and value.
 

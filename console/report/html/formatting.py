@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
-from console.display.format import amount, percent, price, signed
+from console.display.format import amount, currency_places, percent, price, signed
 from console.report.metrics_table import MetricRow
 from domain.analytics.report import Report
 from domain.trading.arithmetic import ZERO, plain
@@ -19,8 +19,6 @@ EXACT = Markup('<data value="{}"{}>{}</data>')
 DATE_OR_LENGTH = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d)?|\([^)]+\))")
 DATE_SPAN = Markup('<span class="date">{}</span>')
 NEGATIVE = Markup(' class="negative"')
-MIN_CAPITAL_FOR_CENTS = Decimal(10)
-SMALL_CAPITAL_PLACES = 8
 NOWRAP = "\N{NO-BREAK SPACE}"
 
 
@@ -49,7 +47,7 @@ class Amounts:
 
     Attributes:
         currency: of the portfolio.
-        places: decimal places: 2, or 8 for a portfolio with a small capital, such as one in BTC.
+        places: decimal places: those of the currency, or 8 for a portfolio with a small capital.
     """
 
     currency: str
@@ -58,9 +56,7 @@ class Amounts:
     @classmethod
     def of(cls, report: Report) -> Amounts:
         """Return the format for the amounts of a report."""
-        return cls(
-            one_line(report.currency), 2 if report.initial_capital >= MIN_CAPITAL_FOR_CENTS else SMALL_CAPITAL_PLACES
-        )
+        return cls(one_line(report.currency), currency_places(report.currency, report.initial_capital))
 
     def plain(self, value: Decimal) -> str:
         """Format an amount as text."""

@@ -40,7 +40,7 @@ def wrapped(text: str, width: int, style: str = "") -> list[Text]:
     return [line((part, style)) for part in textwrap.wrap(text, width, subsequent_indent="  ") or [""]]
 
 
-def value_chart(points: Sequence[CurvePoint], width: int, height: int, opening: Decimal) -> list[Text]:
+def value_chart(points: Sequence[CurvePoint], width: int, height: int, opening: Decimal, places: int = 2) -> list[Text]:
     """Return a chart of the value over time, labelled with minimum and maximum, and a line at the opening value.
 
     Args:
@@ -48,14 +48,15 @@ def value_chart(points: Sequence[CurvePoint], width: int, height: int, opening: 
         width: characters.
         height: lines, without the line of the times.
         opening: value at the beginning.
+        places: decimal places of amounts.
     """
     values = [point.value for point in points]
-    labels, base = chart.value_labels(values, opening, height)
+    labels, base = chart.value_labels(values, opening, height, places)
     style = gain(values[-1] - opening)
     return _curve_lines([(point.time, float(point.value)) for point in points], labels, width, height, style, base)
 
 
-def drawdown_chart(points: Sequence[CurvePoint], width: int, height: int) -> list[Text]:
+def drawdown_chart(points: Sequence[CurvePoint], width: int, height: int, places: int = 2) -> list[Text]:
     """Return a chart of how far the value was below its highest until then; empty where it never fell.
 
     The unit is percent of the peak, or the amount where a peak was not above 0.
@@ -67,8 +68,8 @@ def drawdown_chart(points: Sequence[CurvePoint], width: int, height: int) -> lis
     if deepest <= ZERO:
         return []
     labels = {
-        0: "0 %" if in_percent else amount(ZERO),
-        height - 1: percent(-deepest) if in_percent else signed(-deepest),
+        0: "0 %" if in_percent else amount(ZERO, places),
+        height - 1: percent(-deepest) if in_percent else signed(-deepest, places),
     }
     depths = [(point.time, -float(fall)) for point, fall in zip(points, falls, strict=True)]
     return _curve_lines(depths, labels, width, height, BAD, None)
@@ -138,7 +139,7 @@ def _bound(value: Decimal) -> str:
     return f"{value.normalize():,f}" if value else "0"
 
 
-def days(gains: Sequence[PeriodReturn], width: int, most: int) -> list[Text]:
+def days(gains: Sequence[PeriodReturn], width: int, most: int, places: int = 2) -> list[Text]:
     """Return a line for each of the last days: its result, and a bar to the left for a loss, to the right for a gain.
 
     Several days without a result, one after another, share a line.
@@ -147,6 +148,7 @@ def days(gains: Sequence[PeriodReturn], width: int, most: int) -> list[Text]:
         gains: oldest first, at least one.
         width: characters.
         most: number of lines at most.
+        places: decimal places of amounts.
     """
     groups = [(active, list(group)) for active, group in groupby(gains, key=lambda day: bool(day.result))]
     rows: list[PeriodReturn | tuple[PeriodReturn, PeriodReturn]] = []
@@ -154,7 +156,8 @@ def days(gains: Sequence[PeriodReturn], width: int, most: int) -> list[Text]:
         rows += group if active or len(group) < MIN_IDLE_DAYS else [(group[0], group[-1])]
     rows = rows[-most:]
     single_days = [row for row in rows if isinstance(row, PeriodReturn)]
-    results, changes = [signed(day.result) for day in single_days], [percent(day.change) for day in single_days]
+    results = [signed(day.result, places) for day in single_days]
+    changes = [percent(day.change) for day in single_days]
     result_width = max(map(len, results), default=0)
     change_width = max(map(len, changes)) if any(day.change is not None for day in single_days) else 0
     half = max((width - 18 - result_width - (change_width + 2 if change_width else 0)) // 2, 3)
@@ -164,9 +167,10 @@ def days(gains: Sequence[PeriodReturn], width: int, most: int) -> list[Text]:
         if not isinstance(row, PeriodReturn):
             first, last = row
             number = (last.start - first.start).days + 1
-            lines.append(line((f"{first.start:%a %Y-%m-%d}  to {last.start:%Y-%m-%d}: {number} days, +0.00", "dim")))
+            span = f"{first.start:%a %Y-%m-%d}  to {last.start:%Y-%m-%d}: {number} days"
+            lines.append(line((f"{span}, {signed(ZERO, places)}", "dim")))
             continue
-        result, change = signed(row.result), percent(row.change)
+        result, change = signed(row.result, places), percent(row.change)
         day = f"{row.start:%a %Y-%m-%d}{' ' if row.complete else PARTIAL_MARK} "
         numbers = f"{result:>{result_width}}" + (f"  {change:>{change_width}}" if change_width else "")
         loss = "█" * round(-min(float(row.result), 0.0) / largest * half) if largest else ""
@@ -175,7 +179,7 @@ def days(gains: Sequence[PeriodReturn], width: int, most: int) -> list[Text]:
     return lines
 
 
-def months(gains: Sequence[PeriodReturn], width: int) -> list[Text]:
+def months(gains: Sequence[PeriodReturn], width: int, places: int = 2) -> list[Text]:
     """Return a table of months: a line of percentages and a line of amounts for each year, the newest first.
 
     In a narrow table, a year is split into two halves; a half without any month is left out.
@@ -196,7 +200,7 @@ def months(gains: Sequence[PeriodReturn], width: int) -> list[Text]:
                 names, part = [*names, "year"], [*part, total]
             if not lines or together < 12:
                 lines.append(line(("     " + "".join(f"{name:>{cell - 1}} " for name in names), "dim")))
-            writers = [lambda gain: _short(gain.result, cell - 2)]
+            writers = [lambda gain: _short(gain.result, cell - 2, places)]
             writers = [lambda gain: percent(gain.change), *writers] if fractions else writers
             for index, write in enumerate(writers):
                 cells = [(_cell(month, write, cell), gain(month.result if month else None)) for month in part]
@@ -210,9 +214,9 @@ def _cell(month: PeriodReturn | None, write: Callable[[PeriodReturn], str], widt
     return f"{write(month):>{width - 1}}{' ' if month.complete else PARTIAL_MARK}"
 
 
-def _short(value: Decimal, width: int) -> str:
+def _short(value: Decimal, width: int, places: int) -> str:
     """Format an amount for a narrow column: with cents, without them, or in thousands or millions."""
-    candidates = [signed(value), f"{value.to_integral_value():+,f}"]
+    candidates = [signed(value, fewer) for fewer in (places, *range(places - 1, 2, -1), 0)]
     for size, letter in SHORT:
-        candidates += [f"{value / size:+.{places}f}{letter}" for places in (1, 0)]
+        candidates += [f"{value / size:+.{digits}f}{letter}" for digits in (1, 0)]
     return next((text for text in candidates if len(text) <= width), candidates[-1])

@@ -12,7 +12,7 @@ from rich.text import Text
 from console.display.format import amount, duration, moment, percent, signed, sources_line
 from console.display.style import DOUBT, gain
 from console.display.table import beside, cut, line
-from console.report.metrics_table import drawdown_text
+from console.report.metrics_table import drawdown_text, places_of
 from console.report.terminal import charts, sections
 from console.report.terminal.charts import wrapped
 from console.report.validation import validation_lines
@@ -68,7 +68,7 @@ def is_empty(report: Report) -> bool:
 
 def empty_report_sentence(report: Report, verdict: Verdict | None) -> str:
     """Return the sentence on a portfolio in which nothing happened."""
-    value = f"value {amount(report.closing)} {report.currency}"
+    value = f"value {amount(report.closing, places_of(report))} {report.currency}"
     of_strategy = f" by strategy {escape_control(report.strategy)}" if report.strategy is not None else ""
     span = f"from {day(report.since)} to {day(report.until)} nothing was decided, traded or held{of_strategy}"
     ready = "" if verdict is None else f"; validation: {'ready' if verdict.ready else 'not ready'}"
@@ -108,14 +108,17 @@ def _head(report: Report, width: int) -> Iterator[Text]:
     yield line("━" * width)
     if (warning := sources_line(report.price_sources_not_real)) is not None:
         yield line((warning, DOUBT))
-    style = f"bold {gain(report.result)}"
+    style, places = f"bold {gain(report.result)}", places_of(report)
     if report.strategy is not None:
-        yield line((f"{METRICS['net_pnl'].label} ", "bold"), (f"{signed(report.result)} {report.currency}", style))
+        yield line(
+            (f"{METRICS['net_pnl'].label} ", "bold"), (f"{signed(report.result, places)} {report.currency}", style)
+        )
         return
-    value = f"Value {amount(report.closing)} {report.currency}  "
-    result = f"{signed(report.result)} ({percent(report.change.value)})"
-    initial = f", initial capital {amount(report.initial_capital)}" if report.opening != report.initial_capital else ""
-    yield line((value, "bold"), (result, style), f"  from {amount(report.opening)}{initial}")
+    value = f"Value {amount(report.closing, places)} {report.currency}  "
+    result = f"{signed(report.result, places)} ({percent(report.change.value)})"
+    initial = report.initial_capital
+    capital = f", initial capital {amount(initial, places)}" if report.opening != initial else ""
+    yield line((value, "bold"), (result, style), f"  from {amount(report.opening, places)}{capital}")
     if (note := _valuation_note(report)) is not None:
         yield line((note, "dim"))
 
@@ -142,14 +145,14 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
         yield from _with_heading("Months", _months(report, width))
     yield from _pair(_days(report, half), _distribution(report, half), half, two_columns)
     if report.trade_stats.traded:
-        yield from _with_heading("Results by group", sections.groups(report.by, width))
-        costs = "Costs", sections.cost_table(report.trade_stats, half)
+        yield from _with_heading("Results by group", sections.groups(report.by, width, places_of(report)))
+        costs = "Costs", sections.cost_table(report.trade_stats, half, places_of(report))
         yield from _pair(costs, ("Decisions", sections.funnel(report.funnel, half)), half, two_columns)
     elif report.funnel.received:
         yield from _with_heading("Decisions", sections.funnel(report.funnel, width))
     if report.positions:
         now = "Open positions now, after the end of the period" if over else "Open positions"
-        yield from _with_heading(now, sections.positions(report.positions, width))
+        yield from _with_heading(now, sections.positions(report.positions, width, report.currency))
     elif report.trade_stats.traded:
         yield from _with_heading("Open positions", [line("none")])
     if verdict is not None:
@@ -177,17 +180,17 @@ def _pair(left: Section, right: Section, half: int, two_columns: bool) -> Iterat
 
 def _curve(report: Report, width: int, two_columns: bool) -> list[Text]:
     opening = ZERO if report.strategy is not None else report.opening
-    lines = charts.value_chart(report.curve, width, 12 if two_columns else 8, opening)
-    falls = charts.drawdown_chart(report.curve, width, 5 if two_columns else 4)
+    lines = charts.value_chart(report.curve, width, 12 if two_columns else 8, opening, places_of(report))
+    falls = charts.drawdown_chart(report.curve, width, 5 if two_columns else 4, places_of(report))
     if falls:
         # The times stand below both.
         lines = [*lines[:-1], line(), line(("Drawdown", "bold")), *falls]
-        lines += wrapped(f"deepest: {text}", width, "dim") if (text := drawdown_text(report)) else []
+        lines += wrapped(f"deepest: {text}", width, "dim") if (text := drawdown_text(report, places_of(report))) else []
     return lines
 
 
 def _months(report: Report, width: int) -> list[Text]:
-    lines = charts.months(report.months, width)
+    lines = charts.months(report.months, width, places_of(report))
     if any(not month.complete for month in report.months):
         lines.append(line(("* only part of the month is in the period", "dim")))
     return lines
@@ -196,7 +199,7 @@ def _months(report: Report, width: int) -> list[Text]:
 def _days(report: Report, width: int) -> Section:
     if not report.days:
         return "Days", []
-    lines = charts.days(report.days, width, MAX_DAYS)
+    lines = charts.days(report.days, width, MAX_DAYS, places_of(report))
     if any(charts.PARTIAL_MARK in text.plain for text in lines):
         lines.append(line(("* only part of the day is in the period", "dim")))
     return "Last days" if len(report.days) > MAX_DAYS else "Days", lines

@@ -8,11 +8,11 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from console.display.chart import bar
-from console.display.format import amount, moment, number, percent, price, signed
+from console.display.format import amount, moment, money, number, percent, price, signed
 from console.display.style import gain
 from console.display.table import Column, beside, fitted_table, line, result_column
 from console.report import tables
-from console.report.metrics_table import GROUP_COLUMNS, MetricRow, metric_rows
+from console.report.metrics_table import GROUP_COLUMNS, MetricRow, metric_rows, places_of
 from console.report.tables import GroupRow
 from console.report.terminal.charts import wrapped
 from domain.analytics.funnel import Funnel
@@ -34,7 +34,7 @@ MAX_NAME_COLUMNS = 24
 
 def figures(report: Report, width: int) -> list[Text]:
     """Return the metrics in two columns, and below them the reasons for those that do not exist."""
-    rows = [row for group in metric_rows(report).values() for row in group]
+    rows = [row for group in metric_rows(report, places_of(report)).values() for row in group]
     middle = (len(rows) + 1) // 2
     half = min((width - GAP_COLUMNS) // 2, MAX_METRIC_COLUMNS)
     lines = [_metric_line(row, half) for row in rows]
@@ -59,7 +59,7 @@ def _style(row: MetricRow) -> str:
     return "dim" if row.value is None else gain(row.value) if row.metric.signed else ""
 
 
-def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], width: int) -> list[Text]:
+def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], width: int, places: int = 2) -> list[Text]:
     """Return results by symbol, strategy, asset class and side, the best first.
 
     A dimension with one value alone, such as a single strategy, is named on a line below the table.
@@ -67,7 +67,7 @@ def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], width: int) -> list
     names: list[str | tuple[str, str]] = []
     rows: list[GroupRow | None] = []
     alone = []
-    for table in tables.groups(by, MAX_GROUPS):
+    for table in tables.groups(by, MAX_GROUPS, places):
         if len(table.lines) == 1:
             alone.append(f"{table.dimension} {escape_control(table.lines[0].name)} alone")
             continue
@@ -97,20 +97,20 @@ def _table(columns: Sequence[Column], width: int) -> list[Text]:
     return lines
 
 
-def cost_table(results: TradeStats, width: int) -> list[Text]:
+def cost_table(results: TradeStats, width: int, places: int = 2) -> list[Text]:
     """Return commission, slippage and spread as amounts, and as shares of the traded value and of the gross result."""
     cost_rows = tables.costs(results)
     columns = [
         Column("", [cost.label for cost in cost_rows], least=12),
-        Column("amount", [amount(cost.amount) for cost in cost_rows], right=True),
+        Column("amount", [amount(cost.amount, places) for cost in cost_rows], right=True),
         Column("of traded value", [percent(cost.of_traded.value, 4, sign=False) for cost in cost_rows], right=True),
         Column("of gross", [percent(cost.of_gross.value, sign=False) for cost in cost_rows], right=True),
     ]
     before = tables.gross_before_costs(results)
-    return [line("Gross before costs  ", (signed(before), gain(before))), *_table(columns, width)]
+    return [line("Gross before costs  ", (signed(before, places), gain(before))), *_table(columns, width)]
 
 
-def positions(open_positions: Sequence[OpenPosition], width: int) -> list[Text]:
+def positions(open_positions: Sequence[OpenPosition], width: int, currency: str) -> list[Text]:
     """Return the open positions, the largest first."""
     largest = open_positions[:MAX_POSITIONS]
     columns = [
@@ -119,8 +119,8 @@ def positions(open_positions: Sequence[OpenPosition], width: int) -> list[Text]:
         Column("quantity", [number(position.quantity) for position in largest], right=True, gives_way=2),
         Column("entry", [price(position.entry_price) for position in largest], right=True),
         Column("last", [price(position.current_price) for position in largest], right=True),
-        Column("value", [amount(position.position_value) for position in largest], right=True),
-        result_column("unrealised", [position.unrealized_pnl for position in largest]),
+        Column("value", [money(position.position_value, currency) for position in largest], right=True),
+        result_column("unrealised", [position.unrealized_pnl for position in largest], currency),
         Column("", [percent(position.unrealized_pnl_pct) for position in largest], right=True, gives_way=1),
         Column("since", [moment(position.opened_at)[:16] for position in largest], gives_way=3),
     ]

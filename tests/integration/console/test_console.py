@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import threading
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,9 @@ import pytest
 from rich.console import Console
 
 from actors import Decision
+from actors.messages import QuotesSeen
 from actors.runtime import tracing
+from actors.runtime.timer import SystemClock
 from console.debug import client as client_module
 from console.debug.client import Session
 from console.debug.command_spec import COMMAND_SPECS, parse
@@ -21,6 +24,8 @@ from console.debug.protocol import ConsoleConnection
 from console.errors import Refused
 from domain import failpoints
 from domain.errors import InvalidRequest
+from domain.trading.quotes import Quote
+from domain.types import Instant, Symbol
 from tests.support.system.console_sessions import buy, console_session
 from tests.support.system.running_system import until
 
@@ -39,12 +44,28 @@ def test_every_command_answers(embedded_url: str, tmp_path: Path) -> None:
             "protect": "BTC/USDT --stop-loss-pct 0.05",
         }  # fmt: skip
         for name in COMMAND_SPECS:
-            if name not in {"exit", "repl"}:
+            if name not in {"exit", "repl", "accept-price"}:
                 assert talk.do(f"{name} {arguments.get(name, '')}"), name
             if name not in {"exit", "repl", "help", "top", "trace"}:
                 talk.json(f"{name} {arguments.get(name, '')}") if not COMMAND_SPECS[name].changes else None
         with pytest.raises(Refused, match="the service was started without --allow-repl"):
             talk.session.connection.ask("repl", source="1 + 1")
+
+
+def test_a_price_that_is_held_back_counts_when_a_person_says_so(embedded_url: str, tmp_path: Path) -> None:
+    with console_session(embedded_url, tmp_path) as talk:
+        with pytest.raises(Refused, match="no price is held back"):
+            talk.do("accept-price BTC/USDT")
+        dead = Symbol("DEAD/USDT")
+        for price in ("1208.88", "120.888"):
+            now = Instant.of(SystemClock())
+            quote = Quote(dead, Decimal(price), now.time, now, "simulated", real=False)
+            talk.system.tell("PriceTracker", QuotesSeen({dead: quote}))
+        assert "10:1" == talk.do("state PriceTracker held_back.DEAD/USDT.split").strip()
+        with pytest.raises(Refused, match="there is no price held back of 'BTC/USDT'"):
+            talk.do("accept-price BTC/USDT")
+        talk.do("accept-price DEAD/USDT")
+        until(lambda: {} == talk.system.inspector.state("PriceTracker")["held_back"])
 
 
 def test_queries_show_the_state_of_the_system(embedded_url: str, tmp_path: Path) -> None:
