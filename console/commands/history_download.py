@@ -189,6 +189,7 @@ def _to_dict(one: Downloaded) -> Mapping[str, Any]:
     return {
         "symbol": one.symbol, "file": str(one.file), "bars": one.bars, "first": one.first, "last": one.last,
         "added": one.added, "gaps": [{"begin": begin, "end": end} for begin, end in one.gaps], "missing": one.missing,
+        "unproven": one.unproven,
         "fetched_again": one.comparison.fetched_again, "pages_compared": one.comparison.pages,
         "bars_different": one.comparison.different, "dropped": one.dropped, "clock": one.clock,
     }  # fmt: skip
@@ -208,6 +209,8 @@ def _sentence(request: DownloadRequest, one: Downloaded) -> str:
     if one.gaps:
         spans = counted(len(one.gaps), "span")
         parts.append(f"{request.exchange} has no bars in {spans} ({one.missing:,} bars), asked at least twice")
+    if one.unproven:
+        parts.append(f"about {one.unproven:,} of these its answers were empty: compare another source")
     if one.comparison.fetched_again:
         parts.append(f"{one.comparison.fetched_again:,} bars were missing in a first answer")
     if one.comparison.pages:

@@ -21,14 +21,16 @@ import pyarrow
 import pyarrow.compute
 
 from domain.errors import InvalidRequest
+from domain.trading.freshness.age import ClockKind
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from domain.wording import counted, did_you_mean, format_time, joined
 from market.base import STOP_TIMEOUT_S
+from market.exchange.exchange_clock import ClockReading
 from market.exchange.retry import Timing
 from market.exchange.venue import check
 from market.history.candles import NUMBER, SCHEMA, TIME, Candles
-from market.history.downloading.candle_venue import CandleVenue, ExchangeTime
+from market.history.downloading.candle_venue import CandleVenue
 from market.history.downloading.grid import Grid, milliseconds_of, time_of
 from market.history.downloading.journal import Journal, first_missing, merged_spans
 from market.history.downloading.pages import WIDENED, Row
@@ -77,6 +79,8 @@ class Downloaded:
         added: number of bars that this download has added.
         gaps: begin and end of each requested span for which the exchange has no bars; it was asked at least twice.
         missing: number of bars in these gaps.
+        unproven: number of those between two bars about which each answer was empty: an exchange without bars answers
+            like this, but also one that does not understand the request.
         dropped: number of rows without use in the answers, by reason.
         comparison: what second fetches have shown.
         clock: whose time decided which bar was the last one that had ended.
@@ -90,9 +94,10 @@ class Downloaded:
     added: int
     gaps: Sequence[tuple[datetime, datetime]]
     missing: int
+    unproven: int
     dropped: Mapping[str, int]
     comparison: Comparison
-    clock: str
+    clock: ClockKind
 
 
 class DownloadProgress(Protocol):
@@ -179,7 +184,7 @@ class _SeriesDownload:
     """
 
     def __init__(
-        self, exchange: PatientVenue, request: DownloadRequest, instrument: Instrument, time: ExchangeTime
+        self, exchange: PatientVenue, request: DownloadRequest, instrument: Instrument, time: ClockReading
     ) -> None:
         self._exchange = exchange
         self._request = request
@@ -204,8 +209,7 @@ class _SeriesDownload:
 
             def present() -> int:
                 spans = merged_spans([*journal.spans, *stored])
-                clipped = [(max(one, begin), min(two, end)) for one, two in spans]
-                return sum(grid.count(one, two) for one, two in clipped if one < two)
+                return sum(grid.count(*part) for part in _within(spans, (begin, end)))
 
             progress.begins(self._symbol, grid.count(begin, end), present())
             while span := first_missing(merged_spans([*journal.spans, *stored]), begin, end):
@@ -222,7 +226,8 @@ class _SeriesDownload:
             self._symbol, store.path(self._key), manifest.rows, manifest.first, manifest.last, added,
             [(time_of(one), time_of(two)) for one, two in collected.gaps],
             sum(grid.count(one, two) for one, two in collected.gaps),
-            dict(source.dropped), reader.comparison, self._time.source,
+            sum(grid.count(one, two) for one, two in collected.empty),
+            dict(source.dropped), reader.comparison, self._time.kind,
         )  # fmt: skip
 
     async def _grid(self) -> Grid:
@@ -232,7 +237,7 @@ class _SeriesDownload:
             return grid
         venue = self._exchange.venue
         for since in (milliseconds_of(self._request.since), None):
-            answer = await self._exchange.call(lambda since=since: venue.candles(self._symbol, self._spelling, since))
+            answer = await self._exchange.call(partial(venue.candles, self._symbol, self._spelling, since))
             begins = [row[0] for row in answer if isinstance(row[0], int)]
             if begins:
                 return Grid(self._request.timeframe, grid.phase_of(begins))
@@ -244,7 +249,7 @@ class _SeriesDownload:
         Raises:
             InvalidRequest: none has.
         """
-        until = self._time.milliseconds
+        until = milliseconds_of(self._time.time)
         if self._request.until is not None:
             until = min(until, milliseconds_of(self._request.until))
         begin, end = grid.ceil(milliseconds_of(self._request.since)), grid.floor(until)
@@ -261,10 +266,12 @@ class _SeriesDownload:
         begin, end = milliseconds_of(limits["min"]), grid.move(milliseconds_of(limits["max"]), 1)
         inner = [gap for gap in collected.gaps if begin < gap[0] < end]
         notes = [f"{name} has no bars in {_spans_text(inner)}; it was asked at least twice"] if inner else []
+        if collected.empty:
+            notes.append(f"all answers about {_spans_text(collected.empty)} were empty: no later bar came with them")
         source = Input(
             name=f"fetched from {name}, {_span_text((begin, end))}", sha256=None, dialect=DIALECT,
             rows=collected.table.num_rows, changes={WIDENED: collected.widened} if collected.widened else {},
-            notes=tuple(notes), imported_at=time_of(self._time.milliseconds).replace(microsecond=0),
+            notes=tuple(notes), imported_at=self._time.time.replace(microsecond=0),
         )  # fmt: skip
         candles = Candles(self._symbol, self._request.timeframe, collected.table)
         values = None if store.has(self._key) else _instrument_values(self._instrument)
@@ -273,10 +280,18 @@ class _SeriesDownload:
 
 @dataclass(frozen=True, slots=True)
 class _Collected:
-    """All pieces of a download together; ``widened`` counts the bars whose high or low was widened."""
+    """All pieces of a download together.
+
+    Attributes:
+        table: the bars.
+        gaps: spans without bars.
+        empty: the gaps between two bars about which each answer was empty.
+        widened: number of bars whose high or low was widened.
+    """
 
     table: Any
     gaps: Sequence[Span]
+    empty: Sequence[Span]
     widened: int
 
 
@@ -315,13 +330,23 @@ def _collected(journal: Journal, span: Span, grid: Grid) -> _Collected:
     begin, end = span
     tables, widened = [SCHEMA.empty_table()], 0
     gaps: list[Span] = []
+    empty: list[Span] = []
     for piece in journal.pieces():
         rows = {at: row for at, row in piece.rows.items() if begin <= at < end}
         tables.append(_table(rows, grid))
         widened += sum(row.change == WIDENED for row in rows.values())
-        gaps += [(max(one, begin), min(two, end)) for one, two in piece.gaps if one < end and two > begin]
+        gaps += _within(piece.gaps, span)
+        empty += piece.empty
     table = pyarrow.concat_tables(tables).sort_by("begin").combine_chunks()
-    return _Collected(table, merged_spans(gaps), widened)
+    limits = pyarrow.compute.min_max(table["begin"]).as_py()
+    stored = (milliseconds_of(limits["min"]), milliseconds_of(limits["max"])) if table.num_rows else (0, 0)
+    return _Collected(table, merged_spans(gaps), merged_spans(_within(empty, stored)), widened)
+
+
+def _within(spans: Iterable[Span], limits: Span) -> list[Span]:
+    """Return the parts of spans that are within limits."""
+    clipped = [(max(begin, limits[0]), min(end, limits[1])) for begin, end in spans]
+    return [(begin, end) for begin, end in clipped if begin < end]
 
 
 def _table(rows: Mapping[int, Row], grid: Grid) -> Any:

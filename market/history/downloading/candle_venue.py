@@ -6,34 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from domain.trading.freshness.age import ClockKind
 from domain.types import Symbol
+from market.exchange.exchange_clock import ClockReading
 from market.exchange.market_list import MarketListCheck
-from market.exchange.retry import is_network
 from market.exchange.venue import Venue
-from market.history.downloading.grid import milliseconds_of
+from market.history.downloading.grid import time_of
 from market.history.timeframe import Timeframe
 
 DEFAULT_PAGE_BARS = 100
 """Bars that one answer may hold, of an exchange of which ccxt does not know it."""
 _READS_CANDLES = ContextVar("reads_candles", default=False)
 """Whether this task reads bars: ccxt would turn JSON's numbers into floats."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeTime:
-    """The time of an exchange.
-
-    Attributes:
-        milliseconds: since 1970.
-        source: where it comes from: its clock, the header of an answer, or this machine.
-    """
-
-    milliseconds: int
-    source: str
 
 
 class CandleVenue(Venue):
@@ -96,21 +82,10 @@ class CandleVenue(Venue):
             _READS_CANDLES.reset(reads)
         return answer or ()
 
-    async def time(self) -> ExchangeTime:
-        """Return the time by the exchange's own clock; else by the last answer's ``Date``; else by this machine's."""
-        if self._ccxt.has.get("fetchTime") is True:
-            try:
-                milliseconds = await self._ccxt.fetch_time()
-            except Exception as error:
-                if is_network(error):
-                    raise
-            else:
-                if isinstance(milliseconds, int) and milliseconds > 0:
-                    return ExchangeTime(milliseconds, "its clock")
-        headers = {str(name).lower(): value for name, value in (self._ccxt.last_response_headers or {}).items()}
-        with suppress(KeyError, ValueError, TypeError):
-            return ExchangeTime(milliseconds_of(parsedate_to_datetime(headers["date"])), "the Date of its answers")
-        return ExchangeTime(self._ccxt.milliseconds(), "the clock of this machine")
+    async def time(self) -> ClockReading:
+        """Return the exchange's time: by its own clock, else by the last answer's ``Date``, else by this machine's."""
+        own = ClockReading(time_of(self._ccxt.milliseconds()), ClockKind.OWN)
+        return await self.read_clock() or own
 
     def _exact_json(self, body: str) -> Any:
         """Replace ccxt's own method while bars are read; it would make 0.1 of 0.1000000000000000055."""

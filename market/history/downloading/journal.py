@@ -32,6 +32,7 @@ class Piece:
         end: of the span, excluded.
         rows: the bars in it, by begin.
         gaps: begin and end of each span in it for which the exchange has no bars, asked at least twice.
+        empty: those parts of the gaps about which each answer was empty: none went on beyond them.
         compared: number of bars that were fetched a second time and compared.
     """
 
@@ -39,6 +40,7 @@ class Piece:
     end: int
     rows: Mapping[int, Row]
     gaps: Sequence[tuple[int, int]]
+    empty: Sequence[tuple[int, int]]
     compared: int = 0
 
 
@@ -78,8 +80,8 @@ class Journal:
     def append(self, piece: Piece) -> None:
         """Write a piece; it is on the disk when this returns."""
         rows = [[begin, *row[:5], row.change] if row.change else [begin, *row[:5]] for begin, row in piece.rows.items()]
-        document = {"begin": piece.begin, "end": piece.end, "gaps": list(piece.gaps), "compared": piece.compared}
-        self._write({**document, "rows": rows})
+        document = {"begin": piece.begin, "end": piece.end, "gaps": list(piece.gaps), "empty": list(piece.empty)}
+        self._write({**document, "compared": piece.compared, "rows": rows})
         self._add(piece.begin, piece.end)
 
     def pieces(self) -> Iterator[Piece]:
@@ -88,8 +90,8 @@ class Journal:
         for document in self._documents():
             if "begin" in document:
                 rows = {cells[0]: Row(*cells[1:]) for cells in document["rows"]}
-                gaps = [(begin, end) for begin, end in document["gaps"]]
-                yield Piece(document["begin"], document["end"], rows, gaps, document["compared"])
+                gaps, empty = [[(begin, end) for begin, end in document[name]] for name in ("gaps", "empty")]
+                yield Piece(document["begin"], document["end"], rows, gaps, empty, document["compared"])
 
     def remove(self) -> None:
         """Remove the file: all of it is in the store."""

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from market.history.downloading.grid import time_of
+from market.history.downloading.grid import DAY_MS, time_of
 from market.history.downloading.journal import Piece, merged_spans
 from market.history.downloading.pages import Page, Row, runs_without
 from market.history.downloading.source import DownloadFailed, PageSource, Series
@@ -80,8 +80,8 @@ class PieceReader:
         draw = random.Random(f"{self._seed} {begin}").random()  # noqa: S311 - it must be reproducible
         if compare or draw < COMPARED_SHARE:
             compared = await self._compare(rows, begin, stop)
-        gaps = await self._fill(rows, begin, stop)
-        return Piece(begin, stop, dict(sorted(rows.items())), gaps, compared)
+        gaps, empty = await self._fill(rows, begin, stop)
+        return Piece(begin, stop, dict(sorted(rows.items())), gaps, empty, compared)
 
     async def _stop(self, page: Page, begin: int, end: int) -> int:
         """Return up to where an answer says which bars there are."""
@@ -92,11 +92,18 @@ class PieceReader:
             self._asked_newest, self._newest = True, await self._source.newest()
         if self._newest is not None and self._newest < begin:
             return end
-        return min(self._grid.move(begin, self._source.page_bars), end)
+        # Others answer with the first bars of a day, however late in it the request begins: the next day is tried.
+        tomorrow = self._grid.ceil((begin // DAY_MS + 1) * DAY_MS)
+        return min(self._grid.move(begin, self._source.page_bars), tomorrow, end)
 
-    async def _fill(self, rows: Rows, begin: int, stop: int) -> list[Span]:
-        """Fetch missing bars again; add them to ``rows``. Return the spans for which the exchange has none."""
+    async def _fill(self, rows: Rows, begin: int, stop: int) -> tuple[list[Span], list[Span]]:
+        """Fetch missing bars again; add them to ``rows``.
+
+        Returns:
+            The spans for which the exchange has no bars, and those of them about which each answer was empty.
+        """
         gaps: list[Span] = []
+        empty: list[Span] = []
         pending = deque(runs_without(rows, self._grid, begin, stop))
         page: Page | None = None
         while pending:
@@ -109,6 +116,8 @@ class PieceReader:
             new = page.between(run_begin, reach)
             if not new:
                 gaps.append((run_begin, reach))
+                if not page.tells_of(run_begin):
+                    empty.append((run_begin, reach))
                 if reach < run_end:
                     pending.appendleft((reach, run_end))
                 continue
@@ -118,7 +127,7 @@ class PieceReader:
             pending.extendleft(reversed(rest))
             if rest:  # an answer that brought some of them is no proof about the others
                 page = None
-        return merged_spans(gaps)
+        return merged_spans(gaps), merged_spans(empty)
 
     async def _second_page(self, begin: int, end: int) -> Page:
         """Return the answer to another request for the bars of a span."""

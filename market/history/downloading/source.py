@@ -58,7 +58,6 @@ class PatientVenue:
     def __init__(self, venue: CandleVenue, timing: Timing) -> None:
         self.venue = venue
         self.requests: Counter[str] = Counter()
-        self._timeout = OUTAGE_TIMEOUT_S
         failure, recovery = f"{venue.name} does not answer ({{reason}}); retrying", f"{venue.name} answers again"
         self._retrier = Retrier(venue, timing, LogOnce.to(logger), failure, recovery)
 
@@ -86,11 +85,12 @@ class PatientVenue:
                 raise
 
         try:
-            result = await asyncio.wait_for(self._retrier.call(attempt), self._timeout)
+            result = await asyncio.wait_for(self._retrier.call(attempt), OUTAGE_TIMEOUT_S)
         except TimeoutError:
             reason = f" ({describe_error(last)})" if last is not None else ""
             raise DownloadFailed(
-                f"{self.venue.name} did not answer for {self._timeout:g} s{reason}; the same command goes on from here"
+                f"{self.venue.name} did not answer for {OUTAGE_TIMEOUT_S:g} s{reason};"
+                " the same command goes on from here"
             ) from last
         if isinstance(result, _Refusal):
             raise DownloadFailed(f"{self.venue.name}: {describe_error(result.error)}") from result.error

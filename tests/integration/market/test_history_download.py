@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidRequest, PaperTradingError, SettingsError
+from domain.trading.freshness.age import ClockKind
 from domain.types import Symbol
 from market.history.download import Downloader, DownloadRequest
 from market.history.downloading import source as source_module
@@ -18,7 +19,7 @@ from market.history.downloading.journal import Journal
 from market.history.downloading.source import DownloadFailed
 from market.history.timeframe import Timeframe
 from tests.support.exchange.candles import FAULTS, Bar, Faults, random_bars
-from tests.support.exchange.downloads import BTC, QUICK, Downloads
+from tests.support.exchange.downloads import BTC, QUICK, Downloads, RecordedProgress
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH
 
@@ -52,8 +53,7 @@ def test_it_stores_each_bar_that_has_ended_exactly(server: ExchangeServer, tmp_p
     bars = fill(server)
     server.past.candles.page = 100
     downloads = Downloads(server, tmp_path, exchange)
-    until = BEGIN + 599 * MINUTE if exchange == "bitstamp" else None  # the local Bitstamp's Date is that of today
-    result = downloads.run(BEGIN, until)
+    result = downloads.run(BEGIN)
     assert stored(bars[:599]) == downloads.rows()
     assert (599, 599, 0) == (result.bars, result.added, result.missing)
     assert (BEGIN, BEGIN + 598 * MINUTE) == (result.first, result.last)
@@ -64,7 +64,7 @@ def test_the_exchanges_clock_decides_which_bar_has_ended(server: ExchangeServer,
     bars = fill(server, 10)
     downloads = Downloads(server, tmp_path)
     server.past.candles.clock = START + 5 * 60 - 1
-    assert "its clock" == downloads.run(BEGIN).clock
+    assert ClockKind.EXCHANGE is downloads.run(BEGIN).clock
     assert stored(bars[:4]) == downloads.rows()
     server.past.candles.clock = START + 5 * 60
     assert 1 == downloads.run(BEGIN).added
@@ -73,10 +73,10 @@ def test_the_exchanges_clock_decides_which_bar_has_ended(server: ExchangeServer,
 
 def test_without_a_clock_the_date_of_an_answer_counts(server: ExchangeServer, tmp_path: Path) -> None:
     bars = fill(server, 10)
-    server.past.candles.clock = START + 3600  # Bitstamp tells no time: its answers have the date of today
     downloads = Downloads(server, tmp_path, "bitstamp")
-    assert "the Date of its answers" == downloads.run(BEGIN, BEGIN + HOUR).clock
-    assert stored(bars) == downloads.rows()
+    server.past.candles.clock = START + 5 * 60
+    assert ClockKind.HTTP_DATE is downloads.run(BEGIN).clock
+    assert stored(bars[:5]) == downloads.rows()
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -143,6 +143,25 @@ def test_an_exchange_that_tells_only_its_newest_bars_is_not_taken_for_complete(
     result = downloads.run(BEGIN)
     assert stored(bars[-720:-1]) == downloads.rows()
     assert [(BEGIN, BEGIN + 1280 * MINUTE)] == result.gaps
+
+
+def test_gaps_that_only_empty_answers_show_are_unproven(server: ExchangeServer, tmp_path: Path) -> None:
+    """ccxt#30095, its other half: answers that begin with the day's first bar, however late the one asked for."""
+    bars = fill(server, 1500)
+    server.past.candles.page, server.past.candles.whole_days = 300, True
+    downloads = Downloads(server, tmp_path)
+    result = downloads.run(BEGIN)
+    assert stored([*bars[:300], *bars[1440:1499]]) == downloads.rows()
+    assert (1140, 1140) == (result.missing, result.unproven)
+    manifest = next(downloads.store.stored()).manifest
+    assert manifest is not None
+    assert "all answers about 2026-01-05 05:00:00 to 2026-01-06 00:00:00 UTC were empty" in manifest.inputs[0].notes[1]
+
+
+def test_gaps_between_bars_of_one_answer_are_proven(server: ExchangeServer, tmp_path: Path) -> None:
+    fill(server, 300, gaps=[(0, 9), (100, 149), (280, 299)])
+    result = Downloads(server, tmp_path).run(BEGIN)
+    assert (10 + 50 + 19, 0) == (result.missing, result.unproven)
 
 
 def test_a_gap_is_asked_for_twice_and_noted(server: ExchangeServer, tmp_path: Path) -> None:
@@ -306,6 +325,28 @@ def test_which_pages_are_compared_depends_on_the_request_alone(server: ExchangeS
     assert 2 <= len(set(compared[0])) <= 15  # 1 % of 200, and the first one
 
 
+# Rate limits
+
+
+def test_requests_keep_to_the_rate_limit_of_ccxt(server: ExchangeServer, tmp_path: Path) -> None:
+    fill(server, 100)
+    server.past.candles.page = 10
+    downloads = Downloads(server, tmp_path)
+    downloads.options = {**downloads.options, "rateLimit": 50}
+    downloads.run(BEGIN)
+    arrivals = server.past.candles.arrivals
+    assert len(arrivals) >= 11
+    assert arrivals[-1] - arrivals[0] > 0.05 * (len(arrivals) - 2)
+
+
+def test_it_waits_as_long_as_the_exchange_demands(server: ExchangeServer, tmp_path: Path) -> None:
+    fill(server, 100)
+    server.past.candles.planned = ["429, wait"]
+    Downloads(server, tmp_path).run(BEGIN)
+    first, second, *_ = server.past.candles.arrivals
+    assert second - first >= 1
+
+
 # What cannot be downloaded
 
 
@@ -347,8 +388,13 @@ def test_a_span_without_bars_is_an_error(server: ExchangeServer, tmp_path: Path)
 def test_an_outage_that_does_not_end_ends_the_download(
     server: ExchangeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_module, "OUTAGE_TIMEOUT_S", 0.3)
+    class Impatient(RecordedProgress):
+        def begins(self, symbol: Symbol, bars: int, present: int) -> None:
+            monkeypatch.setattr(source_module, "OUTAGE_TIMEOUT_S", 3)
+
     fill(server, 10)
     server.past.candles.faults = Faults(0, 1.0, ["503"])
-    with pytest.raises(DownloadFailed, match=r"kraken did not answer for 0.3 s \(.*503.*\); the same command goes on"):
-        Downloads(server, tmp_path).run(BEGIN)
+    downloads = Downloads(server, tmp_path)
+    downloads.progress = Impatient()
+    with pytest.raises(DownloadFailed, match=r"kraken did not answer for 3 s \(.*503.*\); the same command goes on"):
+        downloads.run(BEGIN)

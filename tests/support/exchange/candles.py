@@ -7,6 +7,7 @@ import json
 import random
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -18,6 +19,7 @@ OUTAGES = ("429", "503", "cut", "disconnect", "html")
 LIES = ("leaves out", "short", "empty", "duplicates", "unordered")
 FAULTS = (*OUTAGES, *LIES, "slow")
 SLOW_S = 0.03
+DAY_S = 86_400
 
 
 class Bar(NamedTuple):
@@ -87,25 +89,28 @@ class CandleHistory:
     """The bars of the exchange's markets.
 
     Attributes:
-        clock: the exchange's time, in unix seconds.
+        clock: the exchange's time, in unix seconds, which does not pass; 0: that of the server.
         page: bars in one answer.
         window: an answer holds bars of so many seconds after the time that was asked for.
+        whole_days: answers begin with the first bar of the day that was asked for.
         newest_only: answers hold the newest bars, whatever time was asked for.
         faults: of the answers.
         planned: kinds of the next answers' faults, in order, before those of `faults`; also ``other close``,
-            ``refused`` and ``hang``.
+            ``refused``, ``429, wait`` and ``hang``.
         numbers: whether answers have JSON's numbers in place of text.
         requests: the times from which on bars were requested.
+        arrivals: when the requests came, in seconds of a clock that never jumps.
     """
 
     def __init__(self) -> None:
         self.clock = 0.0
         self.page = 720
         self.window = float("inf")
-        self.newest_only = self.numbers = False
+        self.newest_only = self.whole_days = self.numbers = False
         self.faults = Faults(0, share=0)
         self.planned: list[str] = []
         self.requests: list[float] = []
+        self.arrivals: list[float] = []
         self._bars: dict[tuple[str, int], list[Bar]] = {}
         self._changed = threading.Condition()
         self._hanging = asyncio.Event()
@@ -147,19 +152,17 @@ class CandleHistory:
         ]  # fmt: skip
         return await self._answer(request, {"data": {"pair": market, "ohlc": rows}}, kind)
 
-    async def time(self, _: web.Request) -> web.Response:
-        """Answer with the exchange's time, as Kraken does."""
-        return web.json_response({"error": [], "result": {"unixtime": int(self.clock), "rfc1123": ""}})
-
     def _page(self, market: str, seconds: int, since: float | None, until: float) -> tuple[list[Bar], str]:
         """Return the bars of an answer, with its fault."""
         with self._changed:
             self.requests.append(-1 if since is None else since)
+            self.arrivals.append(time.monotonic())
             self._changed.notify_all()
         begun = [bar for bar in self._bars.get((market, seconds), ()) if bar.begin <= self.clock]
         if since is None or self.newest_only:
             page = begun[-self.page :]
         else:
+            since = since // DAY_S * DAY_S if self.whole_days else since
             end = min(until, since + self.window)
             page = [bar for bar in begun if since <= bar.begin <= end][: self.page]
         kind = self.planned.pop(0) if self.planned else self.faults.kind()
@@ -181,6 +184,8 @@ class CandleHistory:
         match kind:
             case "429":
                 return web.Response(status=429, headers={"Retry-After": "0"}, text="slow down")
+            case "429, wait":
+                return web.Response(status=429, headers={"Retry-After": "1"}, text="slow down")
             case "503":
                 return web.Response(status=503, text="<html>Service Unavailable</html>")
             case "html":

@@ -62,7 +62,6 @@ class Past:
         """Answer the requests of both exchanges."""
         app.router.add_get("/kraken/0/public/Trades", self._kraken_trades)
         app.router.add_get("/kraken/0/public/OHLC", self._kraken_bars)
-        app.router.add_get("/kraken/0/public/Time", self.candles.time)
         app.router.add_get("/bitstamp/api/v2/transactions/{id}/", self._bitstamp_trades)
         app.router.add_get("/bitstamp/api/v2/ohlc/{id}/", self._bitstamp_bars)
 

@@ -193,7 +193,7 @@ class ExchangeServer:
 
     def _time(self) -> float:
         """Return the exchange's unix time in seconds."""
-        return time.time() + self.clock_offset
+        return self.past.candles.clock or time.time() + self.clock_offset
 
     async def _kraken_time(self, _: web.Request) -> web.Response:
         return web.json_response({"error": [], "result": {"unixtime": int(self._time())}})

@@ -13,9 +13,9 @@ from market.history.downloading.pages import WIDENED, Row
 SERIES = {"series": "kraken BTC/USDT 1m", "phase": 0}
 ROW = Row("1.5", "2", "1", "1.25", "0.000000000000000001")
 PIECES = [
-    Piece(0, 120_000, {0: ROW, 60_000: Row("1", "1", "1", "1", None, WIDENED)}, [], 2),
-    Piece(120_000, 240_000, {}, [(120_000, 240_000)]),
-    Piece(240_000, 300_000, {240_000: ROW}, []),
+    Piece(0, 120_000, {0: ROW, 60_000: Row("1", "1", "1", "1", None, WIDENED)}, [], [], compared=2),
+    Piece(120_000, 240_000, {}, [(120_000, 240_000)], [(180_000, 240_000)]),
+    Piece(240_000, 300_000, {240_000: ROW}, [], []),
 ]
 
 
