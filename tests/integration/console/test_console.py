@@ -57,10 +57,11 @@ def test_a_price_that_is_held_back_counts_when_a_person_says_so(embedded_url: st
         with pytest.raises(Refused, match="no price is held back"):
             talk.do("accept-price BTC/USDT")
         dead = Symbol("DEAD/USDT")
-        for price in ("1208.88", "120.888"):
+        for price, part in (("1208.88", "last_seen"), ("120.888", "held_back")):
             now = Instant.of(SystemClock())
             quote = Quote(dead, Decimal(price), now.time, now, "simulated", real=False)
             talk.system.tell("PriceTracker", QuotesSeen({dead: quote}))
+            until(lambda part=part: dead in talk.system.inspector.state("PriceTracker")[part])
         assert "10:1" == talk.do("state PriceTracker held_back.DEAD/USDT.split").strip()
         with pytest.raises(Refused, match="there is no price held back of 'BTC/USDT'"):
             talk.do("accept-price BTC/USDT")
