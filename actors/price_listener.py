@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from actors.messages import DataSeen, InstrumentsLoaded, QuotesSeen, SourceEnded
 from actors.ports import Address
@@ -12,11 +12,18 @@ from domain.trading.quotes import Quote
 
 
 class TrackerListener:
-    """The object that the price source calls, from threads of its own."""
+    """The object that the price source calls, from threads of its own.
 
-    def __init__(self, tracker: Address, buffer: MarketDataBuffer) -> None:
+    Args:
+        tracker: the address of the PriceTracker.
+        buffer: of market data for open orders.
+        messages: the number of messages that wait for the actors that handle prices.
+    """
+
+    def __init__(self, tracker: Address, buffer: MarketDataBuffer, messages: Callable[[], int] = lambda: 0) -> None:
         self._tracker = tracker
         self._buffer = buffer
+        self._messages = messages
 
     def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
         """Pass on the instruments that the source has loaded."""
@@ -34,6 +41,10 @@ class TrackerListener:
         others = {quote.symbol: quote for quote in quotes if quote.symbol not in watched and not quote.is_trade}
         if others:
             self._tracker.tell(QuotesSeen(others))
+
+    def waiting(self) -> int:
+        """Return the number of messages that wait, and of pieces that are kept until a commit."""
+        return self._messages() + len(self._buffer)
 
     def source_ended(self, reason: str) -> None:
         """Pass on why the source sends no more prices."""

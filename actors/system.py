@@ -14,7 +14,6 @@ from actors.introspection.inspection import Inspector
 from actors.introspection.status import SystemStatus, state_of, status_of
 from actors.messages import Crash, Drain, Message, Submit
 from actors.ports import Alarms
-from actors.price_listener import TrackerListener
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from actors.runtime.runtime import Runtime
@@ -177,7 +176,7 @@ class TradingSystem(TradingClient):
             lease.keep(
                 lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.notifier.notify
             )
-            source.start(TrackerListener(wiring.address("PriceTracker"), wiring.market_data))
+            source.start(wiring.price_listener())
             undo.callback(source.stop)
             wiring.address("Supervisor").tell(Begin())
             _await_ready(wiring, end)

@@ -21,6 +21,7 @@ from actors.introspection.counters import Counters
 from actors.messages import Audit, Ping, ReadRequests, Tick, Wake
 from actors.ports import Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
+from actors.price_listener import TrackerListener
 from actors.price_tracker import PriceRules, PriceServices, PriceTracker
 from actors.runtime.activity import Activity
 from actors.runtime.address import MailAddress
@@ -161,6 +162,12 @@ class Wiring:
     def address(self, name: str) -> MailAddress:
         """Return the address of an actor."""
         return self.hosts[name].address
+
+    def price_listener(self) -> TrackerListener:
+        """Return the listener for the price source."""
+        mailboxes = [self.hosts[name].mailbox for name in ("PriceTracker", "ExecutionSimulator", "PositionKeeper")]
+        tracker = self.address("PriceTracker")
+        return TrackerListener(tracker, self.market_data, lambda: sum(len(mailbox) for mailbox in mailboxes))
 
     def start(self) -> None:
         """Start the Supervisor; it starts the other actors when it receives `Begin`."""

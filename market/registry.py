@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -28,6 +29,7 @@ class SourceOptions:
     Attributes:
         home: the program's folder.
         clock: gives the times at which prices are seen.
+        price_speed: ``math.inf`` plays recorded prices as fast as they can be handled.
     """
 
     prices: str
@@ -39,6 +41,8 @@ class SourceOptions:
     seed: int
     price_interval: float
     price_speed: float
+    price_from: datetime | None
+    price_to: datetime | None
     price_spread: Decimal
     max_price_age: float
     max_quote_lag: float

@@ -231,6 +231,8 @@ class SimulatedMarket(ThreadedSource):
 
 def from_options(options: SourceOptions) -> SimulatedMarket:
     """Return the market of the setting ``symbols``; see `market.registry`."""
+    if math.isinf(options.price_speed):
+        raise SettingsError("price_speed = max is for recorded prices; a simulated market needs a number, such as 60")
     instruments = simulated_instruments(options.symbols)
     return SimulatedMarket(
         [replace(simulated, spread=options.price_spread) for simulated in instruments],

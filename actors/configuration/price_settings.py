@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.configuration.settings_reference import VARIABLE_PREFIX, Form, Unit
 from actors.configuration.settings_types import (
     CalendarTable,
     DatabaseUrl,
-    Factor,
     Folder,
     Fraction,
+    Moment,
     SchemaName,
     Seconds,
+    Speed,
     Table,
     TextList,
 )
@@ -46,7 +47,8 @@ class PriceSettings(BaseSettings):
 
     prices: Annotated[str, Form("ccxt, simulated, or a path")] = Field(
         "ccxt",
-        description="Price source: an exchange by ccxt, a simulated market, or a recorded CSV or Parquet file.",
+        description="Price source: an exchange by ccxt, a simulated market, or recorded prices: a file, a "
+        "folder or a pattern.",
         examples=["simulated"],
     )
     exchange: Annotated[str, Field(pattern=EXCHANGE)] = Field(
@@ -69,10 +71,23 @@ class PriceSettings(BaseSettings):
     price_interval: Seconds = Field(
         1.0, description="Time between two prices of a symbol in the simulated market.", examples=[0.5]
     )
-    price_speed: Factor = Field(
+    price_speed: Speed = Field(
         1.0,
-        description="Speed of market time in relation to real time, for simulated and recorded prices.",
+        description="Speed of market time in relation to real time, for simulated and recorded prices. `max`: recorded "
+        "prices as fast as they can be handled.",
         examples=[60],
+    )
+    price_from: Moment = Field(
+        None,
+        description="Recorded prices are played from here on; a bar that begins earlier is left out. Without a zone, "
+        "it is in UTC.",
+        examples=["2025-01-01"],
+    )
+    price_to: Moment = Field(
+        None,
+        description="Recorded prices are played up to here; a bar that ends later is left out. Without a zone, it is "
+        "in UTC.",
+        examples=["2026-01-01"],
     )
     price_spread: Fraction = Field(
         Decimal(0),
@@ -105,3 +120,13 @@ class PriceSettings(BaseSettings):
         "named has none.",
         examples=[{"AAPL": "XNYS"}],
     )
+
+    @model_validator(mode="after")
+    def _check_the_part_that_is_played(self) -> Self:
+        if self.price_from is not None and self.price_to is not None and self.price_from >= self.price_to:
+            msg = (
+                f"settings contradict each other: price_from = {self.price_from.isoformat()} must be before"
+                f" price_to = {self.price_to.isoformat()}"
+            )
+            raise ValueError(msg)
+        return self

@@ -41,7 +41,7 @@ def stored(value: object) -> object:
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return value if math.isfinite(value) else _float_text(value)
     if isinstance(value, tuple | list):
         return [stored(item) for item in value]
     if isinstance(value, Mapping):
@@ -76,10 +76,16 @@ def masked_command(arguments: Sequence[str]) -> str:
     return " ".join([program, *[MASK][: len(arguments) - 1]])
 
 
+def _float_text(value: float) -> str:
+    return "max" if value == math.inf else str(value)
+
+
 def shown_text(value: object) -> str | None:
     """Return the value of a setting for people, without user and password of a URL; None for no value."""
     if value is None:
         return None
+    if isinstance(value, float):
+        return _float_text(value)
     text = ", ".join(value) if isinstance(value, tuple) else str(value)
     return re.sub(r"://[^/\s'\"]*@", f"://{MASK}@", text)
 

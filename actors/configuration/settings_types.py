@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import re
 import shlex
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +22,7 @@ from domain.trading.sessions.calendar import CALENDARS
 from domain.types import FeeRule, PriceRule
 from domain.wording import SCHEMA
 
+MAX_FACTOR = 1_000_000
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -115,6 +118,31 @@ def _is_web_address(url: str) -> bool:
     return complete and url.isprintable() and not re.search(r"\s", url)
 
 
+def _speed(value: object) -> float:
+    if value == "max":
+        return math.inf
+    try:
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except ValueError:
+        number = math.nan
+    if not (0 < number <= MAX_FACTOR or (isinstance(value, float) and value == math.inf)):
+        msg = f"must be a number above 0, at most {MAX_FACTOR}, or max"
+        raise ValueError(msg)
+    return number
+
+
+def _moment(value: object) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        text = value.isoformat() if isinstance(value, date) else str(value)
+        moment = datetime.fromisoformat(text.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        msg = "must be a date or a time such as 2025-01-31 or 2025-01-31T12:00:00Z; without a zone it is in UTC"
+        raise ValueError(msg) from None
+
+
 def _log_level(level: str) -> str:
     if level.upper() not in LOG_LEVELS:
         msg = "must be TRACE, DEBUG, INFO, WARNING or ERROR"
@@ -138,7 +166,8 @@ def _fee_rule(name: str) -> str:
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), Unit("s")]
 SecondsOrZero = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Unit("s")]
-Factor = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), Unit("factor")]
+Speed = Annotated[float, BeforeValidator(_speed), Form(f"number above 0, at most {MAX_FACTOR}, or max"), Unit("factor")]
+Moment = Annotated[datetime | None, BeforeValidator(_moment), Form("date or time, ISO 8601")]
 Fraction = Annotated[Number, Field(ge=0, le=1), Unit("fraction")]
 Amount = Annotated[Number, Field(ge=0, lt=Decimal("1e20")), Unit("money")]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Annotated, Any
 
@@ -30,6 +30,7 @@ from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
 from domain.errors import LeaseHeld, NotRunning, RestartLimitReached, SettingsError
 from domain.types import DEFAULT_PORTFOLIO
+from market.registry import SOURCES
 from persistence.version import version
 
 MAX_PRINTED_FAILURES = 5
@@ -46,6 +47,21 @@ def start(
         typer.Option("--symbols", metavar="LIST", help="Separated by commas: simulated, or watched from the start."),
     ] = None,
     seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Seed of the simulated market.")] = None,
+    price_speed: Annotated[
+        str | None,
+        typer.Option(
+            "--price-speed",
+            metavar="N|max",
+            help="Speed of simulated and recorded prices: 60 is a minute a second; max, for recorded ones, as fast as "
+            "they can be handled.",
+        ),
+    ] = None,
+    price_from: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Play recorded prices from this date or time (UTC).")
+    ] = None,
+    price_to: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Play recorded prices up to this date or time (UTC).")
+    ] = None,
     include_backlog: Annotated[
         bool,
         typer.Option("--include-backlog", help="Also trade the old rows of an adopted table, as copies."),
@@ -63,7 +79,7 @@ def start(
     \b
       run.py start --exchange binance
       run.py start --prices simulated
-      run.py start --prices btc.csv --home /srv/paper
+      run.py start --prices btc.csv --price-speed max --from 2025-01-01 --home /srv/paper
       PAPER_DATABASE_URL=postgresql://... PAPER_PRICES=simulated run.py
 
     SIGTERM, Ctrl-C or a closed terminal stops it in order: everything acknowledged is committed. With --json it prints
@@ -74,12 +90,16 @@ def start(
         exchange=exchange,
         symbols=symbols,
         seed=seed,
+        price_speed=price_speed,
+        price_from=price_from,
+        price_to=price_to,
         home=home,
         database_url=database_url,
         log_level=log_level,
     )
     _refuse_ineffective(settings, "ccxt", exchange=exchange)
     _refuse_ineffective(settings, "simulated", seed=seed)
+    _refuse_ineffective_for_file(settings, {"--from": price_from, "--to": price_to})
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)
     failure: Exception | None = None
@@ -148,6 +168,13 @@ def _refuse_ineffective(settings: Settings, prices: str, **option: str | None) -
     for name, value in option.items():
         if value is not None and settings.prices != prices:
             raise SettingsError(f"--{name} {value} applies to prices = {prices} only, but prices is {settings.prices}")
+
+
+def _refuse_ineffective_for_file(settings: Settings, options: Mapping[str, str | None]) -> None:
+    """Refuse an option that concerns recorded prices only, with other prices."""
+    for name, value in options.items():
+        if value is not None and settings.prices in SOURCES:
+            raise SettingsError(f"{name} {value} applies to recorded prices only, but prices is {settings.prices}")
 
 
 def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> dict[str, Any]:

@@ -256,6 +256,12 @@ class PriceListener(Protocol):
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
         """Receive prices that arrived together."""
 
+    def waiting(self) -> int:
+        """Return how much of what was delivered is still to be handled, or to be kept until a commit.
+
+        A source of recorded prices waits while this is high. Callable from any thread.
+        """
+
     def source_ended(self, reason: str) -> None:
         """Receive the reason why no more prices come: the end of a file, or a failure. Not called after a stop."""
 

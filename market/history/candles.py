@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow
 
 from domain.types import Symbol
-from market.history.publication import Publication
 from market.history.timeframe import Timeframe
 
 TIME = pyarrow.timestamp("us", tz="UTC")
@@ -61,19 +59,3 @@ class Candles:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
-
-
-def candles_of(symbol: Symbol, publication: Publication, columns: Mapping[str, Any]) -> Candles:
-    """Return the bars that are published.
-
-    Args:
-        symbol: of the bars.
-        publication: when their closes are published, and which of the bars are kept.
-        columns: arrays of `NUMBER` with one value for each bar of the input, by the names of `PRICES` and ``volume``;
-            one that is missing is unknown.
-    """
-    kept = pyarrow.array(publication.kept)
-    nulls = pyarrow.nulls(len(publication.kept), NUMBER)
-    values = [columns[name].take(kept) if name in columns else nulls for name in (*PRICES, "volume")]
-    times = [pyarrow.array(micros).cast(TIME) for micros in (publication.begin, publication.published)]
-    return Candles(symbol, publication.timeframe, pyarrow.Table.from_arrays([*times, *values], schema=SCHEMA))

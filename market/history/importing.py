@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import chain, groupby
 from pathlib import Path
@@ -40,6 +40,7 @@ class ImportReport:
         dialect: by which it was read.
         recognised: a sentence that says what was taken for what.
         sentence: a sentence about the series, such as *BTC/USDT: 8 760 bars of 1 h, 2025-01-01 to 2026-01-01, 3 gaps*.
+        is_regular: whether each bar is as long as the timeframe, and none was left out.
         rows: bars or prices of the series.
         changes: number of rows that were changed, by the change's name.
         change_sentences: the same for people, a part of a sentence each.
@@ -52,6 +53,7 @@ class ImportReport:
     dialect: str
     recognised: str
     sentence: str
+    is_regular: bool
     rows: int
     changes: Mapping[str, int]
     change_sentences: tuple[str, ...]
@@ -134,7 +136,9 @@ def _read_table(
             refused.append(f"{bars.symbol}: no bar in it is complete")
             continue
         notes = (*rows.notes, *publication.chosen.notes)
-        yield candles, _report(common, publication.sentence(bars.symbol), len(candles), bars.changes, notes)
+        sentence = publication.sentence(bars.symbol)
+        report = _report(common, sentence, len(candles), bars.changes, notes)
+        yield candles, replace(report, is_regular=publication.is_regular)
     for ticks in rows.ticks:
         sentence = f"{ticks.symbol}: {counted(len(ticks), 'price')}"
         yield TickSeries(ticks.symbol, ticks), _report(common, sentence, len(ticks), ticks.changes, rows.notes)
@@ -148,6 +152,7 @@ def _report(
     return ImportReport(
         **common,
         sentence=sentence,
+        is_regular=True,
         rows=rows,
         changes={name: count for name, count in asdict(changes).items() if count},
         change_sentences=tuple(changes.sentences()),

@@ -50,6 +50,11 @@ class Publication:
         """The length of the bars; that of single ones may differ."""
         return self.chosen.timeframe
 
+    @property
+    def is_regular(self) -> bool:
+        """Whether each bar is as long as the timeframe, and none was left out."""
+        return not self.irregular and not self.incomplete and self.live is None
+
     def sentence(self, symbol: str) -> str:
         """Return a sentence about the bars of this symbol, for a person."""
         parts = [f"{symbol}: {counted(len(self.kept), 'bar')} of {self.timeframe.label}"]
@@ -102,9 +107,10 @@ def publish(
         begins = begins_before(timeframe, usual)
     else:
         usual = ends(timeframe, begins)
-    grid: Grid | None = Grid(timeframe, begins)
-    if not grid.covers_most or 2 * np.count_nonzero(begins[1:] < usual[:-1]) >= len(begins):
-        grid = None  # off the grid is as usual as on it, and its next line says nothing about the end of a bar
+    lines = Grid(timeframe, begins)
+    # Where bars off the grid are as usual as those on it, its next line says nothing about the end of a bar.
+    says_ends = lines.covers_most and 2 * np.count_nonzero(begins[1:] < usual[:-1]) < len(begins)
+    grid = lines if says_ends else None
     published = usual if stamps_are_ends else _ends(timeframe, grid, begins, usual)
     incomplete = np.zeros(len(begins), dtype=np.bool_)
     if close_times is not None:

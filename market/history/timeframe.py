@@ -26,16 +26,6 @@ _UNITS = (
 )
 
 
-# In file names: MetaTrader's M15, H1, D1, W1 and MN1; words; and minutes as bare numbers, as in XBTUSD_60.
-_META_TRADER = re.compile(r"(MN|[MHDW])([1-9]\d?)", re.ASCII)
-_META_TRADER_UNITS = {"MN": _MONTH, "M": "m", "H": "h", "D": "d", "W": "w"}
-_WORDS = {
-    "minute": "1m", "hour": "1h", "hourly": "1h", "day": "1d", "daily": "1d", "weekly": "1w", "monthly": "1M",
-}  # fmt: skip
-_BARE_MINUTES = re.compile(r"(?:.[_ ]|^[A-Z]{6})(\d{1,5})", re.ASCII)
-_USUAL_MINUTES = frozenset({1, 2, 3, 5, 10, 15, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1_440, 10_080, 21_600})
-
-
 @dataclass(frozen=True, slots=True)
 class Timeframe:
     """The length of a bar.
@@ -136,26 +126,6 @@ class Timeframe:
         following = _month(begin.year * 12 + begin.month)
         origin = following if following - begin <= _DAY else first
         return _month(origin.year * 12 + origin.month - 1 + self.count) + (begin - origin)
-
-
-def timeframe_in(name: str) -> Timeframe | None:
-    """Return the timeframe in a file's name (without its suffix); None where it has none.
-
-    >>> str(timeframe_in("BTC_USDT-1h")), str(timeframe_in("BINANCE_BTCUSDT, 60")), str(timeframe_in("EURUSD_M15"))
-    ('1h', '1h', '15m')
-    """
-    for part in reversed(re.split(r"[-_., ]+", name)):
-        if (match := _META_TRADER.fullmatch(part)) and match[0] != name:
-            return Timeframe(int(match[2]), _META_TRADER_UNITS[match[1]])
-        if part.lower() in _WORDS and part != name:
-            return Timeframe.parse(_WORDS[part.lower()])
-        try:
-            return Timeframe.parse(part)
-        except ValueError:
-            continue
-    if (match := re.search(_BARE_MINUTES.pattern + "$", name)) and int(match[1]) in _USUAL_MINUTES:
-        return Timeframe(int(match[1]), "m")
-    return None
 
 
 def _month(number: int) -> datetime:

@@ -108,6 +108,9 @@ def test_the_error_for_a_wrong_command_suggests_the_nearest(capsys: pytest.Captu
     [
         ("--exchange binance --prices simulated", "--exchange binance applies to prices = ccxt only"),
         ("--seed 7 --prices ccxt", "--seed 7 applies to prices = simulated only, but prices is ccxt"),
+        ("--from 2025-01-01 --prices ccxt", "--from 2025-01-01 applies to recorded prices only, but prices is ccxt"),
+        ("--to 2025 --prices simulated", "setting price_to = '2025': must be a date or a time such as"),
+        ("--price-speed max --prices simulated", "price_speed = max is for recorded prices"),
     ],
 )
 def test_an_option_without_effect_is_refused(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,12 +287,13 @@ def test_check_shows_the_settings_and_no_secret(env: dict[str, str], tmp_path: P
     assert SECRET not in failed.out + failed.err
 
 
-def test_check_and_status_show_the_assumed_length_of_a_files_bars(env: dict[str, str], tmp_path: Path) -> None:
+def test_check_and_status_show_what_the_bars_of_a_file_are(env: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "BTC-USDT.csv"
     path.write_text("time,close\n0,100\n60,101\n61,102\n120,103\n180,104\n")
     sentence = (
-        "BTC/USDT: bars are assumed to be 1m long, the most frequent distance between their times;"
-        " 2 of 4 distances differ (from 1s to 1m)"
+        "BTC/USDT: 5 bars of 1 m, 1970-01-01 00:00:00 to 1970-01-01 00:04:00, 2 bars of another length: rows 3 and 4"
+        " (BTC-USDT.csv, read as bars; BTC/USDT: time from 'time', close from 'close'; symbol BTC/USDT from the file's"
+        " name)"
     )
     env = env | {"PAPER_PRICES": str(path)}
     assert f"prices     {sentence}\n" in run("check", env=env).out

@@ -28,7 +28,7 @@ _PATTERNS = tuple(
         ("histdata", r"DAT_(?:ASCII|MT|NT|XLSX)_(?P<text>[A-Z0-9]+)_(?P<terminal>M1|T)(?:_[A-Z]+)?_\d{4,6}"),
         # freqtrade writes the separators of a pair as _: BTC_USDT-1h, BTC_USDT_USDT-1h-futures.
         ("freqtrade", rf"{_PAIR}(?:-{_PERIOD})?-{_CANDLES}"),
-        ("freqtrade", rf"{_PAIR}-{_PERIOD}"),
+        ("freqtrade", rf"{_PAIR}-{_PERIOD}{_DATES}"),
         ("binance", rf"(?P<text>[A-Z0-9]+(?:_[A-Z0-9]+)?)-(?P<data>trades|aggTrades){_DATES}"),
         ("cryptodatadownload", r"(?P<venue>[A-Za-z]+)_(?P<text>[A-Z0-9]{5,})(?:_\d{4})?_(?P<letter>d|minute|hour)"),
         ("metatrader", rf"(?P<text>[A-Za-z0-9.#]*[A-Z0-9])[-_]{_TERMINAL_PERIOD}(?:_\d{{8,12}}_\d{{8,12}})?"),

@@ -262,13 +262,12 @@ class OrderRun:
             require(outside, "no taker fill inside the quote", event)
 
     def _check_marks(self, data: MarketData) -> None:
-        nothing_traded = isinstance(data, Bar) and data.volume == ZERO
         for state in self.states.values():
             for one in state.open_orders.of(data.symbol):
                 if not one.trails:
                     continue
                 id_, seen = one.order.order_id, see(data, one.order.execution)
-                if data.data_no > one.since and not nothing_traded:
+                if data.data_no > one.since and (not isinstance(data, Bar) or data.volume != ZERO):
                     pair = self._extremes[id_], seen.high if one.order.side is Side.SELL else seen.low
                     self._extremes[id_] = max(pair) if one.order.side is Side.SELL else min(pair)
                 require(one.mark == self._extremes[id_], "the mark is the extreme since acceptance", one)

@@ -101,7 +101,12 @@ def test_amounts_are_exact() -> None:
         ("check_interval", True, "setting check_interval = True: must not be true or false"),
         ("snapshot_interval", "1.5", "setting snapshot_interval = '1.5': must be a whole number"),
         ("price_grace", "inf", "setting price_grace = 'inf': must be"),
-        ("price_speed", "inf", "setting price_speed = 'inf': must be a finite number"),
+        ("price_speed", "inf", "setting price_speed = 'inf': must be a number above 0, at most 1000000, or max"),
+        (
+            "price_from",
+            "soon",
+            "setting price_from = 'soon': must be a date or a time such as 2025-01-31 or 2025-01-31T12:0",
+        ),
         ("price_spread", "1.1", "setting price_spread = '1.1': must be at most 1"),
         ("price_spread", "-0.1", "setting price_spread = '-0.1': must be at least 0"),
         ("seed", "x", "setting seed = 'x': must be a whole number"),
@@ -320,7 +325,8 @@ NOT_RECORDED = {
 }  # fmt: skip
 CHANGES = {
     "prices": "simulated", "exchange": "binance", "exchange_options": {"timeout": 1}, "symbols": "BTC/USDT", "seed": 2,
-    "price_interval": 2, "price_speed": 2, "price_spread": "0.1", "same_currency": "USD", "check_interval": 1,
+    "price_interval": 2, "price_speed": 2, "price_from": "2025-01-01", "price_to": "2026-01-01",
+    "price_spread": "0.1", "same_currency": "USD", "check_interval": 1,
     "calendars": {"AAPL": "XNYS"}, "quote_currency": "USD", "split_hold": 1,
     "snapshot_interval": 1, "price_grace": 2, "max_price_age": 1, "max_quote_lag": 1, "max_decision_age": 1,
     "hang_timeout": 1, "recovery_timeout": 1, "audit_interval": 1, "max_restarts": 1, "restart_window": 1,

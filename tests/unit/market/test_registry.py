@@ -1,5 +1,6 @@
 """The registry of price sources: each name has its source, other texts are files, and only what is used is imported."""
 
+import math
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -26,12 +27,12 @@ class StandingClock:
         return datetime(2026, 1, 31, tzinfo=UTC)
 
 
-def opened(folder: Path, prices: str) -> PriceSource:
+def opened(folder: Path, prices: str, speed: float = 1.0) -> PriceSource:
     """Return the source of a setting `prices`, with the other settings as they are by default."""
     options = SourceOptions(
         prices=prices, home=folder, clock=StandingClock(), exchange="kraken", exchange_options={}, symbols=None, seed=1,
-        price_interval=1.0, price_speed=1.0, price_spread=Decimal(0), max_price_age=30.0,
-        max_quote_lag=60.0,
+        price_interval=1.0, price_speed=speed, price_from=None, price_to=None, price_spread=Decimal(0),
+        max_price_age=30.0, max_quote_lag=60.0,
     )  # fmt: skip
     return open_source(options)
 
@@ -42,6 +43,14 @@ def test_each_name_opens_its_source_and_any_other_text_is_the_path_of_a_file(tmp
     sources = [opened(tmp_path, name) for name in ("ccxt", "simulated", str(file))]
     assert [("kraken", True), ("simulated", False), ("file", False)] == [(s.name, s.real) for s in sources]
     assert set(MODULES) == {*SOURCES.values(), FILE}
+
+
+def test_a_simulated_market_has_no_greatest_speed(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        opened(tmp_path, "simulated", math.inf)
+    assert "price_speed = max is for recorded prices; a simulated market needs a number, such as 60" == str(
+        caught.value
+    )
 
 
 def test_an_unknown_name_is_a_missing_file_and_opens_no_other_source(tmp_path: Path) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import numpy as np
 import pyarrow
 import pytest
 
 from domain.types import Symbol
-from market.history.candles import NUMBER, SCHEMA, Candles, candles_of
-from market.history.publication import publish
+from market.history.candles import NUMBER, SCHEMA, Candles
 from market.history.timeframe import Timeframe
 
 HOUR = Timeframe.parse("1h")
@@ -58,25 +56,3 @@ def test_a_bar_without_a_close_is_refused() -> None:
     with pytest.raises(ValueError) as caught:
         Candles(BTC, HOUR, nulls)
     assert "candles must have a value in each row of close" == str(caught.value)
-
-
-def test_the_bars_of_a_publication() -> None:
-    hours = np.array([3, 1, 2, 0], dtype=np.int64) * 3_600_000_000
-    closes = pyarrow.array([Decimal(3), Decimal(1), Decimal(2), Decimal("0.5")], NUMBER)
-    volumes = pyarrow.array([Decimal(0), None, Decimal(7), Decimal(8)], NUMBER)
-    publication = publish(hours, np.arange(4), until=datetime(1970, 1, 1, 3, 30, tzinfo=UTC))
-    candles = candles_of(BTC, publication, {"close": closes, "volume": pyarrow.chunked_array([volumes])})
-    assert (BTC, HOUR) == (candles.symbol, candles.timeframe)
-    rows = [
-        {
-            "begin": datetime(1970, 1, 1, hour, tzinfo=UTC),
-            "published": datetime(1970, 1, 1, hour + 1, tzinfo=UTC),
-            "open": None,
-            "high": None,
-            "low": None,
-            "close": close,
-            "volume": volume,
-        }
-        for hour, close, volume in [(0, Decimal("0.5"), Decimal(8)), (1, Decimal(1), None), (2, Decimal(2), Decimal(7))]
-    ]
-    assert rows == candles.table.to_pylist()

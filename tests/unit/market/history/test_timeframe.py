@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from market.history.timeframe import Timeframe, timeframe_in
+from market.history.timeframe import Timeframe
 
 
 @pytest.mark.parametrize(
@@ -121,37 +121,3 @@ def test_the_end_of_a_bar(text: str, begin: datetime, end: datetime) -> None:
 def test_a_bar_that_ends_after_the_year_9999(text: str) -> None:
     with pytest.raises(OverflowError):
         Timeframe.parse(text).after(datetime(9999, 12, 31, 12, tzinfo=UTC))
-
-
-@pytest.mark.parametrize(
-    ("name", "timeframe"),
-    [
-        ("BTC_USDT-1h", "1h"),
-        ("BTC_USDT_USDT-8h-futures", "8h"),
-        ("BTC-USDT-1M", "1M"),
-        ("BTCUSDT-1s-2025-01-01", "1s"),
-        ("BTCUSDT-1h-2018-02", "1h"),
-        ("XBTUSD_60", "1h"),
-        ("XBTUSD_1440", "1d"),
-        ("BINANCE_BTCUSDT, 60", "1h"),
-        ("BINANCE_BTCUSDT, 1D", "1d"),
-        ("DAT_ASCII_EURUSD_M1_2012", "1m"),
-        ("EURUSD_H1", "1h"),
-        ("EURUSD_MN1_201901_202001", "1M"),
-        ("EURUSD60", "1h"),
-        ("Binance_BTCUSDT_minute", "1m"),
-        ("AAPL-1d", "1d"),
-        ("1d", "1d"),
-        ("15m", "15m"),
-        ("AAPL-yf-multi", None),
-        ("BTC-USDT", None),
-        ("prices_2026-01-31", None),
-        ("prices_2024", None),
-        ("NAN-USD", None),
-        ("EURUSD", None),
-        ("M1", None),
-        ("", None),
-    ],
-)
-def test_the_timeframe_in_a_files_name(name: str, timeframe: str | None) -> None:
-    assert timeframe == (None if (result := timeframe_in(name)) is None else str(result))
