@@ -29,6 +29,8 @@ _COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d*([eE][+-]?\d{1,4})?|[+-]?\
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
 _COMMA_NUMBER = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?([eE][+-]?\d{1,4})?$"
 _POINT = r"^[+-]?(\d*\.(\d{1,2}|\d{4,})|\d{4,}\.\d+)$"
+_SPACES = re.compile("[ '\u00a0\u202f\u2019]")
+"""What stands between groups of three digits, beside commas and points."""
 _CURRENCY = r"^([+-]?) ?[$€£¥₿] ?"
 _CONTEXT = Context(prec=80, rounding=ROUND_HALF_UP)
 _QUANTUM = Decimal("1e-18")
@@ -66,8 +68,8 @@ def has_decimal_comma(columns: Iterable[Any]) -> bool | None:
         mask = pc.match_substring(column, ",")
         if not pc.any(mask).as_py():
             continue
-        for text in pc.unique(column.filter(mask)).to_pylist():
-            has_comma = True
+        for written in pc.unique(column.filter(mask)).to_pylist():
+            has_comma, text = True, _SPACES.sub("", written)
             comma, group = _COMMA.fullmatch(text) is not None, _THOUSANDS.fullmatch(text) is not None
             is_decimal = is_decimal or (comma and not group)
             is_group = is_group or (group and not comma)
@@ -128,7 +130,7 @@ def _cleaned(texts: Any, *, decimal_comma: bool) -> Any:
     if not decimal_comma and not pc.any(pc.match_substring_regex(texts, r"[^0-9.eE+-]")).as_py():
         return texts
     texts = pc.replace_substring_regex(texts, _CURRENCY, r"\1")
-    texts = pc.replace_substring_regex(texts, r"[ '\x{a0}\x{202f}\x{2019}](\d{3})", r"\1")
+    texts = pc.replace_substring_regex(texts, rf"{_SPACES.pattern}(\d{{3}})", r"\1")
     if decimal_comma:
         is_comma = pc.match_substring_regex(texts, _COMMA_NUMBER)
         plain = pc.replace_substring(pc.replace_substring(texts, ".", ""), ",", ".")

@@ -233,9 +233,12 @@ def _read_short_dates(cells: Any, rows: Any, column: TimeColumn, rules: TimeRule
     if not readings:
         return False
     name, values = next(iter(readings.items()))
-    if len(readings) > 1:
+    others = list(readings)
+    if rules.day_first is None and not (clock_times(cells, CLOCKS[1]) == NO_TIME).any():
+        others.append("a time of day")
+    if len(others) > 1:
         column.questions.append(
-            f"dates of 6 digits such as {_quoted(cells[0])} may be {' or '.join(readings)}: write them as 2026-01-31,"
+            f"times of 6 digits such as {_quoted(cells[0])} may be {' or '.join(others)}: write them as 2026-01-31,"
             " or say with --day-first that the day comes first"
         )
     else:

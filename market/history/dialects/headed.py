@@ -10,7 +10,7 @@ from market.history.recognition.dialect import header_columns, of_one_symbol
 from market.history.recognition.header import UNNAMED, Header
 from market.history.recognition.sample import Sample
 
-_COMMA = re.compile(r"\d+,\d+", re.ASCII)
+_COMMA = re.compile(r"\d[\d. '\u00a0\u202f]*,(\d{1,2}|\d{4,})", re.ASCII)
 _DOTTED_DATE = re.compile(r"\d{1,2}\.\d{1,2}\.\d{2,4}\b.*", re.ASCII)
 _NUMBERS = (
     Role.OPEN, Role.HIGH, Role.LOW, Role.CLOSE, Role.VOLUME, Role.PRICE, Role.BID, Role.ASK, Role.BID_SIZE,
@@ -25,7 +25,7 @@ class Headed:
     such as 31.01.2026, pandas an index without a name; all others are this program's own ``bars`` and ``prices``.
     """
 
-    name = "headed"
+    name = "by-header"
 
     def read(self, sample: Sample, options: ReadOptions) -> Reading | None:
         """Recognise a file by its header."""
@@ -44,9 +44,18 @@ class Headed:
                 f"the header names {other} and close; it must name {other} for prices or close for bars",
             )
         name = _tool(header, columns, sample) or kind.value
+        if Role.VOLUME not in columns:
+            columns |= _volume_of_the_base(header, sample, options)
         reading = of_one_symbol(name, kind, columns, sample, options, questions=questions)
         # A symbol in the program's own files is the one that decisions name; nothing is changed.
         return replace(reading, renames_symbols=name not in set(Kind))
+
+
+def _volume_of_the_base(header: Header, sample: Sample, options: ReadOptions) -> dict[Role, int]:
+    """Return the column of a volume that names the currency that is traded: ``Volume_(BTC)`` of BTC/USD."""
+    base = (options.symbol or sample.file_name.symbol or "").partition("/")[0].lower()
+    index = header.index(f"volume{base}", f"{base}volume") if base else None
+    return {} if index is None else {Role.VOLUME: index}
 
 
 def _tool(header: Header, columns: dict[Role, int], sample: Sample) -> str:

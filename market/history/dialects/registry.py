@@ -16,7 +16,7 @@ from market.history.dialects.kraken import Kraken, KrakenTrades
 from market.history.dialects.metatrader import HistData, MetaTrader, NinjaTrader
 from market.history.dialects.reading import Reading, ReadOptions
 from market.history.dialects.tradingview import TradingView
-from market.history.dialects.vendors import Alpaca, CoinGecko, CoinMarketCap, Dukascopy, Investing
+from market.history.dialects.vendors import Alpaca, CoinGecko, CoinGeckoCandles, CoinMarketCap, Dukascopy, Investing
 from market.history.dialects.yahoo import Yahoo, YFinance
 from market.history.recognition.dialect import Dialect
 from market.history.recognition.header import looks_like_header
@@ -24,8 +24,8 @@ from market.history.recognition.sample import Sample
 
 DIALECTS: tuple[Dialect, ...] = (
     BinanceKlines(), BinanceTrades(), Kraken(), KrakenTrades(), HistData(), NinjaTrader(), MetaTrader(), Freqtrade(),
-    Bitfinex(), YFinance(), CryptoDataDownload(), Yahoo(), Investing(), CoinGecko(), CoinMarketCap(), Dukascopy(),
-    Alpaca(), TradingView(), Headed(),
+    Bitfinex(), YFinance(), CryptoDataDownload(), Yahoo(), Investing(), CoinGecko(), CoinGeckoCandles(),
+    CoinMarketCap(), Dukascopy(), Alpaca(), TradingView(), Headed(),
 )  # fmt: skip
 """The dialects in the order in which they are tried: those that ask for more come first."""
 BY_NAME = {dialect.name: dialect for dialect in DIALECTS}

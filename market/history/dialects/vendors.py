@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from market.history.dialects.reading import Kind, Reading, ReadOptions, Role
-from market.history.recognition.dialect import PRICES, header_columns, of_one_symbol
+from market.history.recognition.dialect import PRICES, header_columns, of_one_symbol, positions
 from market.history.recognition.header import Header
 from market.history.recognition.sample import Sample
 
@@ -20,6 +20,21 @@ class CoinGecko:
         if time is None or price is None:
             return None
         return of_one_symbol(self.name, Kind.TICKS, {Role.TIME: time, Role.PRICE: price}, sample, options)
+
+
+class CoinGeckoCandles:
+    """Unix milliseconds, open, high, low, close, without header; the times are the ends of the bars."""
+
+    name = "coingecko-ohlc"
+
+    def read(self, sample: Sample, options: ReadOptions) -> Reading | None:
+        """Recognise a file by five columns of numbers, the first of them Unix milliseconds."""
+        if sample.names is not None or sample.width != 1 + len(PRICES) or not sample.are_numbers(1, 4):
+            return None
+        if not sample.is_unix(0) or sample.is_unix(0, seconds=True) or not sample.is_ohlc(1, 2, 3, 4):
+            return None
+        notes = ("CoinGecko's times are the ends of bars, which --bar-time end says",)
+        return of_one_symbol(self.name, Kind.BARS, positions(Role.TIME, *PRICES), sample, options, notes=notes)
 
 
 class CoinMarketCap:

@@ -70,7 +70,8 @@ def test_a_decimal_point_among_decimal_commas_is_no_number() -> None:
     [
         ([["110485,85"]], True), ([["42,850.1"]], False), ([["1,234,567"]], False), ([["1.5", "2"]], False),
         ([["1,234"]], None), ([["1,234", "1,2"]], True), ([["1,234"], ["1.5"]], False), ([["1,234", "1.234"]], None),
-        ([["1,234"], ["1,2"]], True), ([["1.234.567", "1,234"]], None), ([["1,2"], ["1,234.5"]], False),
+        ([["1,234"], ["1,2"]], True),
+        ([["1 234,5"]], True), ([["1.234.567", "1,234"]], None), ([["1,2"], ["1,234.5"]], False),
     ],
 )  # fmt: skip
 def test_what_a_comma_is(columns: list[list[str]], is_decimal: bool | None) -> None:

@@ -111,6 +111,7 @@ def test_an_empty_cell_is_no_time_and_not_invalid() -> None:
     [
         ("01/02/2024", "may have the day or the month first: say which with --day-first or --month-first"),
         ("1-2-24 10:00", "may have the day or the month first: say which with --day-first or --month-first"),
+        ("093000", "may be month, day, year or a time of day: write them as 2026-01-31"),
         ("240102", "may be year, month, day or day, month, year: write them as 2026-01-31"),
     ],
 )

@@ -109,6 +109,14 @@ def test_zipped_and_compressed_files_are_read_as_they_are(tmp_path: Path, name: 
     ]
 
 
+def test_an_archive_says_the_symbol_where_its_file_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-1h.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data.csv", "time,close\n1704067200,5\n")
+    reading, read = read_file(path)
+    assert ("BTC/USDT", "1h") == (read.bars[0].symbol, str(reading.timeframe))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 def test_encodings_and_line_ends_do_not_matter(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "BTC-EUR.csv"

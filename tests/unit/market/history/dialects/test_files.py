@@ -25,7 +25,7 @@ def test_every_file_is_described() -> None:
 
 def test_every_dialect_has_a_file() -> None:
     tools = {"excel", "backtrader", "pandas", "bars", "prices"}  # Headed names the tool
-    names = {dialect.name for dialect in DIALECTS} - {"headed"} | tools
+    names = {dialect.name for dialect in DIALECTS} - {"by-header"} | tools
     assert names == {file.dialect for file in DIALECT_FILES}
 
 
