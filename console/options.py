@@ -35,7 +35,9 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Numbe
 Portfolio = Annotated[str | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio.")]
 Prices = Annotated[
     str | None,
-    typer.Option("--prices", metavar="SOURCE", help="ccxt [default], simulated, or the path of recorded prices."),
+    typer.Option(
+        "--prices", metavar="SOURCE", help="ccxt [default], simulated, history, or the path of recorded prices."
+    ),
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason; rejected decisions repeat it.")]
 

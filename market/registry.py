@@ -16,8 +16,11 @@ from domain.types import Clock
 SOURCES = {
     "ccxt": "market.exchange.ccxt_source",
     "simulated": "market.simulated",
+    "history": "market.files.history_source",
 }
 """By the value of the setting ``prices``: the module of the source, which is imported only where it is used."""
+NOT_RECORDED = frozenset({"ccxt", "simulated"})
+"""The sources whose prices are made now; those of all others were recorded."""
 FILE = "market.files.file_source"
 """The module for every other value, which is the path of a file."""
 

@@ -45,14 +45,17 @@ class PriceSettings(BaseSettings):
         "public", description="Schema of the program's tables and views.", examples=["paper"]
     )
 
-    prices: Annotated[str, Form("ccxt, simulated, or a path")] = Field(
+    prices: Annotated[str, Form("ccxt, simulated, history, or a path")] = Field(
         "ccxt",
-        description="Price source: an exchange by ccxt, a simulated market, or recorded prices: a file, a "
-        "folder or a pattern.",
+        description="Price source: an exchange by ccxt, a simulated market, the program's own history, or recorded "
+        "prices: a file, a folder or a pattern.",
         examples=["simulated"],
     )
     exchange: Annotated[str, Field(pattern=EXCHANGE)] = Field(
-        "kraken", description='With `prices = "ccxt"`: the exchange.', examples=["binance"]
+        "kraken",
+        description='With `prices = "ccxt"`: the exchange. With `prices = "history"`: the one of several exchanges '
+        "from which a symbol is stored.",
+        examples=["binance"],
     )
     exchange_options: Table = Field(
         default_factory=dict,
@@ -64,7 +67,8 @@ class PriceSettings(BaseSettings):
     symbols: Annotated[TextList | None, Form("list, or text with commas")] = Field(
         None,
         description='With `prices = "ccxt"`: symbols that are watched from the start; any other one from its first '
-        'decision. With `prices = "simulated"`: the symbols of the market; without it, five usual ones.',
+        'decision. With `prices = "simulated"`: the symbols of the market; without it, five usual ones. With `prices = '
+        '"history"`: those that are played; without it, all that are stored.',
         examples=["BTC/USDT, ETH/USDT"],
     )
     seed: int = Field(1, description="Seed of the simulated market.", examples=[7])

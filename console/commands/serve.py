@@ -30,7 +30,7 @@ from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
 from domain.errors import LeaseHeld, NotRunning, RestartLimitReached, SettingsError
 from domain.types import DEFAULT_PORTFOLIO
-from market.registry import SOURCES
+from market.registry import NOT_RECORDED
 from persistence.version import version
 
 MAX_PRINTED_FAILURES = 5
@@ -97,7 +97,8 @@ def start(
         database_url=database_url,
         log_level=log_level,
     )
-    _refuse_ineffective(settings, "ccxt", exchange=exchange)
+    if settings.prices != "history":  # of several exchanges in the history it says which is played
+        _refuse_ineffective(settings, "ccxt", exchange=exchange)
     _refuse_ineffective(settings, "simulated", seed=seed)
     _refuse_ineffective_for_file(settings, {"--from": price_from, "--to": price_to})
     logs.to_terminal(settings.log_level)
@@ -173,7 +174,7 @@ def _refuse_ineffective(settings: Settings, prices: str, **option: str | None) -
 def _refuse_ineffective_for_file(settings: Settings, options: Mapping[str, str | None]) -> None:
     """Refuse an option that concerns recorded prices only, with other prices."""
     for name, value in options.items():
-        if value is not None and settings.prices in SOURCES:
+        if value is not None and settings.prices in NOT_RECORDED:
             raise SettingsError(f"{name} {value} applies to recorded prices only, but prices is {settings.prices}")
 
 

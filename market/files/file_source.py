@@ -10,13 +10,14 @@ from operator import attrgetter
 
 from loguru import logger
 
-from domain.currencies import quote_currency as known_quote
-from domain.trading.instruments import Instrument, InstrumentCatalog
+from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import History, PriceListener, Quote
 from domain.types import Clock, Instant, Symbol
 from market.base import MonotonicTimer, ThreadedSource
+from market.files.instruments import recorded_instrument
 from market.files.opening import OpenedFiles, open_files
 from market.files.recording import Row, TimeSpan
+from market.history.storage.manifest import NOTHING_STATED
 from market.registry import SourceOptions
 
 NAME = "file"
@@ -62,7 +63,10 @@ class FilePrices(ThreadedSource):
         if not speed > 0:
             raise ValueError(f"speed = {speed}: must be above 0; inf plays as fast as possible")
         self._recording = files.recording
-        instruments = (Instrument(symbol, known_quote(symbol) or quote_currency) for symbol in files.recording.symbols)
+        instruments = (
+            recorded_instrument(symbol, quote_currency, files.instruments.get(symbol, NOTHING_STATED))
+            for symbol in files.recording.symbols
+        )
         super().__init__(InstrumentCatalog(instruments), clock, timer)
         self._files = files
         self._speed = speed

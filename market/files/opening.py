@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.errors import SettingsError
@@ -14,9 +14,11 @@ from market.history.containers.refusal import grouped
 from market.history.dialects.reading import ReadOptions
 from market.history.importing import ImportReport, TickSeries, read_candles
 from market.history.paths import price_files
+from market.history.storage.manifest import InstrumentValues
 from market.history.storage.merging import merge, republished
 from market.history.timeframe import Timeframe
 
+OPTIONS = "; `history import` has these options, and prices = history plays what was imported"
 MAX_NOTES = 10
 """Notes about at most so many series; of more there is their number."""
 
@@ -27,14 +29,17 @@ class OpenedFiles:
 
     Attributes:
         label: what the setting names: a file, a folder or a pattern.
+        recording: their prices.
         notes: what was read, taken for what, and changed: a sentence for each series.
         warnings: the same of series with bars of another length, or whose last bars were left out.
+        instruments: what is stated of the instruments of some symbols.
     """
 
     label: str
     recording: Recording
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    instruments: Mapping[Symbol, InstrumentValues] = field(default_factory=dict)
 
 
 def open_files(prices: str, now: datetime, part: TimeSpan = EVERYTHING) -> OpenedFiles:
@@ -54,7 +59,9 @@ def open_files(prices: str, now: datetime, part: TimeSpan = EVERYTHING) -> Opene
         read = list(read_candles(price_files([prices]), ReadOptions(), now=now))
         series = list(_joined(one for one, _ in read))
     except SettingsError as error:
-        raise SettingsError(f"prices = {error}") from None
+        # What only its reader can know is said by options of the import.
+        hint = OPTIONS if " --" in str(error) else ""
+        raise SettingsError(f"prices = {error}{hint}") from None
     regular = [_note(report) for _, report in read if report.is_regular]
     irregular = [_note(report) for _, report in read if not report.is_regular]
     return OpenedFiles(prices, Recording(series, part), _limited(regular), _limited(irregular))

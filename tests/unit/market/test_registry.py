@@ -13,10 +13,12 @@ from domain.errors import SettingsError
 from domain.trading.quotes import PriceSource
 from market import simulated
 from market.exchange import ccxt_source
-from market.files import file_source
+from market.files import file_source, history_source
 from market.registry import FILE, SOURCES, SourceModule, SourceOptions, open_source
 
-MODULES: dict[str, SourceModule] = {module.__name__: module for module in (ccxt_source, simulated, file_source)}
+MODULES: dict[str, SourceModule] = {
+    module.__name__: module for module in (ccxt_source, simulated, file_source, history_source)
+}
 
 
 class StandingClock:

@@ -327,3 +327,10 @@ def test_a_wrong_file_is_refused_with_the_name_of_the_setting(
         open_files(str(path), PLAYED_AT)
     assert str(caught.value).startswith(f"prices = {path}")
     assert message in str(caught.value)
+
+
+def test_a_file_that_needs_options_is_refused_with_the_way_to_give_them(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "Date,Close\n01/02/2024,1\n02/02/2024,2\n", "BTC-USDT.csv")
+    with pytest.raises(SettingsError) as caught:
+        source_of(path)
+    assert "say which with --day-first or --month-first; `history import` has these options" in str(caught.value)
