@@ -59,7 +59,7 @@ def open_files(prices: str, now: datetime, part: TimeSpan = EVERYTHING) -> Opene
         read = list(read_candles(price_files([prices]), ReadOptions(), now=now))
         series = list(_joined(one for one, _ in read))
     except SettingsError as error:
-        # What only its reader can know is said by options of the import.
+        # Options of the import state what only a reader of the file can know.
         hint = OPTIONS if " --" in str(error) else ""
         raise SettingsError(f"prices = {error}{hint}") from None
     regular = [_note(report) for _, report in read if report.is_regular]

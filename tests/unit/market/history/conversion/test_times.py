@@ -116,9 +116,9 @@ def test_an_empty_cell_is_no_time_and_not_invalid() -> None:
     ],
 )
 def test_what_has_two_meanings_is_asked_for(text: str, question: str) -> None:
-    [asked] = read(text).questions
-    assert question in asked
-    assert repr(text) in asked
+    [sentence] = read(text).questions
+    assert question in sentence
+    assert repr(text) in sentence
 
 
 def test_one_date_shows_the_order_of_all() -> None:
