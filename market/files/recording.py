@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -79,12 +79,11 @@ class PriceSeries:
     def of_candles(cls, candles: Candles) -> PriceSeries:
         """Return bars; where open, high or low is unknown, the known prices of the bar count in its place."""
         table = candles.table
-        close = table["close"]
-        opened = compute.coalesce(table["open"], close)
+        opened, close = _known(table["open"], table["close"]), table["close"]
         columns = {
             "open": opened,
-            "high": compute.coalesce(table["high"], compute.max_element_wise(opened, close)),
-            "low": compute.coalesce(table["low"], compute.min_element_wise(opened, close)),
+            "high": _known(table["high"], opened, close, choose=compute.max_element_wise),
+            "low": _known(table["low"], opened, close, choose=compute.min_element_wise),
             "close": close,
             "volume": table["volume"],
         }
@@ -196,6 +195,11 @@ def _bar_row(
 ) -> Row:
     prices = (opened, high, low) if has_range else (close, close, close)
     return Row(time, symbol, close, volume=volume, bar=BarPrices(_time(begin), *prices, volume))
+
+
+def _known(column: Any, *others: Any, choose: Callable[..., Any] = lambda other: other) -> Any:
+    """Return a column in which what is chosen of others is in the place of what is unknown."""
+    return column if not column.null_count else compute.coalesce(column, choose(*others))
 
 
 def _decimals(column: Any) -> list[Decimal | None]:

@@ -108,6 +108,17 @@ def test_trades_of_symbols_without_open_orders_go_no_further_than_the_listener()
     assert [DataSeen((trade(BTC, 100, now), trade(BTC, 99, now))), QuotesSeen({ETH: book})] == mail
 
 
+def test_the_listener_tells_how_much_waits(tracked: Tracked) -> None:
+    listener = TrackerListener(Mail(), tracked.buffer, lambda: 7)
+    assert 7 == listener.waiting()
+    tracked.tracker.handle(Watch({BTC: 0}, frozenset({BTC})))
+    for price in ("100", "101"):
+        tracked.quote(BTC=price)
+    assert 9 == listener.waiting()  # two are kept until what rests on them is committed
+    tracked.tracker.handle(Release({BTC: NUMBERS_OF_A_PROCESS + 2}, frozenset({BTC})))
+    assert 7 == listener.waiting()
+
+
 def test_a_trade_comes_with_the_bid_and_ask_that_are_known_then(tracked: Tracked) -> None:
     tracked.tracker.handle(Watch({BTC: 0}, frozenset({BTC})))
     now = Instant.of(tracked.clock)

@@ -172,6 +172,13 @@ def test_several_lengths_of_one_symbol_come_in_the_order_of_their_ends(tmp_path:
     ]
 
 
+def test_no_close_is_played_early_after_an_outage(tmp_path: Path) -> None:
+    begins = ("1518040800", "1518044400", "1518048000", "1518319694.789", "1518321600", "1518325200")
+    path = write_file(tmp_path, "\n".join(["time,close", *(f"{begin},1" for begin in begins)]), "BTC-USDT.csv")
+    times = [quote.price_time.timestamp() for batch in play(source_of(path)).batches for quote in batch]
+    assert [1518044400, 1518048000, 1518051600, 1518321600, 1518325200, 1518328800] == times
+
+
 def test_a_last_bar_that_has_not_ended_is_left_out(tmp_path: Path) -> None:
     path = write_file(tmp_path, BARS)
     files = open_files(str(path), NOON + 1.5 * HOUR)

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import pyarrow
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.errors import SettingsError
 from domain.trading.quotes import BarPrices
@@ -121,3 +123,26 @@ def test_a_part_without_prices_is_refused() -> None:
         "no price lies between price_from and price_to; the recording has prices of 2026-01-31 12:00:00 to"
         " 2026-01-31 14:00:00"
     ) == str(caught.value)
+
+
+LENGTHS = st.sampled_from([MINUTE, timedelta(minutes=40), HOUR])
+SERIES = st.lists(
+    st.tuples(st.sampled_from([BTC, ETH]), LENGTHS, st.integers(0, 300), st.integers(1, 12)), min_size=1, max_size=4
+)
+
+
+@given(SERIES)
+def test_no_bar_tells_open_orders_prices_from_before_what_they_have_seen(
+    drawn: list[tuple[Symbol, timedelta, int, int]],
+) -> None:
+    series = [
+        bars(symbol, *["100 110 90 101 x5"] * count, every=every, first=first * MINUTE)
+        for symbol, every, first, count in drawn
+    ]
+    rows = list(Recording(series).rows())
+    assert sum(count for *_, count in drawn) == len(rows)
+    for row in rows:
+        assert row.bar is not None
+        seen = [other.time for other in rows if other.symbol == row.symbol and other.time < row.time]
+        is_new = not seen or row.bar.begin >= max(seen)
+        assert (100, 110, 90) == row.bar[1:4] if is_new else (101, 101, 101) == row.bar[1:4]
