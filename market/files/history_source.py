@@ -5,14 +5,14 @@ from __future__ import annotations
 from domain.errors import SettingsError
 from domain.types import Symbol
 from market.files.file_source import FilePrices
-from market.files.opening import MAX_NOTES, OpenedFiles
+from market.files.opening import OpenedFiles, limited
 from market.files.recording import EVERYTHING, PriceSeries, Recording, TimeSpan
 from market.history.selection import Selection, select
 from market.history.storage.manifest import Manifest
 from market.history.storage.stored_file import DamagedFile
 from market.history.store import HistoryStore, key_of
 from market.history.timeframe import Timeframe
-from market.history.wording import counted, grouped
+from market.history.wording import counted
 from market.registry import SourceOptions
 
 
@@ -31,13 +31,11 @@ def open_history(store: HistoryStore, selection: Selection, part: TimeSpan = EVE
         series = [PriceSeries.of_candles(store.read(key_of(manifest))) for manifest in selection.manifests]
     except DamagedFile as error:
         raise SettingsError(f"prices = history: {error}") from None
-    notes = [_note(manifest) for manifest in selection.manifests]
-    more = len(notes) - MAX_NOTES
-    listed = (*notes[:MAX_NOTES], *([f"and {grouped(more)} more"] if more > 0 else []), *selection.notes)
+    notes = limited([_note(manifest) for manifest in selection.manifests])
     return OpenedFiles(
         str(store.folder),
         Recording(series, part),
-        listed,
+        (*notes, *limited(selection.notes)),
         instruments={Symbol(manifest.symbol): manifest.instrument for manifest in selection.manifests},
     )
 

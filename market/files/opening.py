@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -64,7 +64,7 @@ def open_files(prices: str, now: datetime, part: TimeSpan = EVERYTHING) -> Opene
         raise SettingsError(f"prices = {error}{hint}") from None
     regular = [_note(report) for _, report in read if report.is_regular]
     irregular = [_note(report) for _, report in read if not report.is_regular]
-    return OpenedFiles(prices, Recording(series, part), _limited(regular), _limited(irregular))
+    return OpenedFiles(prices, Recording(series, part), limited(regular), limited(irregular))
 
 
 def _joined(read: Iterable[Candles | TickSeries]) -> Iterable[PriceSeries]:
@@ -91,6 +91,7 @@ def _note(report: ImportReport) -> str:
     return f"{'; '.join(sentences)} ({report.name}, {report.recognised})"
 
 
-def _limited(sentences: list[str]) -> tuple[str, ...]:
+def limited(sentences: Sequence[str]) -> tuple[str, ...]:
+    """Return the first sentences, and the number of the others."""
     more = len(sentences) - MAX_NOTES
     return (*sentences[:MAX_NOTES], *([f"and {grouped(more)} more"] if more > 0 else []))

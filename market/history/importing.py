@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from market.history.conversion.time_formats import NO_TIME, SECOND_US
 from market.history.dialects.reading import BarTime, Reading, ReadOptions
 from market.history.dialects.registry import recognise
 from market.history.publication import Publication, publish
-from market.history.timeframe import MICROSECOND, Timeframe
-from market.history.timeframe_choice import DeclaredTimeframe, UnknownTimeframe
+from market.history.timeframe import Timeframe
+from market.history.timeframe_choice import NOT_DECLARED, DeclaredTimeframe, UnknownTimeframe
 from market.history.wording import counted
 
 
@@ -126,16 +127,25 @@ def _read_table(
         "recognised": reading.summary(),
     }
     refused: list[str] = []
-    for bars in rows.bars:
+    timeframes: set[Timeframe] = set()
+    # A symbol with one bar has the length of all the others; so those come first.
+    for bars in sorted(rows.bars, key=lambda bars: len(bars) == 1):
+        declared = _declared(bars, reading, options)
+        assumed: tuple[str, ...] = ()
+        if len(bars) == 1 and declared == NOT_DECLARED and len(timeframes) == 1:
+            (timeframe,) = timeframes
+            declared = DeclaredTimeframe(file_name=timeframe)
+            assumed = (f"the only bar of {bars.symbol} is as long as those of the other symbols",)
         try:
-            candles, publication = _candles(bars, reading, options, now)
+            candles, publication = _candles(bars, declared, options, now)
         except (UnknownTimeframe, OverflowError) as error:
             refused.append(f"{bars.symbol}: {error}")
             continue
+        timeframes.add(publication.timeframe)
         if not len(candles):
             refused.append(f"{bars.symbol}: no bar in it is complete")
             continue
-        notes = (*rows.notes, *publication.chosen.notes)
+        notes = (*rows.notes, *publication.chosen.notes, *assumed)
         sentence = publication.sentence(bars.symbol)
         report = _report(common, sentence, len(candles), bars.changes, notes)
         yield candles, replace(report, is_regular=publication.is_regular)
@@ -160,7 +170,9 @@ def _report(
     )
 
 
-def _candles(bars: BarRows, reading: Reading, options: ReadOptions, now: datetime) -> tuple[Candles, Publication]:
+def _candles(
+    bars: BarRows, declared: DeclaredTimeframe, options: ReadOptions, now: datetime
+) -> tuple[Candles, Publication]:
     """Return the bars of a symbol with the moments at which their closes are published.
 
     Raises:
@@ -173,7 +185,7 @@ def _candles(bars: BarRows, reading: Reading, options: ReadOptions, now: datetim
     publication = publish(
         bars.begin,
         bars.lines,
-        _declared(bars, reading, options),
+        declared,
         close_times=close_times,
         stamps_are_ends=options.bar_time is BarTime.END,
         until=now,
@@ -190,17 +202,11 @@ def _candles(bars: BarRows, reading: Reading, options: ReadOptions, now: datetim
 
 
 def _declared(bars: BarRows, reading: Reading, options: ReadOptions) -> DeclaredTimeframe:
-    """Return what is declared of a timeframe, by its origin.
-
-    Raises:
-        UnknownTimeframe: what is declared is no timeframe.
-    """
-    try:
-        stated = reading.timeframe
-        if stated is None and len(bars) == 1 and bars.end is not None and bars.end[0] != NO_TIME:
-            # The only bar of its symbol: its own end says how long it is. Some vendors state the last millisecond.
-            length = -(-int(bars.end[0] - bars.begin[0]) // SECOND_US) * SECOND_US
-            stated = Timeframe.of_length(length * MICROSECOND)
-    except ValueError as error:
-        raise UnknownTimeframe(str(error)) from None
+    """Return what is declared of a timeframe, by its origin."""
+    stated = reading.timeframe
+    if stated is None and len(bars) == 1 and bars.end is not None and bars.end[0] > bars.begin[0]:
+        # The only bar of its symbol: its own end says how long it is. Some vendors state the last millisecond.
+        with suppress(ValueError):
+            seconds = -(-int(bars.end[0] - bars.begin[0]) // SECOND_US)
+            stated = Timeframe.of_length(timedelta(seconds=seconds))
     return DeclaredTimeframe(column=bars.timeframe, option=options.timeframe, file_name=stated)
