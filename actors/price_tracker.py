@@ -37,7 +37,7 @@ from domain.alarms import Notify
 from domain.market_data.buffer import MarketDataBuffer
 from domain.market_data.price_second import PriceSecond
 from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, InstrumentCatalog
-from domain.trading.quotes import PricePoint, PriceSource, Quote, WatchesClosely
+from domain.trading.quotes import PricePoint, PriceSource, Quote, WatchesBooks, WatchesClosely
 from domain.types import Clock, Instant, Symbol
 
 DELETE_INTERVAL = timedelta(hours=1)
@@ -163,6 +163,7 @@ class PriceTracker(Behaviour):
         if isinstance(message, Subscribe):
             self._subscribed_at[symbol] = Instant.of(self._clock)
             self._source.subscribe([symbol])
+            self._watch_books()
             return
         of_books = isinstance(message, ForgetPrice)
         self._held_prices.release(symbol, "the split is in the books" if of_books else "it counts as it is")
@@ -247,6 +248,12 @@ class PriceTracker(Behaviour):
     def _watch_closely(self) -> None:
         if isinstance(self._source, WatchesClosely):
             self._source.watch_closely(self._buffer.watched)
+        self._watch_books()
+
+    def _watch_books(self) -> None:
+        """Follow the order books of symbols with open orders, and of those that decisions have subscribed to lately."""
+        if isinstance(self._source, WatchesBooks):
+            self._source.watch_books(self._buffer.watched | self._subscribed_at.keys())
 
     def _request_history(self, request: RequestHistory) -> None:
         """Have the source tell what this process has not seen, or keeps no more, in a thread of its own."""
@@ -347,5 +354,6 @@ class PriceTracker(Behaviour):
         for symbol in outdated:
             del self._subscribed_at[symbol]
         self._source.unsubscribe(dropped)
+        self._watch_books()
         self._silence.forget(dropped)
         self._answer()

@@ -312,6 +312,18 @@ class PriceSource(Protocol):
 
 
 @runtime_checkable
+class WatchesBooks(Protocol):
+    """A price source that has order books. The method is optional for a `PriceSource`."""
+
+    def watch_books(self, symbols: Collection[Symbol]) -> None:
+        """Deliver the best levels of the order books of ``symbols``, which are subscribed, and of no others.
+
+        They come as bid and ask of quotes, with their sizes, whose freshness is `Fresh.BOOK`: the last trade of such a
+        quote may be older. Callable before the start and from any thread; never blocks.
+        """
+
+
+@runtime_checkable
 class WatchesClosely(Protocol):
     """A price source that can show more of symbols where orders rest. The method is optional for a `PriceSource`."""
 

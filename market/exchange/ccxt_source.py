@@ -14,6 +14,7 @@ from domain.types import Clock, Symbol
 from market.exchange import instrument_cache
 from market.exchange.history import HistoryReader
 from market.exchange.market_list import MarketListCheck
+from market.exchange.order_book import BookVenue
 from market.exchange.retry import Timing
 from market.exchange.session import Session
 from market.exchange.venue import Venue, check
@@ -37,6 +38,7 @@ class ExchangePrices:
         catalog: what can be traded; None until it is known.
         clock, timing: see the arguments.
         watched_closely: symbols where orders rest.
+        watched_books: symbols whose order books are followed.
         refused: number of values that were no prices: zero, negative, no number.
 
     Raises:
@@ -60,6 +62,7 @@ class ExchangePrices:
         self.name = exchange_id
         self.refused = 0
         self.watched_closely: frozenset[Symbol] = frozenset()
+        self.watched_books: frozenset[Symbol] = frozenset()
         self.catalog = instrument_cache.read(cache, exchange_id) if cache is not None else None
         self.clock = clock
         self.timing = timing or Timing()
@@ -104,6 +107,12 @@ class ExchangePrices:
         if before != self.watched_closely:
             self._wake()
 
+    def watch_books(self, symbols: Collection[Symbol]) -> None:
+        """Follow the order books of ``symbols``, where the exchange has any: their best levels come with the prices."""
+        before, self.watched_books = self.watched_books, frozenset(symbols)
+        if before != self.watched_books:
+            self._wake()
+
     def stop(self) -> None:
         """Deliver nothing more; return when the connections are closed, or after `STOP_TIMEOUT_S`."""
         session, self._session = self._session, None
@@ -138,7 +147,7 @@ class ExchangePrices:
     def troubles(self) -> Sequence[str]:
         """Messages of the failures that are being retried."""
         session = self._session
-        return (*session.log.messages, *session.late_prices.messages) if session is not None else ()
+        return session.troubles if session is not None else ()
 
     def update_catalog(self, instruments: Collection[Instrument], awaited: Collection[Symbol]) -> bool:
         """Take the exchange's new list of instruments; return whether it differs from the one before.
@@ -153,6 +162,10 @@ class ExchangePrices:
         if changed and self._cache is not None:
             instrument_cache.write(self._cache, self.name, self.catalog)
         return changed
+
+    def make_book_venue(self) -> BookVenue:
+        """Return the exchange for its order books, to be used on the running loop."""
+        return BookVenue(self.name, self._options, self.timing.request_timeout)
 
     def make_venue(self) -> Venue:
         """Return the exchange, to be used on the running loop."""

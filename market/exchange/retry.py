@@ -37,6 +37,9 @@ class Timing:
         late_window: a price with an earlier time than the one before is late within this time after it; after it, it
             counts if its time is no more than this earlier.
         clock_interval: between two measurements of the exchange's clock.
+        book_timeout: for the first message of an order book's stream.
+        book_interval: an order book is read no more often.
+        book_stream_retry: for so long a book is requested after its stream has failed; then the stream is tried again.
         max_quote_lag: a price whose own time is further behind the exchange's clock is old.
     """
 
@@ -51,6 +54,9 @@ class Timing:
     max_list_retry: float = 60.0
     late_window: float = 10.0
     clock_interval: float = 3600.0
+    book_timeout: float = 10.0
+    book_interval: float = 0.1
+    book_stream_retry: float = 30.0
     max_quote_lag: float = 60.0
 
 

@@ -15,6 +15,7 @@ from domain.trading.quotes import PriceListener, Quote
 from domain.types import Instant, Symbol
 from domain.worker_thread import WorkerThread
 from market.base import STOP_TIMEOUT_S
+from market.exchange.book_follower import BookFollower
 from market.exchange.exchange_clock import ExchangeClock
 from market.exchange.late_quotes import LateQuoteFilter
 from market.exchange.parsing import quotes, trade_quotes
@@ -46,8 +47,9 @@ class Session:
         self._last_streamed = float("-inf")
         self._streams_trades = False
         self._order = LateQuoteFilter(self._timing.late_window)
-        self.late_prices = LogOnce.to(logger)
+        self._late_prices = LogOnce.to(logger)
         self._clock = ExchangeClock(self._timing.max_quote_lag)
+        self._books = BookFollower(source, self._clock, listener)
 
     # From other threads
 
@@ -83,6 +85,7 @@ class Session:
         self._poll_event = asyncio.Event()
         self._stream_event = asyncio.Event()
         self._trade_event = asyncio.Event()
+        self._book_event = asyncio.Event()
         self._clock_event = asyncio.Event()
         self._clock_measured = asyncio.Event()
         self._main = asyncio.current_task()
@@ -95,7 +98,7 @@ class Session:
         if not self._venue.answers and not self._venue.streams:
             self._listener.source_ended(f"{self._source.name} has no tickers in ccxt; choose another exchange")
             return
-        loops = [self._load_markets, self._measure_clock]
+        loops = [self._load_markets, self._measure_clock, self._follow_books]
         loops += [self._poll] if self._venue.answers else []
         loops += [self._stream] if self._venue.streams else []
         loops += [self._stream_trades] if self._venue.streams_trades else []
@@ -106,13 +109,15 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            with suppress(Exception):
-                await asyncio.wait_for(self._venue.close(), STOP_TIMEOUT_S / 2)
+            for close in (self._books.close, self._venue.close):
+                with suppress(Exception):
+                    await asyncio.wait_for(close(), STOP_TIMEOUT_S / 2)
 
     def _subscriptions_changed(self) -> None:
         self._poll_event.set()
         self._stream_event.set()
         self._trade_event.set()
+        self._book_event.set()
 
     async def _keep_running(self, loop: Callable[[], Awaitable[None]]) -> None:
         """Run a loop, and restart it after an unexpected error; only a stop ends it."""
@@ -295,6 +300,16 @@ class Session:
             self._streams_trades = False
             await stream.close()
 
+    async def _follow_books(self) -> None:
+        """Follow the order books of some symbols."""
+        await self._clock_measured.wait()
+        await self._books.run(self._venue, self._listed, self._book_event)
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Messages of the failures that are being retried."""
+        return (*self.log.messages, *self._late_prices.messages, *self._books.troubles)
+
     @property
     def _stream_works(self) -> bool:
         return asyncio.get_running_loop().time() - self._last_streamed < self._timing.stream_silence
@@ -330,18 +345,18 @@ class Session:
         fresh = [quote for quote in watched if self._order.accepts(quote, sent_at, arrived)]
         for quote in fresh:
             self._invalid_prices.recovered(key=quote.symbol)
-            self.late_prices.recovered(f"{self._source.name} sends later prices of {quote.symbol}", key=quote.symbol)
+            self._late_prices.recovered(f"{self._source.name} sends later prices of {quote.symbol}", key=quote.symbol)
         for quote in watched:
             if quote not in fresh and self._order.goes_back(quote, arrived):
                 self._report_late(quote)
         if fresh and not self._stopped.is_set():
-            self._listener.quotes_seen(fresh)
+            self._listener.quotes_seen(self._books.joined(fresh))
 
     def _report_late(self, quote: Quote) -> None:
         """Log that earlier prices have come for a while, and measure the exchange's clock: it may have gone back."""
         self._clock_event.set()
         message = f"{self._source.name} sends only earlier prices of {quote.symbol} than before, such as"
-        self.late_prices.failed(f"{message} one of {quote.price_time:%Y-%m-%d %H:%M:%S} UTC", key=quote.symbol)
+        self._late_prices.failed(f"{message} one of {quote.price_time:%Y-%m-%d %H:%M:%S} UTC", key=quote.symbol)
 
 
 async def _unless(changed: asyncio.Event, arriving: Awaitable[Streamed] | None) -> Streamed:

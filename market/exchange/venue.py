@@ -92,6 +92,7 @@ class Venue:
         streams: whether it has a WebSocket for tickers.
         answers: whether it answers requests for tickers.
         streams_trades: whether it has a WebSocket for trades.
+        is_pro: whether ccxt has any WebSocket for it.
     """
 
     def __init__(
@@ -120,8 +121,9 @@ class Venue:
         self._returned: dict[Symbol, Mapping[str, Any]] = {}
         self._all_at_once = bool(self._ccxt.has.get("fetchTickers"))
         self._streams_many = bool(self._ccxt.has.get("watchTickers"))
-        self.streams = package == "pro" and (self._streams_many or bool(self._ccxt.has.get("watchTicker")))
-        self.streams_trades = package == "pro" and bool(self._ccxt.has.get("watchTrades"))
+        self.is_pro = package == "pro"
+        self.streams = self.is_pro and (self._streams_many or bool(self._ccxt.has.get("watchTicker")))
+        self.streams_trades = self.is_pro and bool(self._ccxt.has.get("watchTrades"))
         self.answers = self._all_at_once or bool(self._ccxt.has.get("fetchTicker"))
 
     async def instruments(self) -> list[Instrument]:
@@ -249,6 +251,11 @@ class Venue:
             for symbol in symbols:
                 with suppress(Exception):
                     await self._ccxt.un_watch_trades(symbol)
+
+    @property
+    def markets(self) -> Mapping[str, Any]:
+        """The last list of markets, by symbol, as ccxt keeps it."""
+        return self._ccxt.markets or {}
 
     def lists(self, symbol: Symbol) -> bool:
         """Return whether the last list of markets holds this symbol; True before the first list."""

@@ -46,6 +46,7 @@ class PassiveSource:
         self.catalog = InstrumentCatalog(instruments)
         self.wanted: set[Symbol] = set()
         self.watched_closely: set[Symbol] = set()
+        self.watched_books: set[Symbol] = set()
 
     def start(self, listener: PriceListener) -> None: ...
 
@@ -57,6 +58,9 @@ class PassiveSource:
 
     def watch_closely(self, symbols: Collection[Symbol]) -> None:
         self.watched_closely = set(symbols)
+
+    def watch_books(self, symbols: Collection[Symbol]) -> None:
+        self.watched_books = set(symbols)
 
     def stop(self) -> None: ...
 

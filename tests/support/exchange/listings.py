@@ -44,6 +44,16 @@ class Listing:
     def id(self) -> str:
         return self.symbol.replace("/", "")
 
+    @property
+    def best_bid(self) -> list[str]:
+        """Price and size."""
+        return [self.bid or self.last, self.bid_size]
+
+    @property
+    def best_ask(self) -> list[str]:
+        """Price and size."""
+        return [self.ask or self.last, self.ask_size]
+
 
 def listings() -> dict[str, Listing]:
     """Return the markets at the start, by symbol."""
@@ -78,6 +88,40 @@ def kraken_market(market: Listing) -> dict[str, Any]:
         "costmin": market.min_value, "fees": [[0, 0.26]], "fees_maker": [[0, 0.16]], "leverage_buy": [],
         "leverage_sell": [], "status": "online" if market.online else "cancel_only",
     }  # fmt: skip
+
+
+def kraken_requested_ticker(market: Listing, last: str) -> dict[str, Any]:
+    """Return a ticker as Kraken answers a request for it."""
+    return {
+        # The price, the size in whole lots, the size.
+        "a": [market.ask or market.last, "1", market.ask_size],
+        "b": [market.bid or market.last, "1", market.bid_size],
+        "c": [last, "0.01"],
+        "v": ["100", "200"],
+        "p": [market.last, market.last],
+        "t": [10, 20],
+        "l": [market.last, market.last],
+        "h": [market.last, market.last],
+        "o": market.last,
+    }
+
+
+def kraken_ticker(market: Listing, last: float) -> dict[str, Any]:
+    """Return a message with a ticker as Kraken streams it."""
+    bid, ask = float(market.bid or market.last), float(market.ask or market.last)
+    sizes = {"bid_qty": float(market.bid_size), "ask_qty": float(market.ask_size)}
+    data = {"symbol": market.symbol, "bid": bid, "ask": ask, "last": last, **sizes}
+    rest = {"volume": 200.0, "vwap": last, "low": last, "high": last, "change": 0.0, "change_pct": 0.0}
+    return {"channel": "ticker", "type": "update", "data": [data | rest]}
+
+
+def kraken_book(market: Listing) -> dict[str, Any]:
+    """Return a message with the whole order book, one level on each side, as Kraken streams it."""
+    sides = {
+        name: [{"price": float(price), "qty": float(size)}]
+        for name, (price, size) in (("bids", market.best_bid), ("asks", market.best_ask))
+    }
+    return {"channel": "book", "type": "snapshot", "data": [{"symbol": market.symbol, **sides, "checksum": 0}]}
 
 
 def bitstamp_market(market: Listing) -> dict[str, Any]:

@@ -39,12 +39,13 @@ class OkxServer(ExchangeServer):
     """OKX, by HTTP and WebSocket.
 
     Attributes:
-        book_streams: whether order books are streamed; otherwise the subscription is refused.
+        streams_books: whether order books are streamed; otherwise a subscription is refused.
+        answers_books: whether requests for them are answered; otherwise they get a 503.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.book_streams = True
+        self.streams_books, self.answers_books = True, True
         self._clients: list[_Client] = []
         self._books = {
             market.symbol: _Book([(market.last, "1")], [(market.last, "1")]) for market in self._markets.values()
@@ -111,6 +112,8 @@ class OkxServer(ExchangeServer):
 
     async def _okx_books(self, request: web.Request) -> web.Response:
         self._count("books")
+        if not self.answers_books:
+            return web.Response(status=503, text="<html>Service Unavailable</html>")
         book = self._books[_symbol(request.query["instId"])]
         return web.json_response({"code": "0", "msg": "", "data": [self._levels(book)]})
 
@@ -140,7 +143,7 @@ class OkxServer(ExchangeServer):
         request = json.loads(text)
         for argument in request["args"]:
             channel, id_ = argument["channel"], argument["instId"]
-            if channel == "books" and not self.book_streams:
+            if channel == "books" and request["op"] == "subscribe" and not self.streams_books:
                 refusal = {"event": "error", "code": "60018", "msg": "Wrong URL or channel", "connId": "1"}
                 await client.ws.send_json(refusal)
                 continue

@@ -23,7 +23,10 @@ from tests.support.exchange.listings import (
     Listing,
     bad_answer,
     bitstamp_market,
+    kraken_book,
     kraken_market,
+    kraken_requested_ticker,
+    kraken_ticker,
     kraken_trades,
     listings,
 )
@@ -36,7 +39,8 @@ class _Socket:
     ws: web.WebSocketResponse
     symbols: set[str] = field(default_factory=set)
     traded: set[str] = field(default_factory=set)
-    """The symbols whose trades it gets."""
+    """The symbols whose trades it gets; ``books`` likewise."""
+    books: set[str] = field(default_factory=set)
 
 
 class ExchangeServer:
@@ -89,7 +93,7 @@ class ExchangeServer:
     def bitstamp(self) -> dict[str, Any]:
         """The same for Bitstamp."""
         urls = {"api": {"public": f"http://127.0.0.1:{self.port}/bitstamp/api"}}
-        return {"urls": urls, "rateLimit": 20, "has": {"watchTrades": False}}
+        return {"urls": urls, "rateLimit": 20, "has": {"watchTrades": False, "watchOrderBook": False}}
 
     def set_price(
         self,
@@ -180,6 +184,8 @@ class ExchangeServer:
     def _add_routes(self, app: web.Application) -> None:
         app.router.add_get("/kraken/0/public/Time", self._kraken_time)
         app.router.add_get("/kraken/0/public/AssetPairs", self._kraken_markets)
+        app.router.add_get("/kraken/0/public/Depth", self._kraken_depth)
+        app.router.add_get("/bitstamp/api/v2/order_book/{id}/", self._bitstamp_book)
         app.router.add_get("/kraken/0/public/Assets", self._kraken_assets)
         app.router.add_get("/kraken/0/public/Ticker", self._kraken_tickers)
         app.router.add_get("/kraken/v2", self._kraken_stream)
@@ -270,21 +276,7 @@ class ExchangeServer:
         wanted = self._wanted(request.query.get("pair"))
         if wanted is None:
             return await self._answer(request, {"error": ["EQuery:Unknown asset pair"]})
-        result = {
-            market.id: {
-                # The price, the size in whole lots, the size.
-                "a": [market.ask or market.last, "1", market.ask_size],
-                "b": [market.bid or market.last, "1", market.bid_size],
-                "c": [self._price(market), "0.01"],
-                "v": ["100", "200"],
-                "p": [market.last, market.last],
-                "t": [10, 20],
-                "l": [market.last, market.last],
-                "h": [market.last, market.last],
-                "o": market.last,
-            }
-            for market in wanted
-        }
+        result = {market.id: kraken_requested_ticker(market, self._price(market)) for market in wanted}
         return await self._answer(request, {"error": [], "result": result})
 
     async def _kraken_stream(self, request: web.Request) -> web.StreamResponse:
@@ -313,6 +305,11 @@ class ExchangeServer:
                 if past:
                     await socket.ws.send_json({"channel": "trade", "type": "snapshot", "data": past})
             self._count("subscribe trades")
+        elif request.get("method") == "subscribe" and request["params"]["channel"] == "book":
+            for symbol in request["params"]["symbol"]:
+                socket.books.add(symbol)
+                await socket.ws.send_json(kraken_book(self._markets[symbol]))
+            self._count("subscribe books")
         elif request.get("method") == "subscribe":
             for symbol in request["params"]["symbol"]:
                 market = self._markets.get(symbol)
@@ -326,12 +323,17 @@ class ExchangeServer:
             self._count("subscribe")
 
     def _kraken_event(self, market: Listing) -> dict[str, Any]:
-        last = float(self._price(market))
-        bid, ask = float(market.bid or market.last), float(market.ask or market.last)
-        sizes = {"bid_qty": float(market.bid_size), "ask_qty": float(market.ask_size)}
-        data = {"symbol": market.symbol, "bid": bid, "ask": ask, "last": last, **sizes}
-        rest = {"volume": 200.0, "vwap": last, "low": last, "high": last, "change": 0.0, "change_pct": 0.0}
-        return {"channel": "ticker", "type": "update", "data": [data | rest]}
+        return kraken_ticker(market, float(self._price(market)))
+
+    async def _kraken_depth(self, request: web.Request) -> web.Response:
+        (market,) = [one for one in self._markets.values() if one.id == request.query["pair"]]
+        sides = {side: [[*level, 1]] for side, level in (("bids", market.best_bid), ("asks", market.best_ask))}
+        return web.json_response({"error": [], "result": {market.id: sides}})
+
+    async def _bitstamp_book(self, request: web.Request) -> web.Response:
+        (market,) = [one for one in self._markets.values() if one.id.lower() == request.match_info["id"]]
+        stamp = str(int(self._time() * 1_000_000))
+        return web.json_response({"microtimestamp": stamp, "bids": [market.best_bid], "asks": [market.best_ask]})
 
     async def _bitstamp_markets(self, _: web.Request) -> web.Response:
         self._count("markets")
@@ -368,6 +370,8 @@ class ExchangeServer:
         market.last, (market.bid, market.bid_size), (market.ask, market.ask_size) = last, bid, ask
         for socket in [one for one in self._sockets if symbol in one.symbols]:
             await send(socket.ws, json.dumps(self._kraken_event(market)))
+        for socket in [one for one in self._sockets if symbol in one.books]:
+            await send(socket.ws, json.dumps(kraken_book(market)))
 
     async def _trade(self, symbol: str, trades: Sequence[tuple[str, str]]) -> None:
         data = kraken_trades(symbol, trades, len(self._trades), self._time())

@@ -14,6 +14,7 @@ from actors.messages import (
     SourceEnded,
     StoredPrices,
     Subscribe,
+    Watch,
 )
 from actors.price_tracker import SUBSCRIPTION_LIFETIME
 from domain.trading.instruments import Calendars
@@ -96,6 +97,17 @@ def test_a_symbol_without_position_is_unsubscribed_after_a_while(tracked: Tracke
     assert {BTC, ETH} == tracked.source.wanted
     tracked.after(1)
     assert {ETH} == tracked.source.wanted
+
+
+def test_order_books_are_followed_of_symbols_with_decisions_and_with_open_orders(tracked: Tracked) -> None:
+    tracked.records.held = {SOL: None}
+    tracked.tracker.started()
+    tracked.tracker.handle(Subscribe(BTC))
+    assert {BTC} == tracked.source.watched_books
+    tracked.tracker.handle(Watch({ETH: 0}, frozenset({ETH})))
+    assert {BTC, ETH} == tracked.source.watched_books
+    tracked.after(SUBSCRIPTION_LIFETIME.total_seconds() + 1)
+    assert {ETH} == tracked.source.watched_books
 
 
 def test_a_second_subscription_keeps_a_symbol(tracked: Tracked) -> None:
