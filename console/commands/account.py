@@ -12,7 +12,8 @@ from actors.settings import Settings
 from console.cli import wrong_usage
 from console.commands.halts import current_user
 from console.database import ledger_reader, opened
-from console.display.format import amount, answer, number, signed, terminal
+from console.display.account_events import described
+from console.display.format import answer, number, terminal
 from console.display.table import full_table
 from console.errors import Refused
 from console.options import AsJson, Limit, with_settings
@@ -186,23 +187,11 @@ def _print_events(rows: list[dict[str, Any]]) -> None:
 
 
 def _event(row: dict[str, Any]) -> tuple[str, ...]:
-    cash = "" if row["cash_delta"] is None else signed(row["cash_delta"])
+    delta = row["cash_delta"]
+    cash = "" if delta is None else f"{'+' if delta > 0 else ''}{number(delta)}"
     time = format_time(row["at"] or row["requested_at"])
     outcome = one_line(row["outcome"] or "waits for the service")
     return (
         str(row["id"]), time, row["portfolio"], described(row), cash, outcome, one_line(row["reason"]),
         one_line(row["author"]),
     )  # fmt: skip
-
-
-def described(row: dict[str, Any]) -> str:
-    """Return what a request or an event is, for a table: *split 10:1 of NVDA/USD*."""
-    what = str(row["kind"]).replace("_", " ")
-    if row["ratio_new"] is not None:
-        what += f" {number(row['ratio_new'])}:{number(row['ratio_old'])}"
-    if row["symbol"] is None:
-        return f"{what} of {amount(row['amount'])}"
-    what += f" of {row['symbol']}"
-    what += f" to {row['new_symbol']}" if row["new_symbol"] is not None else ""
-    what += f": {number(row['amount'])} a unit" if row["amount"] is not None else ""
-    return what + (f" at {number(row['price'])}" if row["price"] is not None else "")

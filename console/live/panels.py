@@ -51,14 +51,14 @@ def portfolios(state: ViewState, width: int, rows: int) -> list[Text]:
 
 
 def _together(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    capital, value = total(row["initial_capital"] for row in rows), total(row["worth"] for row in rows)
-    result = subtract(value, capital)
+    paid_in, value = total(row["paid_in"] for row in rows), total(row["worth"] for row in rows)
+    result = total(row["result"] for row in rows)
     return {
         "portfolio": "together",
         "currency": rows[0]["currency"],
         "worth": value,
         "result": result,
-        "result_pct": divide(result, capital) if capital > ZERO else None,
+        "result_pct": divide(result, paid_in) if paid_in > ZERO else None,
         "cash": total(row["cash"] for row in rows),
         "held": sum(row["held"] for row in rows),
     }

@@ -204,13 +204,14 @@ class ViewReader:
         self._database = database
 
     def _extend_curve(self, database: DatabaseView, *, running: bool) -> None:
-        """Add the current total value to the curve.
+        """Add the current total value to the curve, without deposits and withdrawals.
 
         Where no process runs, the value at the last known prices is its last point, at the time of those prices.
         """
         assert self._database_reader is not None
         rows = sharing_currency(database.portfolios)
-        names, value = [row["portfolio"] for row in rows], total(row["worth"] for row in rows)
+        names = [row["portfolio"] for row in rows]
+        value = total(add(row["initial_capital"], row["result"]) for row in rows)
         if names != self._curve_portfolios:
             capital = total(row["initial_capital"] for row in rows)
             self._equity_curve = [(at, add(capital, result)) for at, result in self._database_reader.curve(names)]

@@ -24,6 +24,7 @@ def report_to_dict(report: Report, verdict: Verdict | None) -> dict[str, object]
     document["days"] = [_with_keys(day) for day in report.days]
     document["months"] = [_with_keys(month) for month in report.months]
     document["curve"] = [{**point._asdict(), "drawdown": point.drawdown} for point in report.curve]
+    document["account"] = [entry._asdict() for entry in report.account]
     document["gate"] = None if verdict is None else verdicts.verdict_to_dict(verdict)
     return document
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
+from console.display.account_events import described
 from console.report.metrics_table import GROUP_COLUMNS, MetricRow, metric_row
 from domain.analytics.funnel import DropOff, Funnel
 from domain.analytics.metric_definitions import METRICS, MetricDefinition, Unit
 from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
 from domain.analytics.period_returns import PeriodReturn, by_month
+from domain.analytics.report import AccountEntry
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, multiply, subtract, total
 
@@ -214,3 +217,22 @@ def funnel_stages(funnel: Funnel) -> Iterator[FunnelStage]:
         lost = tuple(loss for loss in funnel.lost if loss.after is stage)
         share = number / funnel.received * 100 if funnel.received else 0.0
         yield FunnelStage(str(stage), number, round(share, 2), lost)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """A row of the table of deposits and adjustments."""
+
+    at: datetime
+    event: str
+    cash: Decimal
+    reason: str
+    author: str
+
+
+def account_rows(entries: Iterable[AccountEntry]) -> tuple[AccountRow, ...]:
+    """Return the deposits, withdrawals and adjustments of a report, the oldest first."""
+    return tuple(
+        AccountRow(entry.at, described(entry._asdict()), entry.cash_delta, entry.reason, entry.author)
+        for entry in entries
+    )

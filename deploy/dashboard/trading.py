@@ -129,14 +129,15 @@ DRAWDOWN = lines(
     f"""
     WITH start AS MATERIALIZED ( -- once, not for each snapshot
         SELECT greatest(c.initial_capital, (
-                   SELECT max(s.total_value) FROM paper_portfolio_snapshots s
+                   SELECT max(s.total_value - s.net_deposits) FROM paper_portfolio_snapshots s
                    WHERE s.portfolio = c.portfolio AND s.time < $__timeFrom())) AS peak
         FROM paper_trading_config c WHERE c.portfolio = '$portfolio'
     ), valued AS (
-        SELECT s.time, s.total_value, greatest(start.peak, max(s.total_value) OVER (ORDER BY s.time)) AS peak
+        SELECT s.time, s.total_value, s.net_deposits,
+               greatest(start.peak, max(s.total_value - s.net_deposits) OVER (ORDER BY s.time)) + s.net_deposits AS peak
         FROM paper_portfolio_snapshots s CROSS JOIN start WHERE s.portfolio = '$portfolio' AND $__timeFilter(s.time)
     )
-    SELECT max(time) AS time, min((total_value - peak) / peak) AS "drawdown"
+    SELECT max(time) AS time, min((total_value - peak) / nullif(peak, 0)) AS "drawdown"
     FROM valued GROUP BY {BIN.format("time")} ORDER BY 1
     """,
     24,
@@ -151,16 +152,16 @@ PERIOD_RETURNS = """
 WITH bounds AS (
     SELECT {bounds} AS opens, {ends} AS ends
 ), worth AS (
-    SELECT b.opens, b.ends, after.total_value AS value,
+    SELECT b.opens, b.ends, after.total_value - (after.net_deposits - coalesce(before.net_deposits, 0)) AS value,
            coalesce(before.total_value, c.initial_capital) AS opening
     FROM bounds b
     CROSS JOIN paper_trading_config c
     LEFT JOIN LATERAL (
-        SELECT s.total_value FROM paper_portfolio_snapshots s
+        SELECT s.total_value, s.net_deposits FROM paper_portfolio_snapshots s
         WHERE s.portfolio = c.portfolio AND s.time <= b.ends ORDER BY s.time DESC LIMIT 1
     ) after ON true
     LEFT JOIN LATERAL (
-        SELECT s.total_value FROM paper_portfolio_snapshots s
+        SELECT s.total_value, s.net_deposits FROM paper_portfolio_snapshots s
         WHERE s.portfolio = c.portfolio AND s.time <= b.opens ORDER BY s.time DESC LIMIT 1
     ) before ON true
     WHERE c.portfolio = '$portfolio' AND b.opens <= now() AND after.total_value IS NOT NULL

@@ -26,6 +26,7 @@ from domain.analytics.returns import (
     max_drawdown,
     sharpe_ratio,
     sortino_ratio,
+    time_weighted,
 )
 from domain.analytics.round_trips import Execution
 from domain.analytics.significance import minimum_track_record, probabilistic_sharpe_ratio
@@ -97,9 +98,19 @@ class History:
         return History(opening, end, trade_history, self.valuations[first:last], resumed)
 
     @cached_property
+    def weighted(self) -> Sequence[Valuation]:
+        """The valuations without the effect of deposits and withdrawals, see `time_weighted`."""
+        return time_weighted(self.valuations, self.opening)
+
+    @cached_property
+    def closes(self) -> tuple[Valuation, ...]:
+        """The values at the ends of its whole days, as they were."""
+        return daily_closes(self.valuations, self.until, self.opening if self.resumed else None)
+
+    @cached_property
     def returns(self) -> DailyReturns:
         """The daily returns of its whole days."""
-        closes = daily_closes(self.valuations, self.until, self.opening if self.resumed else None)
+        closes = daily_closes(self.weighted, self.until, self.opening if self.resumed else None)
         return daily_returns(closes, self.opening.total_value, crypto=self.trade_history.crypto)
 
     @property
@@ -129,7 +140,7 @@ def performance(history: History) -> Performance:
     """Return all metrics of a portfolio; an undefined one has a reason."""
     trade_stats = history.trade_history.stats
     returns = history.returns
-    drawdown = max_drawdown(history.valuations, history.opening)
+    drawdown = max_drawdown(history.weighted, history.opening)
     return Performance(
         trade_stats=trade_stats,
         returns=returns,

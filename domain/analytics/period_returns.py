@@ -19,9 +19,10 @@ class PeriodReturn:
 
     Attributes:
         start: its first day.
-        result: value at its end less value at its beginning; of a strategy, Σ net of its closings.
-        change: the same as a fraction of the value at its beginning; None for a strategy, and where that
-            value was not above 0.
+        result: value at its end less value at its beginning, without deposits and withdrawals; of a strategy, Σ net of
+            its closings.
+        change: the time-weighted return, a fraction: without deposits and withdrawals the result as a fraction of the
+            value at its beginning; None for a strategy, and where that value was not above 0.
         complete: True where all of it lies in the period; False for the running day.
     """
 
@@ -33,12 +34,12 @@ class PeriodReturn:
 
 def daily_period_returns(history: History) -> tuple[PeriodReturn, ...]:
     """Return a portfolio's result of each day, as in its daily returns, and of the running day so far."""
-    return _period_returns(history, {_day_of_end(end.time): end for end in _ends(history)}, lambda day: day + DAY)
+    return _period_returns(history, {_day_of_end(pair[0].time): pair for pair in _ends(history)}, lambda day: day + DAY)
 
 
 def monthly_period_returns(history: History) -> tuple[PeriodReturn, ...]:
-    """Return a portfolio's result of each month: the value at its end less the value at the end of the month before."""
-    ends = {_day_of_end(end.time).replace(day=1): end for end in _ends(history)}
+    """Return a portfolio's result of each month: its end less the end of the month before, without deposits."""
+    ends = {_day_of_end(pair[0].time).replace(day=1): pair for pair in _ends(history)}
     return _period_returns(history, ends, lambda first: (first + 31 * DAY).replace(day=1))
 
 
@@ -60,24 +61,28 @@ def by_month(months: Iterable[PeriodReturn]) -> Mapping[int, Mapping[int, Period
     return years
 
 
-def _ends(history: History) -> tuple[Valuation, ...]:
-    """Return the closes of whole days and the last valuation of the running one."""
-    closes, line = history.returns.closes, history.line
-    closed_until = closes[-1].time if closes else history.opening.time
-    return (*closes, line[-1]) if line and line[-1].time > closed_until else closes
+def _ends(history: History) -> tuple[tuple[Valuation, Valuation], ...]:
+    """Return the closes of whole days and the last valuation of the running one, each with its weighted one."""
+    pairs = tuple(zip(history.closes, history.returns.closes, strict=True))
+    line = history.line
+    closed_until = pairs[-1][0].time if pairs else history.opening.time
+    if line and line[-1].time > closed_until:
+        return (*pairs, (line[-1], history.weighted[-1] if history.weighted else history.opening))
+    return pairs
 
 
 def _period_returns(
-    history: History, ends: Mapping[date, Valuation], next_after: Callable[[date], date]
+    history: History, ends: Mapping[date, tuple[Valuation, Valuation]], next_after: Callable[[date], date]
 ) -> tuple[PeriodReturn, ...]:
     period_returns = []
-    before = history.opening.total_value
-    for start, end in ends.items():
+    before = weighted_before = history.opening
+    for start, (end, weighted) in ends.items():
         begin, finish = _midnight(start), _midnight(next_after(start))
-        change = rate(subtract(divide(end.total_value, before), ONE)) if before > ZERO else None
+        value = weighted_before.total_value
+        change = rate(subtract(divide(weighted.total_value, value), ONE)) if value > ZERO else None
         complete = history.opening.time <= begin and finish <= history.until
-        period_returns.append(PeriodReturn(start, subtract(end.total_value, before), change, complete))
-        before = end.total_value
+        period_returns.append(PeriodReturn(start, subtract(end.gain, before.gain), change, complete))
+        before, weighted_before = end, weighted
     return tuple(period_returns)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from domain.analytics.equity_curve import CurvePoint, TradeMarker, equity_curve, trade_markers
 from domain.analytics.funnel import Funnel
@@ -50,6 +51,24 @@ class OpenPosition:
     opened_at: datetime
 
 
+class AccountEntry(NamedTuple):
+    """A deposit, withdrawal or adjustment that was carried out. The names are those of ``paper_account_events``."""
+
+    at: datetime
+    kind: str
+    symbol: str | None
+    new_symbol: str | None
+    amount: Decimal | None
+    price: Decimal | None
+    ratio_new: Decimal | None
+    ratio_old: Decimal | None
+    quantity_before: Decimal | None
+    quantity: Decimal | None
+    cash_delta: Decimal
+    reason: str
+    author: str
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The content of a report. Amounts are in ``currency``, times in UTC.
@@ -63,10 +82,14 @@ class Report:
         opening: its value at the beginning of the period.
         closing: its value at the end, from the last snapshot.
         closing_at: time of that snapshot; without one, the beginning of the period.
+        net_deposits: deposits less withdrawals of the period.
+        weighted_closing: what the opening value alone would have become, see `time_weighted`.
+        account: deposits, withdrawals and adjustments of the period, oldest first.
         performance: metrics of the portfolio; None for a strategy, which has no value of its own.
         trade_stats: results and costs of the portfolio, or of the strategy.
         by: the same by symbol, strategy, asset class, day and side.
-        curve: the value over time; for a strategy, its net result so far.
+        curve: the value over time, with deposits left out as in ``weighted_closing``; of a strategy, its net result so
+            far.
         marks: markers of closings on the curve.
         days: return of each day.
         months: return of each month.
@@ -87,6 +110,9 @@ class Report:
     opening: Decimal
     closing: Decimal
     closing_at: datetime
+    net_deposits: Decimal
+    weighted_closing: Decimal
+    account: tuple[AccountEntry, ...]
     performance: Performance | None
     trade_stats: TradeStats
     by: Mapping[Dimension, Mapping[str, TradeStats]]
@@ -103,17 +129,19 @@ class Report:
 
     @property
     def result(self) -> Decimal:
-        """Result of the period; of a strategy, its net result."""
-        return subtract(self.closing, self.opening) if self.strategy is None else self.trade_stats.net_pnl
+        """Result of the period, without deposits and withdrawals; of a strategy, its net result."""
+        if self.strategy is not None:
+            return self.trade_stats.net_pnl
+        return subtract(subtract(self.closing, self.opening), self.net_deposits)
 
     @property
     def change(self) -> PerformanceMetric:
-        """The result as a fraction of the value at the beginning."""
+        """The time-weighted return: without deposits, the result as a fraction of the value at the beginning."""
         if self.strategy is not None:
             return undefined("a strategy has no value of its own")
         if self.opening <= ZERO:
             return undefined("there was no value at the beginning")
-        return defined(divide(self.result, self.opening))
+        return defined(divide(subtract(self.weighted_closing, self.opening), self.opening))
 
     @property
     def has_trades(self) -> bool:
@@ -137,6 +165,7 @@ def report(
     positions: Sequence[OpenPosition],
     price_sources: Sequence[str],
     price_sources_not_real: Sequence[str],
+    account: Sequence[AccountEntry] = (),
 ) -> Report:
     """Return the report on a period.
 
@@ -150,11 +179,12 @@ def report(
         positions: positions that are open now, of the strategy only if there is one.
         price_sources: see `Report`.
         price_sources_not_real: see `Report`.
+        account: see `Report`.
     """
     trade_history = history.trade_history if strategy is None else history.trade_history.of(strategy)
     valuations = (history.opening, *history.valuations)
     if strategy is None:
-        line: Sequence[Valuation] = valuations
+        line: Sequence[Valuation] = (history.opening, *history.weighted)
         days, months = daily_period_returns(history), monthly_period_returns(history)
     else:
         line = _net_so_far(trade_history, history)
@@ -171,6 +201,9 @@ def report(
         opening=history.opening.total_value,
         closing=valuations[-1].total_value,
         closing_at=valuations[-1].time,
+        net_deposits=subtract(valuations[-1].net_deposits, history.opening.net_deposits),
+        weighted_closing=history.weighted[-1].total_value if history.weighted else history.opening.total_value,
+        account=tuple(account),
         performance=performance(history) if strategy is None else None,
         trade_stats=trade_history.stats,
         by={dimension: trade_history.by(dimension) for dimension in Dimension},

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from domain.analytics.performance_metric import PerformanceMetric, defined, deviation, mean, undefined
-from domain.trading.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract, total
+from domain.trading.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, money, multiply, rate, subtract, total
 from domain.trading.snapshot import day_of
 
 MIN_RETURNS = 10
@@ -36,11 +36,18 @@ class Valuation(NamedTuple):
         time: UTC and aware.
         total_value: cash and positions.
         positions_value: Σ quantity × mark of the positions, negative for SHORT.
+        net_deposits: deposits less withdrawals up to then.
     """
 
     time: datetime
     total_value: Decimal
     positions_value: Decimal = ZERO
+    net_deposits: Decimal = ZERO
+
+    @property
+    def gain(self) -> Decimal:
+        """The value without deposits and withdrawals, in money; only differences mean something."""
+        return subtract(self.total_value, self.net_deposits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,36 @@ class DailyReturns:
     def annual(self, ratio: Decimal) -> Decimal:
         """Return the annualised form of a ratio of daily returns: × √365 or √252, for independent days."""
         return multiply(ratio, CONTEXT.sqrt(Decimal(self.days_per_year)))
+
+
+def time_weighted(valuations: Sequence[Valuation], opening: Valuation) -> Sequence[Valuation]:
+    """Return what the opening value alone would have become: deposits and withdrawals change nothing.
+
+    At each of them the values that follow are scaled, so that the growth over it is that of the value before:
+    (value − flow) / value before. Without any, the valuations are returned as they are.
+
+    Args:
+        valuations: oldest first.
+        opening: the value at the beginning.
+    """
+    if all(valuation.net_deposits == opening.net_deposits for valuation in valuations):
+        return valuations
+    weighted = []
+    factor: Decimal | None = ONE  # None: everything was withdrawn
+    before, level = opening, opening.total_value
+    for valuation in valuations:
+        value, flow = valuation.total_value, subtract(valuation.net_deposits, before.net_deposits)
+        if flow:
+            grown = subtract(value, flow)
+            if grown > ZERO and before.total_value > ZERO:
+                level = money(multiply(level, divide(grown, before.total_value)))
+            factor = divide(level, value) if value > ZERO else None
+        if factor is not None:
+            level = money(multiply(value, factor))
+        positions = money(multiply(valuation.positions_value, factor)) if factor is not None else ZERO
+        weighted.append(Valuation(valuation.time, level, positions, opening.net_deposits))
+        before = valuation
+    return weighted
 
 
 def daily_closes(
@@ -104,10 +141,10 @@ def daily_closes(
 
 
 def daily_returns(closes: Sequence[Valuation], opening_value: Decimal, *, crypto: bool) -> DailyReturns:
-    """Return rₜ = Eₜ / Eₜ₋₁ − 1, the first one against ``opening_value``. There are no deposits or withdrawals yet.
+    """Return rₜ = Eₜ / Eₜ₋₁ − 1, the first one against ``opening_value``.
 
     Args:
-        closes: what `daily_closes` returns.
+        closes: what `daily_closes` returns of `time_weighted` valuations.
         opening_value: the initial capital, or the value at the beginning of the period; in money.
         crypto: True where crypto was held in the period, so that a year has 365 trading days instead of 252.
     """
@@ -242,7 +279,7 @@ def exposure(valuations: Sequence[Valuation], until: datetime) -> PerformanceMet
     # Most valuations count for the same duration, so shares are summed by duration and multiplied once.
     shares: dict[timedelta, Decimal] = {}
     ends = chain((valuation.time for valuation in islice(valuations, 1, None)), (until,))
-    for (time, value, held), end in zip(valuations, ends, strict=False):
+    for (time, value, held, _), end in zip(valuations, ends, strict=False):
         duration = end - time
         if duration <= no_time:
             continue

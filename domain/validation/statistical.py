@@ -129,7 +129,7 @@ def _drawdown(history: History, criteria: Criteria) -> Criterion:
     required = f"at most {format_limit(criteria.max_drawdown)}"
     if not history.valuations:
         return Criterion("max_drawdown", "max drawdown", required, "no snapshot yet", passed=False)
-    fall = max_drawdown(history.valuations, history.opening)
+    fall = max_drawdown(history.weighted, history.opening)
     evidence: tuple[str, ...] = ()
     if fall.peak_at is not None and fall.trough_at is not None:
         evidence = (f"from the peak at {format_time(fall.peak_at)} to the trough at {format_time(fall.trough_at)} UTC",)
@@ -146,7 +146,7 @@ def _net(history: History, criteria: Criteria) -> Criterion:
         return Criterion("net_result", "net result", required, text, passed=False)
     closed = total(trade.net for trade in history.trade_history.trades)
     last = history.valuations[-1]
-    change = subtract(last.total_value, history.opening.total_value)
+    change = subtract(last.gain, history.opening.gain)
     text = f"closings {_signed(closed)}, value {_signed(change)}"
     first = plain(history.opening.total_value)
     evidence = (f"value {first} at the beginning, {plain(last.total_value)} at {format_time(last.time)} UTC",)

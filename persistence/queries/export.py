@@ -1,4 +1,4 @@
-"""Export of decisions, orders, fills, trades and snapshots as CSV, all from one snapshot of the database.
+"""Export of decisions, orders, fills, trades, account events and snapshots as CSV, all from one database snapshot.
 
 The rows are streamed from the server's COPY to the caller.
 """
@@ -43,6 +43,7 @@ TABLES = (
     Table("orders", "paper_orders", "created_at", ("created_at", "portfolio", "seq")),
     Table("fills", "paper_fills", "filled_at", ("filled_at", "portfolio", "order_id", "fill_no")),
     Table("trades", "paper_trades", "exit_time", ("exit_time", "portfolio", "order_id", "fill_no")),
+    Table("account_events", "paper_account_events", "at", ("at", "portfolio", "version")),
     Table("snapshots", "paper_portfolio_snapshots", "time", ("time", "portfolio"), includes_end=True),
 )
 

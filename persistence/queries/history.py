@@ -29,7 +29,9 @@ ROWS_PER_CHUNK = 1_000
 # A database that was filled by hand may have snapshots that are older than the row of their portfolio.
 OPENING = """
 SELECT now(), c.initial_capital,
-       least(c.created_at, (SELECT min(s.time) FROM paper_portfolio_snapshots s WHERE s.portfolio = c.portfolio))
+       least(c.created_at, (SELECT min(s.time) FROM paper_portfolio_snapshots s WHERE s.portfolio = c.portfolio)),
+       EXISTS (SELECT FROM paper_account_events e
+               WHERE e.portfolio = c.portfolio AND e.kind IN ('deposit', 'withdrawal'))
 FROM paper_trading_config c WHERE c.portfolio = %s
 """
 
@@ -54,7 +56,7 @@ ORDER BY coalesce(f.version, o.seq)
 
 # All snapshots, or those of a period and the last one before it.
 VALUATIONS = """
-SELECT time, total_value, positions_value FROM paper_portfolio_snapshots WHERE portfolio = %(portfolio)s
+SELECT time, total_value, positions_value, net_deposits FROM paper_portfolio_snapshots WHERE portfolio = %(portfolio)s
 AND time >= coalesce((SELECT max(time) FROM paper_portfolio_snapshots
                       WHERE portfolio = %(portfolio)s AND time <= %(since)s), '-infinity')
 AND time <= coalesce(%(until)s::timestamptz, 'infinity')
@@ -73,7 +75,7 @@ WITH line AS (
                   PARTITION BY peak ORDER BY time ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS low
     FROM line
 )
-SELECT time, total_value, positions_value FROM falls
+SELECT time, total_value, positions_value, net_deposits FROM falls
 WHERE total_value = peak OR low IS NULL OR total_value < low OR next IS NULL
    OR date_trunc('day', time - interval '1 microsecond', 'UTC')
       <> date_trunc('day', next - interval '1 microsecond', 'UTC')
@@ -115,14 +117,15 @@ def read_history(
     opening = cursor.execute(OPENING, [portfolio]).fetchone()
     if opening is None:
         raise portfolios.unknown(portfolio)
-    now, capital, first = opening
+    now, capital, first, has_flows = opening
     reader = _Reader(cursor, {"portfolio": portfolio, "since": since, "until": until}, progress)
     return History.full(
         opening=Valuation(first, capital),
         until=now,
         trades=reader.read(TRADES, _with_side(Trade, 6)),
         executions=reader.read(EXECUTIONS, _with_side(Execution, 3)),
-        valuations=reader.read(THINNED if thinned else VALUATIONS, Valuation._make),
+        # Peaks and falls of the value mean nothing where cash was paid in or out.
+        valuations=reader.read(THINNED if thinned and not has_flows else VALUATIONS, Valuation._make),
     )
 
 

@@ -35,9 +35,15 @@ MAX_WAITING = 100_000
 """Waiting decisions are counted up to this number."""
 
 PORTFOLIOS = """
-SELECT c.portfolio, c.currency, c.initial_capital, c.current_capital AS cash, h.reason AS halted,
+SELECT c.portfolio, c.currency, c.initial_capital, c.current_capital AS cash, h.reason AS halted, a.net_deposits,
+       c.initial_capital + a.deposits AS paid_in,
        (SELECT count(*) FROM paper_orders o WHERE o.portfolio = c.portfolio AND o.status = 'open') AS open_orders
-FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio
+FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio)
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.cash_delta) FILTER (WHERE e.kind IN ('deposit', 'withdrawal')), 0) AS net_deposits,
+           coalesce(sum(e.cash_delta) FILTER (WHERE e.kind = 'deposit'), 0) AS deposits
+    FROM paper_account_events e WHERE e.portfolio = c.portfolio
+) a ORDER BY portfolio
 """
 
 POSITIONS = f"""
@@ -185,8 +191,8 @@ def with_value(row: Row, positions: Sequence[Row]) -> Row:
     """Return a portfolio with its value and result; the SQL view of the overview reads all trades besides."""
     own = [position for position in positions if position["portfolio"] == row["portfolio"]]
     worth = add(row["cash"], total(position["position_value"] for position in own))
-    result = subtract(worth, row["initial_capital"])
-    share = divide(result, row["initial_capital"]) if row["initial_capital"] > ZERO else None
+    result = subtract(subtract(worth, row["initial_capital"]), row["net_deposits"])
+    share = divide(result, row["paid_in"]) if row["paid_in"] > ZERO else None
     return {**row, "worth": worth, "result": result, "result_pct": share, "held": len(own)}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from loguru import logger
 from sqlalchemy import Connection, exc, text
 
-from domain.trading.arithmetic import ZERO, divide, subtract
+from domain.trading.arithmetic import ZERO, add, divide, subtract
 from domain.trading.decision import EARLIEST_TIME
 from persistence.connections import engine_for, reading
 from persistence.error_translation import first_line
@@ -37,15 +37,19 @@ CREATED = "SELECT portfolio, created_at FROM paper_trading_config"
 # Without this a planner that has no statistics reads and sorts the whole table for each query.
 ALONG_THE_INDEX = "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)"
 
-# The definition is that of v_paper_performance_metrics, which reads all snapshots.
+# The definition is that of v_paper_performance_metrics, which reads all snapshots. Only a deposit or withdrawal during
+# a fall makes a difference: here it moves the peak by its amount, there it scales what follows.
 FALLS = """
 WITH line AS (
-    SELECT time, total_value FROM paper_portfolio_snapshots
+    SELECT time, total_value - net_deposits AS gained, net_deposits FROM paper_portfolio_snapshots
     WHERE portfolio = :portfolio AND time > :last ORDER BY time LIMIT :number
 ), peaks AS (
-    SELECT time, total_value, greatest(CAST(:peak AS numeric), max(total_value) OVER (ORDER BY time)) AS peak FROM line
+    SELECT time, gained, net_deposits, greatest(CAST(:peak AS numeric), max(gained) OVER (ORDER BY time)) AS peak
+    FROM line
 )
-SELECT count(*) AS number, max(time) AS last, max(peak) AS peak, max((peak - total_value) / peak) AS deepest FROM peaks
+SELECT count(*) AS number, max(time) AS last, max(peak) AS peak,
+       max((peak - gained) / (peak + net_deposits)) FILTER (WHERE peak + net_deposits > 0) AS deepest
+FROM peaks
 """
 
 
@@ -54,7 +58,7 @@ class Decline:
     """The drawdown of a portfolio, as far as its snapshots have been read.
 
     Attributes:
-        peak: the highest value, at least the initial capital.
+        peak: the highest value less the deposits until then, at least the initial capital.
         last: time of the newest snapshot read.
         deepest: the largest fall from a peak, as a fraction of it.
         complete: whether all snapshots have been read.
@@ -167,6 +171,8 @@ class MetricsReader:
 def _standing(row: Row, decline: Decline) -> Standing:
     if not decline.complete:
         return Standing(row, None, None)
-    peak = max(decline.peak, row["worth"])
-    fall = divide(subtract(peak, row["worth"]), peak)
+    gained = subtract(row["worth"], row["net_deposits"])
+    peak = max(decline.peak, gained)
+    in_money = add(peak, row["net_deposits"])
+    fall = divide(subtract(peak, gained), in_money) if in_money > ZERO else ZERO
     return Standing(row, fall, max(fall, decline.deepest))

@@ -10,7 +10,7 @@ import psycopg
 from sqlalchemy.engine import Engine
 
 from domain.analytics.funnel import funnel
-from domain.analytics.report import OpenPosition, Report, report
+from domain.analytics.report import AccountEntry, OpenPosition, Report, report
 from domain.analytics.trade_stats import NO_STRATEGY
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
@@ -55,6 +55,13 @@ SELECT price_source, bool_and(real_prices) FROM (
 """
 """The price sources of fills and marks. A stored price is judged by its source's name."""
 
+
+ACCOUNT = f"""
+SELECT {", ".join(AccountEntry._fields)} FROM paper_account_events
+WHERE portfolio = %(portfolio)s
+  AND {IN_PERIOD.format("at")}
+ORDER BY version
+"""
 
 NAMES = """
 SELECT c.portfolio FROM paper_trading_config c
@@ -146,5 +153,6 @@ def report_inputs(
         "strategy": strategy,
         "funnel": funnel(cursor.execute(DECISIONS, parameters).fetchall()),
         "positions": positions,
+        "account": [AccountEntry(*row) for row in cursor.execute(ACCOUNT, parameters)],
         **by_reality(cursor.execute(SOURCES, {**parameters, "marks": marks}).fetchall()),
     }

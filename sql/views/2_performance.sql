@@ -1,5 +1,6 @@
 -- Figures over round trips (a position from flat to flat); a win is a net result above 0. Sharpe as docs/arithmetic.md
--- defines it: NULL, with the reason beside it, where there is too little to say.
+-- defines it: NULL, with the reason beside it, where there is too little to say. Deposits and withdrawals change neither it nor
+-- the drawdown: from each of them on values are scaled, so that the growth over it is that of the value before.
 CREATE OR REPLACE VIEW v_paper_performance_metrics AS
 WITH round_trips AS (
     SELECT portfolio, position_id, sum(net_pnl) AS net, sum(realized_pnl) AS gross, sum(commission) AS commission
@@ -23,9 +24,18 @@ WITH round_trips AS (
     SELECT portfolio, sum(slippage) AS total_slippage FROM paper_orders GROUP BY portfolio
 ), span AS (
     SELECT portfolio, min(time) AS first_time FROM paper_portfolio_snapshots GROUP BY portfolio
+), flows AS (
+    SELECT portfolio, time, total_value,
+           net_deposits - lag(net_deposits, 1, 0::numeric) OVER (PARTITION BY portfolio ORDER BY time) AS flow
+    FROM paper_portfolio_snapshots
+    WHERE portfolio IN (SELECT portfolio FROM paper_account_events WHERE kind IN ('deposit', 'withdrawal'))
+), factors AS (
+    SELECT portfolio, time, exp(sum(ln((total_value - flow) / total_value)) OVER (PARTITION BY portfolio ORDER BY time)) AS factor
+    FROM flows WHERE flow <> 0 AND total_value > 0 AND total_value > flow
 ), closes AS (
     SELECT s.portfolio, day, (
-               SELECT e.total_value FROM paper_portfolio_snapshots e
+               SELECT e.total_value * coalesce((SELECT x.factor FROM factors x WHERE x.portfolio = e.portfolio AND x.time <= e.time
+                                                ORDER BY x.time DESC LIMIT 1), 1) FROM paper_portfolio_snapshots e
                WHERE e.portfolio = s.portfolio AND e.time <= day ORDER BY e.time DESC LIMIT 1) AS equity
     FROM span s
     -- 24 hours, not a day: a day is as long as the session's time zone has it.
@@ -36,10 +46,18 @@ WITH round_trips AS (
     FROM closes c JOIN paper_trading_config k USING (portfolio)
 ), sharpe AS (
     SELECT portfolio, count(r) AS days, avg(r) AS mean, stddev_samp(r) AS deviation FROM returns GROUP BY portfolio
+), weighted AS (
+    SELECT portfolio, time, total_value FROM paper_portfolio_snapshots
+    WHERE portfolio NOT IN (SELECT portfolio FROM factors)
+    UNION ALL
+    SELECT s.portfolio, s.time,
+           s.total_value * coalesce((SELECT x.factor FROM factors x WHERE x.portfolio = s.portfolio AND x.time <= s.time
+                                     ORDER BY x.time DESC LIMIT 1), 1)
+    FROM paper_portfolio_snapshots s WHERE s.portfolio IN (SELECT portfolio FROM factors)
 ), peaks AS (
     SELECT s.portfolio, s.total_value,
            greatest(k.initial_capital, max(s.total_value) OVER (PARTITION BY s.portfolio ORDER BY s.time)) AS peak
-    FROM paper_portfolio_snapshots s JOIN paper_trading_config k USING (portfolio)
+    FROM weighted s JOIN paper_trading_config k USING (portfolio)
 ), drawdown AS (
     SELECT portfolio, round(max((peak - total_value) / peak), 12) AS max_drawdown FROM peaks GROUP BY portfolio
 )

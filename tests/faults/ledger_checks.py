@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -19,13 +19,16 @@ from actors.sizer import Sizer
 from persistence.stores.ledger import LedgerStore
 from tests.faults import downtime
 from tests.faults.counters import Counters
-from tests.support.values.naive_ledger import Deal, ledger
+from tests.support.values.naive_ledger import Change, Deal, ledger
 
 FILLS = """
-SELECT portfolio, order_id, symbol, side = 'BUY', quantity, price FROM paper_fills ORDER BY portfolio, version
+SELECT portfolio, version, order_id, symbol, side = 'BUY', quantity, price FROM paper_fills ORDER BY portfolio, version
 """
+CHANGES = "SELECT portfolio, version, cash_delta, symbol, ratio_new, ratio_old FROM paper_account_events"
+PENDING = "SELECT count(*) FROM paper_account_requests WHERE status = 'pending'"
 VERSIONS = """
-SELECT portfolio, version FROM paper_fills UNION ALL SELECT portfolio, version FROM paper_order_events ORDER BY 1, 2
+SELECT portfolio, version FROM paper_fills UNION ALL SELECT portfolio, version FROM paper_order_events
+UNION ALL SELECT portfolio, version FROM paper_account_events ORDER BY 1, 2
 """
 DOUBLED = "SELECT count(*) FROM (SELECT decision_id FROM paper_orders WHERE leg = 1 GROUP BY 1 HAVING count(*) > 1) d"
 CROSSED = """
@@ -42,7 +45,7 @@ WHERE (d.status = 'open') IS DISTINCT FROM coalesce(o.status = 'open', false)
 """Decisions whose status does not fit their order: executed without a fill, open without an order that rests."""
 TOO_MUCH = """
 SELECT count(*) FROM paper_orders o
-WHERE quantity < (SELECT sum(quantity) FROM paper_fills f WHERE f.order_id = o.order_id)
+WHERE quantity - split_quantity < (SELECT sum(quantity) FROM paper_fills f WHERE f.order_id = o.order_id)
    OR (SELECT count(*) FROM paper_fills f WHERE f.order_id = o.order_id)
       IS DISTINCT FROM coalesce((SELECT max(fill_no) FROM paper_fills f WHERE f.order_id = o.order_id), 0)
 """
@@ -114,6 +117,9 @@ def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> 
         if ended and (waiting := findings.decisions - findings.outcomes.total()):
             findings.lost += waiting
             findings.notes.append(f"{waiting} decisions without outcome")
+        if ended and (waiting := rows(PENDING)[0][0]):
+            findings.lost += waiting
+            findings.notes.append(f"{waiting} requests for accounts without an outcome")
         there = {uid for (uid,) in rows("SELECT uid FROM trading_decisions WHERE uid = ANY(%s)", list(accepted))}
         findings.gone = set(accepted) - there
         if findings.gone:
@@ -162,10 +168,14 @@ def _count(findings: Findings, rows: Any) -> None:
     versions: dict[str, list[int]] = {name: [] for name in config}
     for name, version in rows(VERSIONS):
         versions[name].append(version)
-    fills = {name: list(group) for name, group in groupby(rows(FILLS), key=lambda row: row[0])}
+    happened: dict[str, list[tuple[int, Deal | Change]]] = {name: [] for name in config}
+    for name, version, order, symbol, buy, quantity, price in rows(FILLS):
+        happened[name].append((version, Deal(symbol, buy, quantity, price, None, order)))
+    for name, version, change, symbol, new, old in rows(CHANGES):
+        ratio = None if new is None else Fraction(new) / Fraction(old)
+        happened[name].append((version, Change(change, symbol, ratio)))
     for name, (capital, cash, pct, least) in config.items():
-        mine = fills.get(name, [])
-        deals = [Deal(symbol, buy, quantity, price, None, order) for _, order, symbol, buy, quantity, price in mine]
+        deals = [one for _, one in sorted(happened[name], key=itemgetter(0))]
         model = ledger(capital, deals, pct, least)
         differences = {
             "numbers of events": list(range(1, len(versions[name]) + 1)) == versions[name],

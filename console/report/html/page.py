@@ -17,7 +17,7 @@ from console.display.format import moment
 from console.report.html.formatting import change, count, metric, quantity, share
 from console.report.html.section import Section
 from console.report.metrics_table import GROUP_COLUMNS, OVERVIEW_COLUMNS
-from console.report.tables import MONTHS, costs, funnel_stages
+from console.report.tables import MONTHS, account_rows, costs, funnel_stages
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
 from domain.validation.verdict import Verdict
@@ -89,7 +89,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"name": one_line, "sentence": _sentence}
-    writers = change, metric, share, quantity, count, moment, costs, funnel_stages
+    writers = change, metric, share, quantity, count, moment, costs, funnel_stages, account_rows
     environment.globals |= {writer.__name__: writer for writer in writers}
     return environment
 

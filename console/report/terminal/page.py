@@ -63,7 +63,9 @@ def print_reports(
 
 def is_empty(report: Report) -> bool:
     """Return whether nothing was decided, traded or held."""
-    return not (report.funnel.received or report.trade_stats.traded or report.round_trips or report.positions)
+    return not (
+        report.funnel.received or report.trade_stats.traded or report.round_trips or report.positions or report.account
+    )
 
 
 def empty_report_sentence(report: Report, verdict: Verdict | None) -> str:
@@ -118,7 +120,8 @@ def _head(report: Report, width: int) -> Iterator[Text]:
     result = f"{signed(report.result, places)} ({percent(report.change.value)})"
     initial = report.initial_capital
     capital = f", initial capital {amount(initial, places)}" if report.opening != initial else ""
-    yield line((value, "bold"), (result, style), f"  from {amount(report.opening, places)}{capital}")
+    deposits = f", deposits {signed(report.net_deposits, places)}" if report.net_deposits else ""
+    yield line((value, "bold"), (result, style), f"  from {amount(report.opening, places)}{capital}{deposits}")
     if (note := _valuation_note(report)) is not None:
         yield line((note, "dim"))
 
@@ -138,6 +141,7 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
     half = (width - GAP_COLUMNS) // 2 if two_columns else width
     if report.has_curve:
         heading = "Net result so far" if report.strategy is not None else "Value"
+        heading += " without deposits and withdrawals" if report.weighted_closing != report.closing else ""
         yield from _with_heading(heading, _curve(report, width, two_columns))
     if report.has_trades:
         yield from _with_heading("Figures", sections.figures(report, width))
@@ -150,6 +154,8 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
         yield from _pair(costs, ("Decisions", sections.funnel(report.funnel, half)), half, two_columns)
     elif report.funnel.received:
         yield from _with_heading("Decisions", sections.funnel(report.funnel, width))
+    if report.account:
+        yield from _with_heading("Deposits and adjustments", sections.account(report.account, width, report.currency))
     if report.positions:
         now = "Open positions now, after the end of the period" if over else "Open positions"
         yield from _with_heading(now, sections.positions(report.positions, width, report.currency))

@@ -17,10 +17,10 @@ from console.report.tables import GroupRow
 from console.report.terminal.charts import wrapped
 from domain.analytics.funnel import Funnel
 from domain.analytics.metric_definitions import METRICS
-from domain.analytics.report import OpenPosition, Report
+from domain.analytics.report import AccountEntry, OpenPosition, Report
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.program import command_name
-from domain.wording import escape_control, one_line
+from domain.wording import escape_control, one_line, shortened
 
 GAP_COLUMNS, MAX_METRIC_COLUMNS = 4, 46
 """Gap between the two columns of figures, and largest width of one."""
@@ -29,7 +29,7 @@ GIVES_WAY = {
     "gross_pnl": 6, "total_slippage": 5, "profit_factor": 4, "time_in_market": 3, "total_commission": 2,
 }  # fmt: skip
 """Columns that a narrow table of groups leaves out, the highest first, by key of their metric."""
-MAX_NAME_COLUMNS = 24
+MAX_NAME_COLUMNS, MAX_REASON_COLUMNS = 24, 40
 
 
 def figures(report: Report, width: int) -> list[Text]:
@@ -108,6 +108,22 @@ def cost_table(results: TradeStats, width: int, places: int = 2) -> list[Text]:
     ]
     before = tables.gross_before_costs(results)
     return [line("Gross before costs  ", (signed(before, places), gain(before))), *_table(columns, width)]
+
+
+def account(entries: Sequence[AccountEntry], width: int, currency: str) -> list[Text]:
+    """Return the deposits, withdrawals and adjustments, the last ones."""
+    rows = tables.account_rows(entries)[-MAX_POSITIONS:]
+    columns = [
+        Column("time", [moment(row.at)[:16] for row in rows]),
+        Column("event", [one_line(row.event) for row in rows]),
+        result_column("cash", [row.cash for row in rows], currency),
+        Column("reason", [shortened(one_line(row.reason), MAX_REASON_COLUMNS) for row in rows], gives_way=1),
+        Column("author", [_name(row.author) for row in rows], gives_way=2),
+    ]
+    lines = _table(columns, width)
+    if more := len(entries) - len(rows):
+        lines.append(line((f"… and {more} older ones: see {command_name()} portfolio events", "dim")))
+    return lines
 
 
 def positions(open_positions: Sequence[OpenPosition], width: int, currency: str) -> list[Text]:

@@ -71,8 +71,10 @@ def test_each_file_is_its_table_to_the_last_digit(url: str, tmp_path: Path, tabl
     exported(url, tmp_path / "new")
     rows = queried(url, f"SELECT * FROM {table.relation} ORDER BY {', '.join(table.order)}")
     written = read(tmp_path / "new" / f"{table.file}.csv")
-    assert len(rows) == len(written) > 100 - 90 * (table.file == "trades")
-    assert list(rows[0]) == list(written[0])
+    # Those of accounts: tests/integration/commands/test_account_commands.py
+    least = {"trades": 11, "account_events": 0}.get(table.file, 101)
+    assert len(rows) == len(written) >= least
+    assert [list(row) for row in rows[:1]] == [list(row) for row in written[:1]]
     for row, fields in zip(rows, written, strict=True):
         assert row == {name: as_read(value, fields[name]) for name, value in row.items()}
     assert FILES == {path.name for path in (tmp_path / "new").iterdir()}

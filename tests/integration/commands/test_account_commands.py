@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from pathlib import Path
 
 from tests.integration.commands.test_order_commands import Run, decide, open_orders, run, system
 
@@ -23,7 +25,7 @@ def test_a_deposit_and_a_withdrawal(run: Run) -> None:
     (row,) = json.loads(run("portfolio", "list", "--json")[1])["portfolios"]
     assert ("12000", "0") == (row["cash"], row["total_pnl"])
     out = run("portfolio", "events")[1]
-    assert "deposit of 2,500.00" in out
+    assert "deposit of 2,500" in out
     assert "savings" in out
     assert "refused" in run("portfolio", "events", "default", "--json")[1]
 
@@ -40,6 +42,29 @@ def test_a_split_of_a_position_and_its_orders(run: Run) -> None:
     (trade,) = json.loads(run("trades", "--json")[1])["trades"]
     assert ("0.1", "0") == (trade["quantity"], trade["exit_price"])
     assert "write off of BTC/USDT at 0" in run("portfolio", "events")[1]
+
+
+def test_report_and_csv_show_them_and_no_result_contains_a_deposit(run: Run, tmp_path: Path) -> None:
+    decide(run, "BUY", "BTC/USDT", "--quantity", "0.01")
+    run("portfolio", "deposit", "default", "90000", "--reason", "savings")
+    run("portfolio", "adjust", "default", "BTC/USDT", "--dividend", "5", "--reason", "staking")
+    (report,) = json.loads(run("report", "--json")[1])["portfolios"]
+    assert [("deposit", "90000", "savings"), ("dividend", "0.05", "staking")] == [
+        (entry["kind"], entry["cash_delta"], entry["reason"]) for entry in report["account"]
+    ]
+    out = run("report")[1]
+    assert "Deposits and adjustments" in out
+    assert "dividend of BTC/USDT: 5 a unit" in out
+    page = tmp_path / "page.html"
+    assert 0 == run("report", "--html", str(page))[0]
+    assert "deposit of 90,000" in page.read_text(encoding="utf-8")
+    assert 0 == run("report", "--csv", str(tmp_path / "csv"))[0]
+    with (tmp_path / "csv" / "account_events.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [("deposit", "90000"), ("dividend", "0.05")] == [(row["kind"], row["cash_delta"]) for row in rows]
+    (row,) = json.loads(run("portfolio", "list", "--json")[1])["portfolios"]
+    assert ("90000", "0.05", True) == (row["net_deposits"], row["dividends"], abs(float(row["total_pnl"])) < 100)
+    assert abs(float(row["total_pnl_pct"])) < 0.001
 
 
 def test_wrong_input_is_one_sentence(run: Run) -> None:

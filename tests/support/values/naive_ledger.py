@@ -31,6 +31,14 @@ class Deal(NamedTuple):
     order: Any = None
 
 
+class Change(NamedTuple):
+    """A change of an account: cash that comes in or goes out, and a split of a symbol."""
+
+    cash: Decimal
+    symbol: str | None = None
+    ratio: Fraction | None = None
+
+
 class Closed(NamedTuple):
     """The result of a closing."""
 
@@ -70,12 +78,20 @@ def money(amount: Fraction) -> Fraction:
     return size if amount > 0 else -size
 
 
-def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_commission: Number) -> NaiveLedger:
+def ledger(
+    capital: Number, deals: Iterable[Deal | Change], commission_pct: Number, min_commission: Number
+) -> NaiveLedger:
     """Compute cash, holdings and trades from deals."""
     result = NaiveLedger(Fraction(capital))
     charged: dict[Any, Fraction] = {}  # by order: Σ notional × rate, not rounded
     paid_by: dict[Any, Fraction] = {}
     for deal in deals:
+        if isinstance(deal, Change):
+            result.cash += Fraction(deal.cash)
+            if deal.ratio is not None and deal.symbol in result.holdings:
+                split = result.holdings[deal.symbol]
+                split.quantity = Fraction(floor(split.quantity * deal.ratio * 10**18), 10**18)
+            continue
         signed = Fraction(deal.quantity) * (1 if deal.buy else -1)
         paid = money(signed * Fraction(deal.price))
         rate, least = deal.rates or (commission_pct, min_commission)

@@ -51,6 +51,8 @@ def portfolio(name: str, worth: str, cash: str, held: int, currency: str = "USDT
         "portfolio": name,
         "currency": currency,
         "initial_capital": capital,
+        "net_deposits": Decimal(0),
+        "paid_in": capital,
         "cash": Decimal(cash),
         "halted": None,
         "open_orders": 0,
