@@ -78,9 +78,12 @@ def time_columns(header: Header, sample: Sample) -> tuple[dict[Role, int], str]:
     if not times:
         return {}, "no column is the time: it must be named time, timestamp, date or datetime"
     date = header.index("date", "day", "yyyymmdd", "dateyyyymmdd")
-    clock = header.index("time", "timeofday", "timehhmmss")
-    if date is not None and clock is not None and _is_a_date_and_a_clock(sample, date, clock):
-        return {Role.DATE: date, Role.CLOCK: clock}, ""
+    for name in ("time", "timeofday", "timehhmmss", "timestamp"):
+        clock = header.index(name)
+        if date is not None and clock is not None and _is_a_date_and_a_clock(sample, date, clock):
+            return {Role.DATE: date, Role.CLOCK: clock}, ""
+    # Beside the date, a column such as ``day`` may hold the day of the week.
+    times = tuple(index for index in times if sample.is_unix(index) or sample.is_dated(index)) or times
     if len(times) == 1:
         return {Role.TIME: times[0]}, ""
     unix = [index for index in times if sample.is_unix(index)]

@@ -83,6 +83,8 @@ def test_the_columns_of_a_reading_are_said(tmp_path: Path) -> None:
         ("timestamp,date,close", "1704067200,2024-01-01,5"),
         ("date,timestamp,close", "2024-01-01,2024-01-01T00:00:00,5"),
         ("date,time,close", "2024-01-01,00:00,5"),
+        ("date,timestamp,close", "20240101,00:00:00,5"),
+        ("date,day,close", "2024-01-01,Monday,5"),
     ],
 )
 def test_two_columns_of_one_moment_are_one_time(tmp_path: Path, header: str, row: str) -> None:
