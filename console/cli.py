@@ -66,7 +66,10 @@ COMMANDS = {
         "Judge the readiness for real money; start, stop, list runs.",
     ),
     "check": ("console.commands.check:check", "Show the settings in effect, and test the database."),
-    "history": ("console.commands.history:app", "Market data of the past: download, list, check, export, remove."),
+    "history": (
+        "console.commands.history:app",
+        "Market data of the past: import, download, list, check, export, remove.",
+    ),
     "db": ("console.commands.db:app", "Back up, restore or upgrade the database; print its URL."),
 }
 WAITS = ("accepted", "open", "ended")

@@ -24,6 +24,7 @@ from market.history.dialects.reading import MAX_BAD_ROWS, BarTime, ReadOptions
 from market.history.dialects.registry import NAMES
 from market.history.import_job import Imported, ImportJob, Refused, Target
 from market.history.paths import price_files
+from market.history.recognition.symbols import is_symbol
 from market.history.storage.manifest import InstrumentValues
 from market.history.store import DEFAULT_EXCHANGE, HistoryStore
 from market.history.timeframe import Timeframe
@@ -48,8 +49,8 @@ def read_options(**options: Any) -> ReadOptions:
     """
     values: dict[str, Any] = {}
     if (symbol := options["symbol"]) is not None:
-        if not (symbol := symbol.strip()):
-            raise SettingsError("--symbol must not be empty")
+        if not is_symbol(symbol):
+            raise SettingsError(f"--symbol {quoted(symbol)}: must be one such as BTC/USDT or AAPL")
         values["symbol"] = Symbol(symbol)
     if (text := options["timeframe"]) is not None:
         try:

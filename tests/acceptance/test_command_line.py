@@ -60,7 +60,8 @@ def test_help_names_every_command_and_is_there_at_once(tmp_path: Path) -> None:
     "name",
     [
         *COMMANDS, "portfolio create", "portfolio set", "portfolio list", "db url", "db backup",
-        "validate show", "validate start", "validate stop", "validate list",
+        "validate show", "validate start", "validate stop", "validate list", "history download", "history import",
+        "history list", "history check", "history export", "history remove",
     ],
 )  # fmt: skip
 def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,13 +72,14 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     assert name in help_text
     assert "\\b" not in help_text
     if name != "db":
-        assert "--json" in help_text or name in {"portfolio", "validate"}
+        assert "--json" in help_text or name in {"portfolio", "validate", "history"}
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        "halt", "resume", "console now", "report extra", "validate stop", "validate --nonsense", "nonsense",
+        "halt", "resume", "history", "history import", "history export BTC/USDT",
+        "console now", "report extra", "validate stop", "validate --nonsense", "nonsense",
         "start extra", "start --nonsense",
         "decide BUY BTC/USDT", "decide BUY", "orders --limit 0", "orders --limit many", "db", "db nonsense",
         "db backup", "db restore",

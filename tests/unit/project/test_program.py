@@ -18,7 +18,12 @@ from domain import program
 from domain.program import command_name
 
 ROOT = Path(__file__).parents[3]
-GROUPS = {"portfolio": ("create", "set", "list"), "db": ("url", "backup"), "validate": ("show", "start", "stop")}
+GROUPS = {
+    "portfolio": ("create", "set", "list"),
+    "db": ("url", "backup"),
+    "validate": ("show", "start", "stop"),
+    "history": ("import", "download", "list", "check", "export", "remove"),
+}
 PAGES = [*COMMANDS, *(f"{group} {command}" for group, commands in GROUPS.items() for command in commands)]
 START = "import sys; sys.argv[0] = '/usr/bin/paper-trading'; from paper_trading_actors import main; sys.exit(main())"
 """The content of the command that pip writes."""
