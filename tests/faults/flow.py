@@ -77,6 +77,8 @@ FAR_BELOW = Decimal(60_000)
 """A price of BTC that the source never sends."""
 OVERTAKING = FAR_BELOW - 1
 """The price that only a `Meddler` sends: it fills what rests far below."""
+UNREACHED = FAR_BELOW / 2
+"""A price of BTC that nobody sends."""
 CHOSEN = "LTC/USDT"
 """A symbol of one chosen decision alone: no other one uses up the limit of its position."""
 Accepted = Callable[[uuid.UUID, Future[Outcome]], None]
@@ -136,7 +138,7 @@ def drawn(draw: random.Random, count: int) -> list[Row]:
     for place, row in reversed(list(enumerate(rows))):
         if row[6] != "market" and draw.random() < 0.3:
             rows.insert(place + 1, _amend(draw, row))
-    return rows
+    return rows + amended_afterwards(draw)
 
 
 def protected_afterwards(draw: random.Random) -> list[Row]:
@@ -144,6 +146,15 @@ def protected_afterwards(draw: random.Random) -> list[Row]:
     portfolio = draw.choice(PORTFOLIOS)
     buy = (_uid(draw), "SOL/USDT", "BUY", "1", "7", portfolio, *NO_TERMS)
     return [buy, _protect(draw, "SOL/USDT", portfolio)]
+
+
+def amended_afterwards(draw: random.Random) -> list[Row]:
+    """A BUY that surely rests, an AMEND of it, and its CANCEL."""
+    portfolio = draw.choice(PORTFOLIOS)
+    terms: OrderColumns = ("limit", str(UNREACHED), *NO_TERMS[2:])
+    buy: Row = (_uid(draw), "BTC/USDT", "BUY", "1", "0.01", portfolio, *terms)
+    cancel: Row = (_uid(draw), "*", "CANCEL", "1", None, portfolio, *NO_TERMS[:-1], str(buy[0]))
+    return [buy, _amend(draw, buy), cancel]
 
 
 def a_decision(draw: random.Random) -> Row:

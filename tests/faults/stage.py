@@ -134,7 +134,8 @@ class Stage:
 
     def send(self, count: int = BATCH, *, dead: bool = False) -> None:
         """Send decisions of many kinds."""
-        rows = [*(flow.a_decision(self.draw) for _ in range(count)), *flow.protected_afterwards(self.draw)]
+        rows = [flow.a_decision(self.draw) for _ in range(count)]
+        rows += [*flow.protected_afterwards(self.draw), *flow.amended_afterwards(self.draw)]
         if dead:
             rows += flow.drawn(self.draw, 4)
         flow.send(self.system, self.url, rows, self._accept)

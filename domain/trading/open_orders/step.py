@@ -89,7 +89,9 @@ class StepOfPortfolio:
         fill, of_fill = result.fill, list(exit_orders(entry, result, self.now))
         assert entry.exits is not None
         siblings = exits_of(self.state.open_orders, entry.instrument.symbol, entry.order_id)
-        of_slot = {slot(entry.exits, one.order.leg): one for one in siblings}
+        # Not those of a PROTECT that have joined them: what these close does not grow with the entry.
+        own = (one for one in siblings if one.order.decision_id == entry.decision_id)
+        of_slot = {slot(entry.exits, one.order.leg): one for one in own}
         present = [of_slot.get(slot(entry.exits, wanted.leg)) for wanted in of_fill]
         quantities = [wanted.quantity for wanted in of_fill]
         # Shares that are rounded anew may take from the last target what others get; of a filled one nothing is left.
