@@ -77,10 +77,10 @@ FAR_BELOW = Decimal(60_000)
 """A price of BTC that the source never sends."""
 OVERTAKING = FAR_BELOW - 1
 """The price that only a `Meddler` sends: it fills what rests far below."""
-UNREACHED = FAR_BELOW / 2
-"""A price of BTC that nobody sends."""
 CHOSEN = "LTC/USDT"
 """A symbol of one chosen decision alone: no other one uses up the limit of its position."""
+AMENDED = "XLM/USDT"
+"""A symbol of orders that rest until they are cancelled, at its price's half."""
 Accepted = Callable[[uuid.UUID, Future[Outcome]], None]
 Row = tuple[uuid.UUID, str, str, str, str | None, str, *OrderColumns]
 
@@ -111,7 +111,11 @@ class MovingPriceSource(FixedPriceSource):
     def __init__(
         self, prices: Mapping[str, Decimal | str], clock: Clock, interval: float, instruments: Iterable[Instrument]
     ) -> None:
-        added = {CHOSEN: prices["BTC/USDT"], **dict.fromkeys(downtime.SYMBOLS, downtime.USUAL_PRICE)}
+        added = {
+            CHOSEN: prices["BTC/USDT"],
+            AMENDED: Decimal(100),
+            **dict.fromkeys(downtime.SYMBOLS, downtime.USUAL_PRICE),
+        }
         more = [*instruments, *(Instrument(Symbol(name), "USDT") for name in added)]
         super().__init__({**prices, **added}, clock, interval, more)
 
@@ -151,10 +155,11 @@ def protected_afterwards(draw: random.Random) -> list[Row]:
 def amended_afterwards(draw: random.Random) -> list[Row]:
     """A BUY that surely rests, an AMEND of it, and its CANCEL."""
     portfolio = draw.choice(PORTFOLIOS)
-    terms: OrderColumns = ("limit", str(UNREACHED), *NO_TERMS[2:])
-    buy: Row = (_uid(draw), "BTC/USDT", "BUY", "1", "0.01", portfolio, *terms)
+    terms: OrderColumns = ("limit", "50", *NO_TERMS[2:])
+    buy: Row = (_uid(draw), AMENDED, "BUY", "1", "1", portfolio, *terms)
+    amend: Row = (_uid(draw), "*", "AMEND", "1", "2", portfolio, *NO_TERMS[:-1], str(buy[0]))
     cancel: Row = (_uid(draw), "*", "CANCEL", "1", None, portfolio, *NO_TERMS[:-1], str(buy[0]))
-    return [buy, _amend(draw, buy), cancel]
+    return [buy, amend, cancel]
 
 
 def a_decision(draw: random.Random) -> Row:

@@ -40,20 +40,25 @@ class SizedAmend:
     """An AMEND decision on its way to the market.
 
     Attributes:
-        decision_id: of the AMEND itself.
-        order: the order with its new values.
+        decision: the AMEND itself.
+        order: the order with its new values; as it is where they are checked at the market: see `amend`.
         quote: the market data that they were checked with.
+        equity: the portfolio's, by which they were checked.
         version: of the portfolio.
-        taken: the quantity that earlier orders of the portfolio took from ``quote`` on the order's side.
-        changes: what is new, for a person: ``limit 100 -> 101, quantity 5 -> 3``.
+        changes: what is new, for a person: ``limit 100 -> 101, quantity 5 -> 3``; empty where they are not checked yet.
     """
 
-    decision_id: DecisionId
+    decision: PendingDecision
     order: Order
     quote: Quote
+    equity: Decimal
     version: int
-    taken: Decimal
-    changes: str
+    changes: str = ""
+
+    @property
+    def decision_id(self) -> DecisionId:
+        """The id of the AMEND."""
+        return self.decision.id
 
     def left_alone(self) -> Refusal:
         """Return the end of the decision where its order can be neither filled nor ended."""
@@ -109,6 +114,8 @@ def amend(
 ) -> SizedAmend | Refusal:
     """Check the new values of an open order against the portfolio's state after every earlier decision.
 
+    A new trail is checked at the market, where the order's mark is known: it moves without an event.
+
     Args:
         decision: the AMEND.
         state: the projection.
@@ -121,6 +128,14 @@ def amend(
     before = amended_order(decision.target or CancelTarget(), state.open_orders)
     if before is None:
         return nothing_open(decision)
+    if decision.terms.distance is not None and before.order.trail is not None:
+        return SizedAmend(decision, before.order, quote, equity, state.version)
+    return _checked(decision, before, state, quote, equity, now)
+
+
+def _checked(
+    decision: PendingDecision, before: OpenOrder, state: PortfolioState, quote: Quote, equity: Decimal, now: datetime
+) -> SizedAmend | Refusal:
     order = _with_new_values(decision, before, state, quote, now)
     if isinstance(order, Refusal):
         return order
@@ -143,8 +158,7 @@ def amend(
         refusal = refuse(decision, Reason.POST_ONLY, detail)
     if refusal is not None:
         return refusal
-    taken = state.taken_from(quote, order.side)
-    return SizedAmend(decision.id, order, quote, state.version, taken, _changes(decision, before.order, order))
+    return SizedAmend(decision, order, quote, equity, state.version, _changes(decision, before.order, order))
 
 
 def _with_new_values(
@@ -321,7 +335,7 @@ def amend_in(step: StepOfPortfolio, request: SizedAmend) -> Refusal | None:
     with another trail.
 
     Returns:
-        The refusal of the AMEND where the mark, which moves without an event, puts the stop of an exit at the market.
+        The refusal of the AMEND where it cannot have a new trail.
     """
     order, number = request.order, request.decision_id
     before = step.state.open_orders.get(order.order_id)
@@ -330,13 +344,12 @@ def amend_in(step: StepOfPortfolio, request: SizedAmend) -> Refusal | None:
         ended = f"{Reason.NOTHING_TO_AMEND}: the order expired at {_moment(expiry)}"
         step.expire(before, (DecisionEnd(number, OutcomeStatus.REJECTED, ended),))
         return None
-    trail, changes = order.trail, request.changes
-    trails_anew = trail is not None and trail != before.order.trail
-    if trail is not None and trails_anew:
-        stop = trail.stop_price(_mark_with(before, request.quote), order.side, order.instrument.tick)
-        order = replace(order, stop_price=stop)
-        if (detail := _beyond_mark(order, before.order, request.quote)) is not None:
-            return Refusal(number, order.portfolio, OutcomeStatus.REJECTED, Reason.INVALID, detail)
+    if not request.changes:
+        checked = _checked(request.decision, before, step.state, request.quote, request.equity, step.now.time)
+        if isinstance(checked, Refusal):
+            return checked
+        order, request = checked.order, checked
+    changes, trails_anew = request.changes, order.trail != before.order.trail
     has_new_stop = trails_anew or order.stop_price != before.order.stop_price
     if has_new_stop and stop_is_reached(order, request.quote):
         changes += f"; {STOP_REACHED}"
@@ -356,7 +369,7 @@ def amend_in(step: StepOfPortfolio, request: SizedAmend) -> Refusal | None:
     halted = step.state.rules.stops(reduces=order.reduces)
     if order.seq == before.order.seq or order.limit_price is None or after.waits_for_trigger or halted:
         return None
-    take = take_at_once(after, request.quote, request.taken, at)
+    take = take_at_once(after, request.quote, step.state.taken_from(request.quote, order.side), at)
     if isinstance(take, Fill):
         step.fill(order, take)
     return None

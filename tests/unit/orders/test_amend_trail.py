@@ -109,3 +109,15 @@ def test_a_stop_that_an_amend_puts_beyond_the_market_is_said() -> None:
         "changed: SELL 5 BTC/USDT, stop 101: by decision 2: stop 95 -> 101; its stop price was already reached"
     ] == trade.amend(1, "stop 101")
     assert ["triggered: SELL 5 BTC/USDT, stop 101", "SELL 5 at 99 taker"] == trade.see("100 99/101")
+
+
+def test_a_new_trail_is_checked_with_the_mark_of_the_market_which_moves_without_an_event() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 2 trailing_stop 20")
+    trade.see("108")
+    trade.send("BUY 1 limit 50")  # an event at which the mark is 108
+    trade.see("115", "100")
+    assert ["rejected: invalid: trail 5 puts the stop at 110; it must be below the mark, 100"] == trade.amend(
+        trade.exit(2), "trail 5"
+    )

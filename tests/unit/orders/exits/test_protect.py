@@ -166,6 +166,19 @@ def test_a_stop_joins_the_targets_of_an_entry_that_has_none() -> None:
     assert "cash 10002 reserved 0 free 0 of 0" == trade.figures  # 10 000 - 5 x 100 + 2 x 110 + 3 x 94
 
 
+def test_targets_that_have_joined_do_not_grow_with_the_entry() -> None:
+    trade = Trade()
+    trade.see("101")
+    trade.send("BUY 4 limit 100 stop_loss 90")
+    trade.see("print 99 x2")
+    assert ["limit 2", "stop 2"] == trade.rests()
+    trade.send("PROTECT take_profits 120:0.5,130:0.5")
+    assert ["limit 2", "stop 2", "limit 1", "limit 1"] == trade.rests()
+    trade.see("print 99 x2")
+    assert ["stop 4", "limit 1", "limit 1"] == trade.rests()
+    assert ["[3] SELL 1 at 120 maker", "[4] SELL 1 at 130 maker"] == trade.see("131")
+
+
 def test_a_target_joins_the_stop_of_an_entry() -> None:
     trade = Trade()
     trade.see("100")
