@@ -151,10 +151,12 @@ class Cell:
         if self._behaviour is not None:
             self._behaviour.about = None
         try:
-            failpoints.reach("takes", what)
+            if failpoints.hook is not None:
+                _reach("takes", what, group)
             require_current()
             action()
-            failpoints.reach("handled", what)
+            if failpoints.hook is not None:
+                _reach("handled", what, group)
             for tap in tracing.TAPS:
                 doing = self.activity.doing
                 tap.record(self.name, group, time.monotonic() - doing.since if doing is not None else 0.0)
@@ -219,3 +221,9 @@ class Cell:
 
 def _is_answered(message: Message) -> bool:
     return isinstance(message, Submit) and message.answered
+
+
+def _reach(moment: str, what: str, group: Sequence[Message]) -> None:
+    """Reach the failpoint of each kind of message in a group."""
+    for kind in dict.fromkeys([what, *(type(message).__name__ for message in group)]):
+        failpoints.reach(moment, kind)
