@@ -26,6 +26,8 @@ from market.history.wording import span
 
 PIECE_ROWS = 4_096
 """Rows that exist as Python objects at a time."""
+ROWS_OF_SERIES = 16
+"""So many rows of each series, on average, if that is more: a piece costs time for each series in it."""
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -90,6 +92,11 @@ class PriceSeries:
         begins, moments = (table[name].cast(pyarrow.int64()).to_numpy() for name in ("begin", "published"))
         return cls(candles.symbol, moments, begins, columns)
 
+    @property
+    def first_length(self) -> int:
+        """How long the first bar lasted, in microseconds; 0 for single prices."""
+        return 0 if self.begins is None or not len(self.begins) else int(self.moments[0] - self.begins[0])
+
     def within(self, part: TimeSpan) -> PriceSeries:
         """Return the prices in a span of time."""
         if part == EVERYTHING:
@@ -120,7 +127,8 @@ class Recording:
 
     def __init__(self, series: Sequence[PriceSeries], part: TimeSpan = EVERYTHING) -> None:
         self.symbols = tuple(dict.fromkeys(one.symbol for one in series))
-        self._series = [one.within(part) for one in series]
+        # Of prices of one symbol and moment the last one counts, so those of the shortest bars come last.
+        self._series = sorted((one.within(part) for one in series), key=lambda one: one.first_length, reverse=True)
         if series and not any(len(one.moments) for one in self._series):
             begin = min(int((one.moments if one.begins is None else one.begins).min()) for one in series)
             ended = max(int(one.moments.max()) for one in series)
@@ -128,19 +136,15 @@ class Recording:
                 f"no price lies between price_from and price_to; the recording has prices of"
                 f" {span(_time(begin), _time(ended))}"
             )
-        self._has_range = [self._ranges(one) for one in self._series]
+        of_symbol: dict[Symbol, list[Micros]] = {}
+        for one in self._series:
+            of_symbol.setdefault(one.symbol, []).append(one.moments)
+        known = {symbol: np.unique(np.concatenate(moments)) for symbol, moments in of_symbol.items()}
+        self._has_range = [_has_range(one, known[one.symbol]) for one in self._series]
         lengths = [len(one.moments) for one in self._series]
         moments = np.concatenate([one.moments for one in self._series]) if series else np.empty(0, np.int64)
         numbers = np.repeat(np.arange(len(series), dtype=np.int32), lengths)
         self._numbers = numbers[np.lexsort((numbers, moments))]
-
-    def _ranges(self, one: PriceSeries) -> Mask:
-        """Return which bars begin when the price before them was known, or later."""
-        if one.begins is None:
-            return np.zeros(len(one.moments), dtype=np.bool_)
-        moments = np.unique(np.concatenate([other.moments for other in self._series if other.symbol == one.symbol]))
-        place = np.searchsorted(moments, one.moments) - 1
-        return np.asarray((place < 0) | (one.begins >= moments[np.maximum(place, 0)]))
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -154,8 +158,9 @@ class Recording:
         """Yield the rows from the one with this number on, in the order of their moments."""
         # The rows of a series are in the order of their moments, so each piece has the next ones of every series.
         places = np.bincount(self._numbers[:first], minlength=len(self._series))
-        for begin in range(first, len(self._numbers), PIECE_ROWS):
-            numbers = self._numbers[begin : begin + PIECE_ROWS]
+        size = max(PIECE_ROWS, ROWS_OF_SERIES * len(self._series))
+        for begin in range(first, len(self._numbers), size):
+            numbers = self._numbers[begin : begin + size]
             counts = np.bincount(numbers, minlength=len(self._series))
             pieces = {
                 int(number): self._piece(int(number), int(places[number]), int(counts[number]))
@@ -180,6 +185,19 @@ class Recording:
             strict=True,
         )
         return (_bar_row(time, one.symbol, *values) for time, values in zip(times, bars, strict=True))
+
+
+def _has_range(series: PriceSeries, known: Micros) -> Mask:
+    """Return which bars begin when the price before them was known, or later.
+
+    Args:
+        series: the bars, or single prices, which have no range.
+        known: the moments of all prices of the symbol.
+    """
+    if series.begins is None:
+        return np.zeros(len(series.moments), dtype=np.bool_)
+    place = np.searchsorted(known, series.moments) - 1
+    return np.asarray((place < 0) | (series.begins >= known[np.maximum(place, 0)]))
 
 
 def _bar_row(
