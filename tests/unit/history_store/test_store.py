@@ -10,17 +10,23 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow.parquet
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain.errors import PaperTradingError, SettingsError
+from domain.types import Symbol
 from market.history import store as store_module
+from market.history.candles import Candles
 from market.history.checking import check
 from market.history.storage.manifest import Input, InstrumentValues
 from market.history.storage.merging import ContradictingRows
 from market.history.storage.stored_file import DamagedFile
 from market.history.store import HistoryStore, SeriesKey
+from market.history.timeframe import Timeframe
 from market.private_files import locked
 from tests.support.history.candles import BEGIN, candles, closes, row
 
@@ -259,3 +265,27 @@ def test_an_odd_bar_at_the_end_is_not_left_out_by_a_merge(tmp_path: Path) -> Non
     store.save("kraken", candles([row(str(number)) for number in range(1, 9)]), [])
     store.save("kraken", odd, [])
     assert [str(number) for number in range(1, 10)] == closes(store.read(KEY))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    pieces=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12)), min_size=1, max_size=6),
+    timeframe=st.sampled_from(["1m", "1h", "1d", "1w", "1M"]),
+)
+def test_pieces_in_any_order_make_the_series_that_they_are_parts_of(
+    pieces: list[tuple[int, int]], timeframe: str
+) -> None:
+    every = candles([row(str(number + 1), str(number)) for number in range(42)], timeframe=timeframe).table
+    with TemporaryDirectory() as folder:
+        store = HistoryStore(Path(folder))
+        key = SeriesKey("kraken", "BTC/USDT", timeframe)
+        stored: set[int] = set()
+        for first, count in pieces:
+            numbers = set(range(first, first + count))
+            piece = Candles(Symbol("BTC/USDT"), Timeframe.parse(timeframe), every.slice(first, count))
+            saved = store.save("kraken", piece, [])
+            assert (len(numbers - stored), len(numbers & stored)) == (saved.merged.added, saved.merged.equal)
+            assert saved.written == bool(numbers - stored)
+            stored |= numbers
+        assert every.take(sorted(stored)).equals(store.read(key).table)
+        assert [()] == [one.faults for one in check(store)]
