@@ -45,7 +45,7 @@ class Headed:
             )
         name = _tool(header, columns, sample) or kind.value
         if Role.VOLUME not in columns:
-            columns |= _volume_of_the_base(header, sample, options)
+            columns |= _volume_of_the_base(header, sample, options) or _amount_of_a_trade(header, kind)
         reading = of_one_symbol(name, kind, columns, sample, options, questions=questions)
         # A symbol in the program's own files is the one that decisions name; nothing is changed.
         return replace(reading, renames_symbols=name not in set(Kind))
@@ -56,6 +56,14 @@ def _volume_of_the_base(header: Header, sample: Sample, options: ReadOptions) ->
     base = (options.symbol or sample.file_name.symbol or "").partition("/")[0].lower()
     index = header.index(f"volume{base}", f"{base}volume") if base else None
     return {} if index is None else {Role.VOLUME: index}
+
+
+def _amount_of_a_trade(header: Header, kind: Kind) -> dict[Role, int]:
+    """Return the column of what was traded at a price, beside which there is neither bid nor ask."""
+    index = header.index("amount", "qty", "quantity", "size")
+    if index is None or kind is Kind.BARS or header.has(Role.BID) or header.has(Role.ASK):
+        return {}
+    return {Role.VOLUME: index}
 
 
 def _tool(header: Header, columns: dict[Role, int], sample: Sample) -> str:

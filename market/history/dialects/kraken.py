@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from market.history.dialects.reading import Kind, Reading, ReadOptions, Role
 from market.history.recognition.dialect import PRICES, of_one_symbol, positions
 from market.history.recognition.sample import Sample
@@ -10,6 +12,7 @@ _BARS = {
     7: positions(Role.TIME, *PRICES, Role.VOLUME),
     8: positions(Role.TIME, *PRICES, None, Role.VOLUME),  # the API has the average price before the volume
 }
+_COUNT = re.compile(r"\d+", re.ASCII)
 _TRADES = positions(Role.TIME, Role.PRICE, Role.VOLUME)
 
 
@@ -24,7 +27,7 @@ class Kraken:
         if sample.names is not None or columns is None or not sample.is_unix(0, seconds=True):
             return None
         last = sample.width - 1
-        if not sample.are_numbers(1, last) or not all(cell.isdigit() for cell in sample.column(last)):
+        if not sample.are_numbers(1, last) or not sample.matches(last, _COUNT):
             return None
         if not sample.is_ohlc(1, 2, 3, 4) or (last == 7 and not sample.lies_between(5, 3, 2)):
             return None

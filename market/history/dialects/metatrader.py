@@ -105,7 +105,7 @@ class NinjaTrader:
 def _has_plain_times(sample: Sample) -> bool:
     """Return whether the rows begin with times such as 20120201 000000, without a header above them."""
     rows = sample.rows if sample.names is None else ()
-    return bool(rows) and all(_HISTDATA_TIME.fullmatch(row[0]) for row in rows)
+    return bool(rows) and sample.matches(0, _HISTDATA_TIME)
 
 
 def _are_plain_bars(sample: Sample) -> bool:
@@ -117,4 +117,4 @@ def _are_old_bars(sample: Sample) -> bool:
     rows = sample.rows if sample.names is None and sample.width == 7 else ()
     if not rows or not sample.are_numbers(2, 6) or not sample.is_ohlc(2, 3, 4, 5):
         return False
-    return all(_DATE.fullmatch(row[0]) and _CLOCK.fullmatch(row[1]) for row in rows)
+    return sample.matches(0, _DATE) and sample.matches(1, _CLOCK)

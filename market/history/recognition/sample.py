@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -11,6 +12,9 @@ from market.history.containers.raw_table import RawTable
 from market.history.recognition.file_name import FileName
 
 SAMPLE_ROWS = 200
+MIN_GOOD_PER_BAD = 50
+"""One bad row in so many does not change what a file is."""
+NO_VALUES = frozenset({"", "null", "NULL", "NaN", "nan", "None", "N/A", "#N/A", "-"})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _UNIX = re.compile(r"\d{9,10}(\.\d+)?|\d{12,13}(\.0*)?|\d{15,16}|\d{18,19}", re.ASCII)
 _UNIX_SECONDS = re.compile(r"\d{9,10}(\.\d+)?", re.ASCII)
@@ -57,52 +61,68 @@ class Sample:
     @cached_property
     def full_rows(self) -> tuple[tuple[str, ...], ...]:
         """The rows with a value in each column."""
-        return tuple(row for row in self.rows if all(row))
+        return tuple(row for row in self.rows if not any(cell in NO_VALUES for cell in row))
 
     def column(self, index: int) -> list[str]:
         """Return the values of a column; empty cells are left out."""
-        return [row[index] for row in self.rows if row[index]]
+        return [row[index] for row in self.rows if row[index] not in NO_VALUES]
 
     def is_unix(self, index: int, *, seconds: bool = False) -> bool:
-        """Return whether a column holds Unix times, and has any."""
-        return _all(_UNIX_SECONDS if seconds else _UNIX, self.column(index))
+        """Return whether a column holds Unix times."""
+        return self.matches(index, _UNIX_SECONDS if seconds else _UNIX)
 
     def is_dated(self, index: int) -> bool:
-        """Return whether each value of a column begins with a date, and it has any."""
-        return _all(_DATED, self.column(index))
+        """Return whether the values of a column begin with a date."""
+        return self.matches(index, _DATED)
 
     def is_clock(self, index: int) -> bool:
-        """Return whether a column holds times of day, and has any."""
-        return _all(_CLOCK, self.column(index))
+        """Return whether a column holds times of day."""
+        return self.matches(index, _CLOCK)
 
     def are_numbers(self, first: int, last: int) -> bool:
-        """Return whether the columns from ``first`` to ``last`` hold numbers only, and have any."""
-        return all(_all(_NUMBER, self.column(index)) for index in range(first, last + 1))
+        """Return whether the columns from ``first`` to ``last`` hold numbers only."""
+        return all(self.matches(index, _NUMBER) for index in range(first, last + 1))
+
+    def matches(self, index: int, pattern: re.Pattern[str]) -> bool:
+        """Return whether the values of a column match, and whether there are any; a few may be bad."""
+        return _most(pattern.fullmatch(cell) is not None for cell in self.column(index))
 
     def is_ohlc(self, open_: int, high: int, low: int, close: int) -> bool:
-        """Return whether high and low are the highest and the lowest of the four columns, in each row.
+        """Return whether high and low are the highest and the lowest of the four columns; a few rows may be bad.
 
         A difference in the ninth digit is float noise.
         """
-        for row in self.full_rows:
-            try:
-                cells = [Decimal(row[index]) for index in (open_, high, low, close)]
-            except ArithmeticError:
-                return False
-            noise = abs(cells[1]) * Decimal("1e-8")
-            if cells[1] < max(cells) - noise or cells[2] > min(cells) + noise:
-                return False
-        return bool(self.full_rows)
+        return _most(_is_bar(row, (open_, high, low, close)) for row in self.full_rows)
 
     def lies_between(self, index: int, low: int, high: int) -> bool:
-        """Return whether a column is 0, or between two others but for float noise, in each row."""
-        noise = Decimal("1e-6")
-        for row in self.full_rows:
-            value, lowest, highest = (Decimal(row[column]) for column in (index, low, high))
-            if value and not lowest * (1 - noise) <= value <= highest * (1 + noise):
-                return False
-        return bool(self.full_rows)
+        """Return whether a column is 0, or between two others but for float noise; a few rows may be bad."""
+        return _most(_is_between(row, (index, low, high)) for row in self.full_rows)
 
 
-def _all(pattern: re.Pattern[str], cells: list[str]) -> bool:
-    return bool(cells) and all(pattern.fullmatch(cell) for cell in cells)
+def _numbers(row: Sequence[str], indices: Sequence[int]) -> list[Decimal]:
+    """Return the numbers in some columns; none where a cell is no number."""
+    cells = [row[index] for index in indices]
+    return [Decimal(cell) for cell in cells] if all(_NUMBER.fullmatch(cell) for cell in cells) else []
+
+
+def _is_bar(row: Sequence[str], indices: Sequence[int]) -> bool:
+    numbers = _numbers(row, indices)
+    if not numbers:
+        return False
+    noise = abs(numbers[1]) * Decimal("1e-8")
+    return numbers[1] >= max(numbers) - noise and numbers[2] <= min(numbers) + noise
+
+
+def _is_between(row: Sequence[str], indices: Sequence[int]) -> bool:
+    numbers = _numbers(row, indices)
+    if not numbers:
+        return False
+    value, lowest, highest = numbers
+    noise = highest * Decimal("1e-6")
+    return not value or lowest - noise <= value <= highest + noise
+
+
+def _most(flags: Iterable[bool]) -> bool:
+    """Return whether nearly all are true: a file may have bad rows, which are dealt with when it is read."""
+    flags = list(flags)
+    return any(flags) and flags.count(False) <= len(flags) // MIN_GOOD_PER_BAD

@@ -136,3 +136,13 @@ def test_what_a_files_name_says(name: str, symbol: str | None, timeframe: str | 
 )  # fmt: skip
 def test_a_symbol_is_split_where_base_and_quote_are_certain(text: str, symbol: str) -> None:
     assert symbol == market_symbol(text)
+
+
+def test_a_bad_row_does_not_change_what_a_file_is(tmp_path: Path) -> None:
+    rows = [f"{1704067200 + 60 * row},5,6,4,5.5,1,7" for row in range(1_200)]
+    rows[7] = "x,5,6,7,5.5,1,7"
+    rows[9] = "1704067740,NaN,NaN,NaN,NaN,NaN,NaN"
+    reading, read = read_file(write_file(tmp_path, "\n".join(rows), "XBTUSD_1.csv"))
+    assert "kraken" == reading.dialect
+    assert [1_198] == [len(bars) for bars in read.bars]
+    assert ["1 row without a price skipped", "1 bad row left out"] == read.bars[0].changes.sentences()
