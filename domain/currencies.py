@@ -37,6 +37,9 @@ XAU XLM XMR XPD XPT XTZ YFI ZEC ZIL
 """
 OTHER_BASES = frozenset(_OTHER_BASES.split())
 """Coins and metals that are often traded, beside those in which prices are stated."""
+METALS = frozenset({"XAG", "XAU", "XPD", "XPT"})
+"""Ounces of silver, gold, palladium and platinum."""
+CASH_CODES = frozenset(code for codes in CASH.values() for code in codes.split())
 ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
 """Names at some exchanges, each with the usual one."""
 DECIMALS = {
@@ -64,6 +67,7 @@ LISTINGS = {
     "TO": "CAD", "TW": "TWD", "VI": "EUR", "WA": "PLN",
 }  # fmt: skip
 """Endings of the names of shares at Yahoo, each with the currency of that exchange."""
+_SHARE = re.compile(r"[A-Z]{1,5}([.-][A-Z]{1,2})?", re.ASCII)
 _SEPARATED = re.compile(r"([A-Z0-9]+)[-_]([A-Z0-9]+)", re.ASCII)
 
 
@@ -128,6 +132,25 @@ def _is_split(base: str, quote: str) -> bool:
     if _is_known(base):
         return True
     return quote in PLAIN_QUOTES and (quote in STABLE_COINS or len(base) >= MIN_UNKNOWN_BASE)
+
+
+def asset_class(symbol: str) -> str:
+    """Return what a market trades, as far as its name tells it: equity, fx, commodity, crypto, future or index.
+
+    A name without currencies, and a short word with the currency of a country, is a share.
+
+    >>> [asset_class(name) for name in ("AAPL", "SAP/EUR", "EURUSD", "XAUUSD", "BTCEUR", "ES=F", "^GSPC")]
+    ['equity', 'equity', 'fx', 'commodity', 'crypto', 'future', 'index']
+    """
+    pair = split_name(symbol)
+    if pair is None:
+        return "future" if symbol.endswith("=F") else "index" if symbol.startswith("^") else "equity"
+    if pair.base in METALS:
+        return "commodity"
+    if {pair.base, pair.quote} <= CASH_CODES:
+        return "fx"
+    is_coin = _is_known(pair.base) or pair.quote not in CASH_CODES
+    return "equity" if not is_coin and _SHARE.fullmatch(pair.base) else "crypto"
 
 
 def decimals(currency: str) -> int:

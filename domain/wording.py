@@ -16,12 +16,14 @@ NAME = r"^[^\x00-\x1f]+$"
 FREE_TEXT = r"^[^\x00]*$"
 CURRENCY = r"^[A-Z0-9]{2,20}$"
 EXCHANGE = r"^[a-z0-9_]{1,40}$"
+ASSET_CLASS = r"^[a-z][a-z0-9_]{0,39}$"
 SCHEMA = r"^[a-z_][a-z0-9_]{0,62}$"
 PATTERNS = {
     NAME: "must be text without control characters, not empty",
     FREE_TEXT: "must be text without NUL characters",
     CURRENCY: "must be 2 to 20 letters and digits in upper case",
     EXCHANGE: "must be the id of an exchange as ccxt spells it, such as kraken",
+    ASSET_CLASS: "must be a word in small letters, such as equity",
     SCHEMA: "must be a schema's name in lower case, such as public",
 }
 """Patterns that values must match, with the message for a value that does not."""

@@ -82,9 +82,13 @@ def instrument_values(**values: str | None) -> InstrumentValues:
     Raises:
         SettingsError: one is no number, or out of range.
     """
-    numbers = {name: _number(_as_option(name), text) for name, text in values.items() if text is not None}
+    stated: dict[str, object] = {
+        name: text.strip() if name == "asset_class" else _number(_as_option(name), text)
+        for name, text in values.items()
+        if text is not None
+    }
     try:
-        return InstrumentValues.model_validate(numbers)
+        return InstrumentValues.model_validate(stated)
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(f"{_as_option(str(first['loc'][0]))} {requirement(first)}") from None
@@ -123,6 +127,7 @@ with_instrument = grouped(
         "tick": _option("--tick", "N", "Prices are multiples of it; stored with the series."),
         "step": _option("--step", "N", "Quantities are multiples of it; stored with the series."),
         "min_notional": _option("--min-notional", "N", "Smallest value of an order; stored with the series."),
+        "asset_class": _option("--asset-class", "C", "equity, fx, crypto, …, if the symbol does not tell it."),
     },
     instrument_values,
 )

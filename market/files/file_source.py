@@ -64,7 +64,12 @@ class FilePrices(ThreadedSource):
             raise ValueError(f"speed = {speed}: must be above 0; inf plays as fast as possible")
         self._recording = files.recording
         instruments = (
-            recorded_instrument(symbol, quote_currency, files.instruments.get(symbol, NOTHING_STATED))
+            recorded_instrument(
+                symbol,
+                quote_currency,
+                files.instruments.get(symbol, NOTHING_STATED),
+                files.recording.lowest(symbol),
+            )
             for symbol in files.recording.symbols
         )
         super().__init__(InstrumentCatalog(instruments), clock, timer)

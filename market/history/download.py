@@ -367,7 +367,11 @@ def _instrument_values(instrument: Instrument) -> InstrumentValues:
     is_code = quote.isascii() and quote.isalnum() and quote == quote.upper() and 2 <= len(quote) <= 20
     minimum: Decimal = instrument.min_notional
     return InstrumentValues(
-        quote=quote if is_code else None, tick=instrument.tick, step=instrument.step, min_notional=minimum
+        quote=quote if is_code else None,
+        tick=instrument.tick,
+        step=instrument.step,
+        min_notional=minimum,
+        asset_class=instrument.asset_class,
     )
 
 

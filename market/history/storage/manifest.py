@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from domain.trading.arithmetic import plain
-from domain.wording import requirement
+from domain.wording import ASSET_CLASS, requirement
 
 VERSION = 1
 MAX_GAPS = 100
@@ -70,12 +70,14 @@ class InstrumentValues(_Record):
         tick: prices are multiples of it.
         step: quantities are multiples of it.
         min_notional: smallest value of an order, in the quote currency.
+        asset_class: ``crypto``, ``equity``, ``fx``, …
     """
 
     quote: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")] | None = None
     tick: PositiveAmount | None = None
     step: PositiveAmount | None = None
     min_notional: Amount | None = None
+    asset_class: Annotated[str, Field(pattern=ASSET_CLASS)] | None = None
 
     def updated(self, new: InstrumentValues) -> InstrumentValues:
         """Return these values, with those of ``new`` where it has one."""

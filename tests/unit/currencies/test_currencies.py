@@ -12,6 +12,7 @@ from domain.currencies import (
     OTHER_BASES,
     PLAIN_QUOTES,
     Pair,
+    asset_class,
     decimals,
     quote_currency,
     split_name,
@@ -92,6 +93,22 @@ def test_a_usual_pair_means_the_same_in_every_spelling(base: str, quote: str) ->
 def test_any_text_has_a_currency_or_none(name: str) -> None:
     quote = quote_currency(name)
     assert quote is None or (quote and quote == quote.upper())
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("equity", ["AAPL", "BRK-B", "SAP.DE", "7203.T", "AAPL/USD", "BRK-B/USD", "SAP/EUR", "aapl/usd"]),
+        ("fx", ["EURUSD", "EUR/USD", "USDJPY", "EURUSD=X", "GBP-USD"]),
+        ("commodity", ["XAUUSD", "XAG/USD"]),
+        ("crypto", ["BTC/USDT", "BTCEUR", "ETH_BTC", "XBTUSD", "PAXG/USD", "FOO/USDT", "1000PEPE/USD", "UNI7083-USD",
+                    "USDT/USD", "EUR/USDT", "BTC/USDT:USDT"]),
+        ("future", ["ES=F"]),
+        ("index", ["^GSPC"]),
+    ],
+)  # fmt: skip
+def test_the_asset_class_in_a_name(kind: str, names: list[str]) -> None:
+    assert {kind} == {asset_class(name) for name in names}
 
 
 def test_decimals_of_amounts() -> None:
