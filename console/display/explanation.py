@@ -9,7 +9,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 from console.display import resting, settled
-from console.display.format import number
+from console.display.format import moment, number
 from console.display.resting import HUNDRED, order_terms, requested_terms, trail_of
 from domain.trading.arithmetic import absolute, add, multiply, subtract
 from domain.trading.open_orders.terms import EXIT_FIELDS
@@ -219,13 +219,31 @@ def _quote(fill: Row, spread_known: bool) -> Iterator[Fact]:
     if fill["is_trade"]:  # last, because bid and ask are what was known then
         prices.insert(0, f"a trade at {prices.pop().removeprefix('last ')}")
     yield "quote", ", ".join(prices) + ("" if spread_known else "; spread unknown")
-    seen, own = (_delay(fill["filled_at"] - fill[name]) for name in ("price_seen_at", "price_time"))
+    seen = _delay(fill["filled_at"] - fill["price_seen_at"])
     real = "" if fill["real_prices"] else ", which is no real market"
     number_ = f", data {fill['data_no']}" if fill["data_no"] else ""
     yield (
         "source",
-        f"{fill['price_source']}{real}{number_}; seen {seen} before the fill, its own time is {own} before it",
+        f"{fill['price_source']}{real}{number_}; seen {seen} before the fill, {_own_time(fill)}",
     )
+
+
+CLOCKS = {"exchange": "asked for", "http_date": "by its HTTP header", "own": "which is ours, as it tells none"}
+"""Where the time of the exchange's clock comes from."""
+
+
+def _own_time(fill: Row) -> str:
+    """Return what is known of the time that the source sent with the price of a fill."""
+    if fill["time_mark"] == "no exchange time":
+        return "no exchange time"
+    if fill["time_mark"] is not None:
+        return f"its own time {moment(fill['price_time'])} UTC cannot be"
+    own = f"its own time is {_delay(fill['filled_at'] - fill['price_time'])} before it"
+    if fill["exchange_time"] is None:
+        return own
+    behind = fill["exchange_time"] - fill["price_time"]
+    side = "behind" if behind >= timedelta(0) else "ahead of"
+    return f"{own} and {_delay(abs(behind))} {side} the exchange's clock, {CLOCKS[fill['exchange_clock']]}"
 
 
 def _size(size: Decimal | None) -> str:

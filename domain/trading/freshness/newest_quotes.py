@@ -28,9 +28,10 @@ class NewestQuotes:
 
     def take(self, quotes: Mapping[Symbol, Quote]) -> None:
         """Take quotes, each newer than the one before of its symbol."""
-        for rule, newest in self._by_rule.items():
-            newest |= {symbol: quote for symbol, quote in quotes.items() if may_fill(quote, rule)}
         for symbol, quote in quotes.items():
+            for rule, newest in self._by_rule.items():
+                if may_fill(quote, rule):
+                    newest[symbol] = quote
             if quote.freshness is None or quote.freshness.fresh is Fresh.ALL:
                 self._old.pop(symbol, None)
             else:

@@ -1,0 +1,73 @@
+"""The ages of prices by both clocks, their spreads and sources, on the screens."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from console.debug.render import RENDERERS
+from console.display.quotes import quote_cells
+from console.live import panels
+from tests.support.values.view_states import database_view, process, view_state
+
+
+def described(**changes: Any) -> dict[str, Any]:
+    """Return a quote as the status has it."""
+    usual = {
+        "price": "110485.85", "age_s": 1.25, "exchange_age_s": 3.5, "exchange_clock": "exchange", "time_mark": None,
+        "fresh": "all", "spread": "0.0001", "source": "kraken",
+    }  # fmt: skip
+    return {**usual, **changes}
+
+
+@pytest.mark.parametrize(
+    ("quote", "cells"),
+    [
+        (described(), ("1.2 s", "3.5 s", "0.010 %", "kraken", "")),
+        (described(age_s=75.0, exchange_age_s=680.0), ("1 min 15 s", "11 min 20 s", "0.010 %", "kraken", "")),
+        (
+            described(exchange_age_s=None, time_mark="no exchange time", spread=None),
+            ("1.2 s", "–", "–", "kraken", "no exchange time"),
+        ),
+        (described(fresh="book"), ("1.2 s", "3.5 s", "0.010 %", "kraken", "only bid and ask are fresh")),
+        (
+            described(fresh="nothing", time_mark="impossible time", exchange_age_s=None),
+            ("1.2 s", "–", "0.010 %", "kraken", "impossible time, too old to fill"),
+        ),
+        (
+            described(source="simulated", fresh=None, exchange_clock=None, exchange_age_s=None),
+            ("1.2 s", "–", "0.010 %", "simulated", ""),
+        ),
+    ],
+)
+def test_the_cells_of_a_quote(quote: dict[str, Any], cells: tuple[str, ...]) -> None:
+    assert cells == quote_cells(quote)
+
+
+def test_the_live_view_has_both_ages_the_spread_and_the_source() -> None:
+    state = view_state(process=process())
+    assert state.process is not None
+    state.process["prices"]["quotes"] = {"BTC/USDT": described(source="simulated")}
+    lines = [str(line) for line in panels.prices(state, 120, 5)]
+    assert ["price", "last", "age", "by", "exchange", "spread", "source", "change"] == lines[0].split()
+    (bitcoin,) = [line for line in lines if line.startswith("BTC/USDT")]
+    assert ["3.5", "s", "0.010", "%", "simulated"] == bitcoin.split()[4:9]
+    (other,) = [line for line in lines if line.startswith("DOGE/USDT")]
+    assert ["–", "–", "simulated"] == other.split()[4:7]  # the process watches it no more
+
+
+def test_the_live_view_has_no_such_column_without_a_process() -> None:
+    state = view_state(process=None, database=database_view())
+    assert "BTC/USDT" in "\n".join(str(line) for line in panels.prices(state, 120, 5))
+
+
+def test_the_debug_console_has_them_too() -> None:
+    out = Console(file=StringIO(), width=120, force_terminal=False)
+    quotes = {"BTC/USDT": {"price": "110485.85", "seen_at": "2026-01-05T12:00:00+00:00"}}
+    source = {"source": "kraken", "ended": False, "quotes": {"BTC/USDT": described()}}
+    RENDERERS["prices"]({"now": "2026-01-05T12:00:02+00:00", "source": source, "quotes": quotes}, out)
+    text = out.file.getvalue()  # type: ignore[attr-defined]
+    assert ["BTC/USDT", "110485.85", "2.0", "s", "3.5", "s", "0.010", "%", "kraken"] == text.splitlines()[-1].split()
