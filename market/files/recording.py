@@ -139,8 +139,8 @@ class Recording:
         of_symbol: dict[Symbol, list[Micros]] = {}
         for one in self._series:
             of_symbol.setdefault(one.symbol, []).append(one.moments)
-        known = {symbol: np.unique(np.concatenate(moments)) for symbol, moments in of_symbol.items()}
-        self._has_range = [_has_range(one, known[one.symbol]) for one in self._series]
+        moments_of = {symbol: np.unique(np.concatenate(parts)) for symbol, parts in of_symbol.items()}
+        self._has_range = [_has_range(one, moments_of[one.symbol]) for one in self._series]
         lengths = [len(one.moments) for one in self._series]
         moments = np.concatenate([one.moments for one in self._series]) if series else np.empty(0, np.int64)
         numbers = np.repeat(np.arange(len(series), dtype=np.int32), lengths)
@@ -195,17 +195,17 @@ class Recording:
         return (_bar_row(time, one.symbol, *values) for time, values in zip(times, bars, strict=True))
 
 
-def _has_range(series: PriceSeries, known: Micros) -> Mask:
+def _has_range(series: PriceSeries, moments: Micros) -> Mask:
     """Return which bars begin when the price before them was known, or later.
 
     Args:
         series: the bars, or single prices, which have no range.
-        known: the moments of all prices of the symbol.
+        moments: of all prices of the symbol.
     """
     if series.begins is None:
         return np.zeros(len(series.moments), dtype=np.bool_)
-    place = np.searchsorted(known, series.moments) - 1
-    return np.asarray((place < 0) | (series.begins >= known[np.maximum(place, 0)]))
+    place = np.searchsorted(moments, series.moments) - 1
+    return np.asarray((place < 0) | (series.begins >= moments[np.maximum(place, 0)]))
 
 
 def _bar_row(

@@ -53,10 +53,10 @@ class Sample:
         rows = tuple(zip(*columns, strict=True))
         names = None if raw.names is None else tuple(name.lower() for name in raw.names)
         headers = (*(() if raw.names is None else (raw.names,)), *raw.more_headers)
-        said = FileName.parse(file_name)
-        if raw.member is not None and said.symbol is None:
-            said = FileName.parse(raw.path.name)  # the archive is named for what it holds
-        return cls(names, headers, rows, len(raw.columns), "\n".join(raw.preamble).lower(), said)
+        parsed = FileName.parse(file_name)
+        if raw.member is not None and parsed.symbol is None:
+            parsed = FileName.parse(raw.path.name)  # the archive is named for what it holds
+        return cls(names, headers, rows, len(raw.columns), "\n".join(raw.preamble).lower(), parsed)
 
     @cached_property
     def full_rows(self) -> tuple[tuple[str, ...], ...]:
