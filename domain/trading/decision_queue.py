@@ -135,10 +135,10 @@ class DecisionQueue:
         account.state = replace(change.state, rules=account.state.rules)
         for symbol in change.symbols:
             account.values.changed(symbol)
-        if (symbol := change.old_units) is not None:
-            self._quotes.forget(symbol)
+        if (old_units := change.old_units) is not None:
+            self._quotes.forget(old_units)
             for marks in self._marks.values():
-                marks.forget(symbol)
+                marks.forget(old_units)
         return list(self._size_next(account, now))
 
     def on_returned(self, portfolio: PortfolioName, now: Instant) -> list[Step]:

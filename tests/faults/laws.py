@@ -25,6 +25,7 @@ from domain.trading.open_orders.open_order import STOPS
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import Action, DecisionId, Liquidity, OrderId, OutcomeStatus, PortfolioName, PriceRule, Side, Symbol
+from tests.faults import account_laws
 from tests.support.actors.memory_stores import MemoryDatabase, Row
 from tests.support.actors.stepper import Stepper
 from tests.support.values.naive_ledger import Deal, ledger
@@ -110,6 +111,8 @@ class Laws:
         silent = [row.id for row in self.database.rows.values() if is_pending(row)]
         if silent:
             raise Broken(f"decisions {silent} got no outcome", "lost")
+        if len(self.database.ends) < len(self.database.requests):
+            raise Broken("requests for accounts did not end", "lost")
         if not at_rest(stepper):
             raise Broken("the actors did not come to rest")
         self.check_callers(life, "after all")
@@ -219,24 +222,28 @@ class Laws:
     def _check_ledger(self, committed: PortfolioState) -> None:
         fills = [a for a in self.database.fills if a.order.portfolio == committed.name]
         events = [a for a in self.database.events if a.order.portfolio == committed.name]
-        versions = sorted(a.event.version for a in (*fills, *events))
-        if versions != list(range(1, committed.version + 1)):
+        if account_laws.versions(self.database, committed.name, (*fills, *events)) != list(
+            range(1, committed.version + 1)
+        ):
             raise Broken(f"the events of {committed.name} are not numbered in their order", "unbalanced")
         self._check_open(committed, fills, events)
         deals = [
-            Deal(
-                a.order.instrument.symbol,
-                a.asset_delta > 0,
-                a.fill.quantity,
-                a.fill.price,
-                (a.order.costs.commission_pct, a.order.costs.min_commission),
-                a.order.order_id,
+            (
+                a.event.version,
+                Deal(
+                    a.order.instrument.symbol,
+                    a.asset_delta > 0,
+                    a.fill.quantity,
+                    a.fill.price,
+                    (a.order.costs.commission_pct, a.order.costs.min_commission),
+                    a.order.order_id,
+                ),
             )
             for a in fills
         ]
         self._check_touch(fills)
         capital = committed.rules.initial_capital
-        model = ledger(capital, deals, 0, 0)
+        model = ledger(capital, account_laws.with_changes(self.database, committed.name, deals), 0, 0)
         modelled = {s: (h.quantity, h.cost, h.entry_commission) for s, h in model.holdings.items()}
         held = {
             str(s): (Fraction(p.quantity), Fraction(p.cost), Fraction(p.entry_commission))
@@ -249,7 +256,8 @@ class Laws:
             raise Broken(f"the trades of {committed.name} differ from the model", "unbalanced")
         worth = committed.cash + sum(p.value(MARKS[s]) for s, p in committed.positions.items())
         open_ = sum(p.unrealized(MARKS[s]) - p.entry_commission for s, p in committed.positions.items())
-        if worth - capital != sum(t.net for t in trades) + open_:
+        gained = worth - account_laws.paid_in(committed) - committed.flows.dividends
+        if gained != sum(t.net for t in trades) + open_:
             raise Broken(f"law 1 does not hold for {committed.name}", "unbalanced")
 
     def _check_open(self, committed: PortfolioState, fills: Iterable[Result], events: Iterable[Result]) -> None:

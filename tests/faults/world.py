@@ -252,7 +252,7 @@ class World:
         self.database.fail_commits = self.database.lose_answers = 0
         self._fuse = None
         for _ in range(60):
-            self.stepper.wake()
+            self.stepper.wake_all()
             self.quote()
             self.run()
             if not any(map(is_pending, self.database.rows.values())) and at_rest(self.stepper):
@@ -397,4 +397,4 @@ class World:
         )
 
     def _removable(self, name: PortfolioName) -> bool:
-        return all(entry.portfolio != name for entry in self.database.orders.values())
+        return all(one.portfolio != name for one in (*self.database.orders.values(), *self.database.requests))

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from domain.trading.orders import Costs
+from tests.faults import accounts
 from tests.faults.counters import Counters
 from tests.faults.laws import Broken, InjectedFault
 from tests.faults.setting import NAMES, WORKERS
@@ -215,6 +216,7 @@ DEEDS: dict[Callable[[World, random.Random], None], int] = {
     lambda world, draw: world.cancel(draw.randrange(99)): 1,
     lambda world, draw: world.delete(draw.randrange(99)): 1,
     _change_terms: 2,
+    accounts.ask: 5,
     lambda world, draw: world.create(draw.choice([0, 1, 2, 2]), draw.choice([500, 10_000])): 2,
     lambda world, draw: world.remove(draw.choice([0, 1, 2, 2, 2])): 1,
 }

@@ -248,6 +248,11 @@ class Stepper:
         """Wake the intake, as a notification of the database does."""
         self.wiring.wake("paper_decisions")
 
+    def wake_all(self) -> None:
+        """Wake the intake, for requests for accounts, too."""
+        self.wake()
+        self.wiring.wake("paper_account")
+
     def settle(self) -> None:
         """Wake the intake and run until everything is at rest."""
         self.wake()

@@ -1,0 +1,34 @@
+"""Requests for accounts in a `World`."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+
+from actors.messages import ReadRequests
+from domain.trading.account.requests import AccountKind, Ratio
+from domain.types import PortfolioName
+from tests.faults.setting import NAMES
+from tests.faults.world import World
+from tests.support.account.account_run import account_request
+
+TWO_FOR_ONE = Ratio(Decimal(2), Decimal(1))
+
+
+def ask(world: World, draw: random.Random) -> None:
+    """Insert a request of the owner: a deposit, a withdrawal that may be too large, or a change of BTC/USDT."""
+    name = draw.choice(NAMES[:2])
+    kind = draw.choice([AccountKind.DEPOSIT, AccountKind.WITHDRAWAL, AccountKind.DIVIDEND, AccountKind.SPLIT])
+    is_cash = kind in {AccountKind.DEPOSIT, AccountKind.WITHDRAWAL}
+    amount = draw.choice(["0.5", "120.000000000001", "2000"]) if is_cash else "0.25"
+    request = account_request(
+        kind,
+        number=len(world.database.requests) + 1,
+        portfolio=name,
+        symbol=None if is_cash else "BTC/USDT",
+        amount=None if kind is AccountKind.SPLIT else amount,
+        ratio=TWO_FOR_ONE if kind is AccountKind.SPLIT else None,
+    )
+    if PortfolioName(name) in world.database.portfolios:
+        world.database.requests.append(request)
+        world.stepper.tell("DecisionWatcher", ReadRequests())
