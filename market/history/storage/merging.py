@@ -15,7 +15,9 @@ from domain.errors import SettingsError
 from domain.trading.arithmetic import plain
 from domain.wording import format_time
 from market.history.candles import SCHEMA, TIME, Candles
-from market.history.publication import publish
+from market.history.grid import ends
+from market.history.publication import EPOCH, publish
+from market.history.timeframe import MICROSECOND
 from market.history.timeframe_choice import DeclaredTimeframe
 
 VALUES = ("open", "high", "low", "close", "volume")
@@ -23,6 +25,10 @@ VALUES = ("open", "high", "low", "close", "volume")
 
 class ContradictingRows(SettingsError):
     """Two series of one market have different rows of one time; the message has the first two."""
+
+
+class OtherSource(SettingsError):
+    """Two series of one market have bars that begin at different times of the same hours or days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ def merge(before: Candles, new: Candles, *, replace: bool = False) -> Merged:
 
     Raises:
         ContradictingRows: two rows of one time differ, and ``replace`` is false.
+        OtherSource: no rows have the same time, and one begins within another.
     """
     if before.table.equals(new.table):
         return Merged(before, added=0, equal=len(new))
@@ -73,6 +80,8 @@ def merge(before: Candles, new: Candles, *, replace: bool = False) -> Merged:
         table = pyarrow.concat_tables([before.table, new.table])
         return Merged(_sorted(before, table), added=len(new_begins))
     _, old_common, new_common = numpy.intersect1d(old_begins, new_begins, assume_unique=True, return_indices=True)
+    if not len(old_common):
+        _require_one_grid(before, old_begins, new_begins)
     old_rows, new_rows = _rows(before.table, old_common), _rows(new.table, new_common)
     contradict = _contradictions(old_rows, new_rows)
     count = int(numpy.count_nonzero(contradict))
@@ -90,6 +99,25 @@ def merge(before: Candles, new: Candles, *, replace: bool = False) -> Merged:
         old_table = pyarrow.concat_tables([_rows(old_table, only_old), common])
     table = pyarrow.concat_tables([old_table, _rows(new.table, only_new)])
     return dataclasses.replace(merged, candles=_sorted(before, table))
+
+
+def _require_one_grid(before: Candles, old_begins: Any, new_begins: Any) -> None:
+    """Check that no new bar begins within a stored one; where no begins agree, the bars are of another source.
+
+    Raises:
+        OtherSource: one does.
+    """
+    old_begins = numpy.sort(old_begins)
+    place = numpy.searchsorted(old_begins, new_begins) - 1
+    within = (place >= 0) & (new_begins < ends(before.timeframe, old_begins[numpy.maximum(place, 0)]))
+    if not within.any():
+        return
+    first = int(numpy.argmax(within))
+    new, old = (EPOCH + int(begin) * MICROSECOND for begin in (new_begins[first], old_begins[place[first]]))
+    raise OtherSource(
+        f"{before.symbol} {before.timeframe}: the bar of {format_time(new)} begins within the stored bar of"
+        f" {format_time(old)}, so they are of different sources; --exchange keeps both"
+    )
 
 
 def _rows(table: Any, indices: Any) -> Any:

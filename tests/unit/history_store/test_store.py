@@ -23,7 +23,7 @@ from market.history import store as store_module
 from market.history.candles import Candles
 from market.history.checking import check
 from market.history.storage.manifest import Input, InstrumentValues
-from market.history.storage.merging import ContradictingRows
+from market.history.storage.merging import ContradictingRows, OtherSource
 from market.history.storage.stored_file import DamagedFile
 from market.history.store import HistoryStore, SeriesKey
 from market.history.timeframe import Timeframe
@@ -124,6 +124,20 @@ def test_a_difference_in_the_last_stored_bar_alone_has_a_hint(tmp_path: Path) ->
     store.save("kraken", candles([row("1"), row("2")]), [source()])
     with pytest.raises(ContradictingRows, match=r"; it is the last stored bar, and may have been unfinished$"):
         store.save("kraken", candles([row("2.5"), row("3")], begin=BEGIN + HOUR), [source("b.csv", "1")])
+
+
+def test_days_that_begin_at_another_time_are_of_another_source(tmp_path: Path) -> None:
+    store = HistoryStore(tmp_path)
+    store.save("files", candles([row("1"), row("2"), row("3")], symbol="AAPL", timeframe="1d"), [source()])
+    other = candles([row("1"), row("2")], begin=BEGIN + 5 * HOUR, symbol="AAPL", timeframe="1d")
+    with pytest.raises(OtherSource) as refused:
+        store.save("files", other, [source("b.csv", "1")], replace=True)
+    assert (
+        "AAPL 1d: the bar of 2025-01-01 05:00:00 begins within the stored bar of 2025-01-01 00:00:00, so they are of"
+        " different sources; --exchange keeps both"
+    ) == str(refused.value)
+    between = candles([row("1")], begin=BEGIN + 72 * HOUR, symbol="AAPL", timeframe="1d")
+    assert 1 == store.save("files", between, [source("c.csv", "2")]).merged.added
 
 
 def test_a_value_that_was_unknown_is_completed(tmp_path: Path) -> None:
