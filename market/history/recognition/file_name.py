@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
+from domain.currencies import DECIMALS, OTHER_BASES, split_name
 from domain.types import Symbol
 from market.history.recognition.symbols import market_symbol
 
@@ -21,6 +23,7 @@ _TERMINAL_PERIOD = r"(?P<terminal>M[1-9]\d?|H[1-9]\d?|D1|W1|MN1?|Daily|Weekly|Mo
 _CHART_PERIOD = r"(?:(?P<minutes>[1-9]\d{0,4})|(?P<length>[1-9]\d*)?(?P<unit>[SDWMH]))"
 _PAIR_ONLY = "pair"
 """Marks a pattern that counts only where it finds a pair of known currencies: EUR-USD-quotes, but not TV-export."""
+_SMALL_PERIOD = r"(?:(?P<small>[mhdw])(?P<length>[1-9]\d*)|(?P<length_first>[1-9]\d{0,3})(?P<unit_first>[mhdw]))"
 _PATTERNS = tuple(
     (source, re.compile(pattern, re.ASCII))
     for source, pattern in (
@@ -41,8 +44,11 @@ _PATTERNS = tuple(
         ("coingecko", r"(?P<base>[a-z0-9]+)-(?P<quote>[a-z]{3,4})-max"),
         # Bitfinex's tBTCUSD means trading.
         ("", rf"(?:(?P<venue>[A-Za-z]+)_)?t?{_TEXT}[-_ ]{_PERIOD}{_DATES}(?:[-_ ][a-z]\w*)*"),
+        (_PAIR_ONLY, rf"(?P<text>[A-Z]{{6}}){_MINUTES}"),  # MetaTrader 4: EURUSD60
         ("", rf"t?{_TEXT}{_DATES}"),
         (_PAIR_ONLY, rf"{_TEXT}(?:[-_ ][a-z]\w*)+"),
+        # dukascopy-node: eurusd-m1-bid-2019-01-01-2019-02-01
+        (_PAIR_ONLY, rf"(?P<text>[a-z]{{5,10}})(?:[-_ ]{_SMALL_PERIOD})?(?:[-_ ].*)?"),
     )
 )
 _UNITS = {"mo": "M", "minute": "m", "hour": "h", "day": "d", "week": "w", "min": "m"}
@@ -83,11 +89,12 @@ class FileName:
         >>> FileName.parse("BTCUSDT-1h-2018-02.zip").timeframe
         '1h'
         """
-        stem = _COPY.sub("", _SUFFIXES.sub("", name))
+        stem = _COPY.sub("", _SUFFIXES.sub("", PurePosixPath(name).name))
         for source, pattern in _PATTERNS:
             if match := pattern.fullmatch(stem):
                 groups = {key: text for key, text in match.groupdict().items() if text}
-                return _named(source, groups)
+                if source != _PAIR_ONLY or _is_pair(groups["text"]):
+                    return _named(source.removeprefix(_PAIR_ONLY), groups)
         return cls()
 
 
@@ -99,16 +106,15 @@ def _named(source: str, groups: dict[str, str]) -> FileName:
         text = f"{groups['base']}/{groups['quote']}{settle}".upper()
         return FileName(source, text, Symbol(text), timeframe, data)
     text = groups["text"]
-    if source == _PAIR_ONLY:
-        return _of_pair(text)
     if text in _NO_SYMBOLS or text.isdigit():
         return FileName(source, timeframe=timeframe, data=data)
     return FileName(source, text, market_symbol(text), timeframe, data)
 
 
-def _of_pair(text: str) -> FileName:
-    symbol = market_symbol(text)
-    return FileName(text=text, symbol=symbol) if "/" in symbol else FileName()
+def _is_pair(text: str) -> bool:
+    """Return whether a text is a pair of two currencies that are known."""
+    pair = split_name(text)
+    return pair is not None and (pair.base in DECIMALS or pair.base in OTHER_BASES)
 
 
 def _timeframe(groups: dict[str, str]) -> str | None:
@@ -123,6 +129,10 @@ def _timeframe(groups: dict[str, str]) -> str | None:
     elif terminal:
         letters = terminal.rstrip("0123456789")
         timeframe = terminal[len(letters) :] + _TERMINAL[letters]
+    elif "small" in groups:
+        timeframe = groups["length"] + groups["small"]
+    elif "unit_first" in groups:
+        timeframe = groups["length_first"] + groups["unit_first"]
     elif "candle" in groups:
         timeframe = groups["length"] + _CANDLE_UNITS[groups["candle"]]
     elif "unit" in groups:
