@@ -84,7 +84,7 @@ class Report:
         closing_at: time of that snapshot; without one, the beginning of the period.
         net_deposits: deposits less withdrawals of the period.
         weighted_closing: what the opening value alone would have become, see `time_weighted`.
-        account: deposits, withdrawals and adjustments of the period, oldest first.
+        account: deposits, withdrawals and adjustments of the period, oldest first; none for a strategy.
         performance: metrics of the portfolio; None for a strategy, which has no value of its own.
         trade_stats: results and costs of the portfolio, or of the strategy.
         by: the same by symbol, strategy, asset class, day and side.
@@ -203,7 +203,7 @@ def report(
         closing_at=valuations[-1].time,
         net_deposits=subtract(valuations[-1].net_deposits, history.opening.net_deposits),
         weighted_closing=history.weighted[-1].total_value if history.weighted else history.opening.total_value,
-        account=tuple(account),
+        account=tuple(account) if strategy is None else (),
         performance=performance(history) if strategy is None else None,
         trade_stats=trade_history.stats,
         by={dimension: trade_history.by(dimension) for dimension in Dimension},

@@ -141,7 +141,8 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
     half = (width - GAP_COLUMNS) // 2 if two_columns else width
     if report.has_curve:
         heading = "Net result so far" if report.strategy is not None else "Value"
-        heading += " without deposits and withdrawals" if report.weighted_closing != report.closing else ""
+        if report.strategy is None and report.weighted_closing != report.closing:
+            heading += " without deposits and withdrawals"
         yield from _with_heading(heading, _curve(report, width, two_columns))
     if report.has_trades:
         yield from _with_heading("Figures", sections.figures(report, width))

@@ -11,7 +11,9 @@ from sqlalchemy import make_url
 
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnsuitable
+from persistence import schema
 from persistence.connections import with_schema
+from persistence.stores import portfolios
 from tests.support.database.servers import Server
 from tests.support.system.running_system import running_system, until_all_ended
 
@@ -127,3 +129,20 @@ def test_who_sends_cancels_attaches_and_reads(role: Role, embedded_url: str) -> 
             assert value[0] is not None
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 report.execute(GOOD)
+
+
+def test_only_a_role_with_a_grant_requests_a_deposit(role: Role, embedded_url: str) -> None:
+    schema.upgrade(embedded_url)
+    portfolios.create(embedded_url, "default", {"initial_capital": 10_000})
+    request = (
+        "INSERT INTO paper_account_requests (portfolio, kind, amount, reason) VALUES ('default', 'deposit', 1, 'a')"
+    )
+    sender = role("GRANT SELECT, INSERT ON trading_decisions TO {}")
+    with psycopg.connect(sender) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(request)
+    allowed = role("GRANT INSERT ON paper_account_requests TO {}")
+    with psycopg.connect(allowed) as connection:
+        connection.execute(request)
+    with psycopg.connect(embedded_url) as owner:
+        (author,) = owner.execute("SELECT author FROM paper_account_requests").fetchone() or ("nobody",)
+    assert make_url(allowed).username == author
