@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from actors.settings import Settings
+from actors.system import price_source
 from domain.errors import SettingsError
 from domain.trading.bookkeeping import Result
 from domain.trading.decision_queue import SizingRules
@@ -307,6 +309,20 @@ def test_a_part_is_played(tmp_path: Path) -> None:
     path = write_file(tmp_path, BARS)
     listener = play(source_of(path, part=TimeSpan(first=NOON + HOUR)))
     assert [[Decimal(120), Decimal("3.5")]] == [[quote.price for quote in batch] for batch in listener.batches]
+
+
+def test_the_settings_choose_file_speed_and_part(tmp_path: Path) -> None:
+    settings = Settings.isolated(
+        prices=str(write_file(tmp_path, BARS)),
+        price_speed="max",
+        price_from=NOON.replace(tzinfo=None).isoformat(),
+        price_to=(NOON + HOUR).isoformat(),
+    )
+    source = price_source(settings, StandingClock())
+    assert isinstance(source, FilePrices)
+    assert [[close(BTC, 1, "100 110 90 105.5", "1.5"), close(ETH, 1, "3 3 3 3", "0")]] == [
+        list(batch) for batch in play(source).batches
+    ]
 
 
 def test_what_has_not_happened_while_no_process_played_it(tmp_path: Path) -> None:
