@@ -95,9 +95,10 @@ class HeldPrices:
         if suspect.first.real:
             until = f" until {(suspect.first.seen_at + self._split_hold).astimezone(UTC):%H:%M:%S} UTC"
         program = command_name()
+        adjust = f"{program} portfolio adjust NAME {symbol} --split {suspect.split} --reason …"
         self._report(
-            f"{_sentence(suspect)}; it is held back{until}, and nothing is bought. Confirm with `{program} portfolio"
-            f' adjust`, or refuse with `{program} console -c "accept-price {symbol}" --yes`'
+            f"{_sentence(suspect)}; it is held back{until}, and nothing is bought. Confirm with `{adjust}` for each"
+            f' portfolio that holds it, or refuse with `{program} console -c "accept-price {symbol}" --yes`'
         )
 
     def _report_end(self, quote: Quote, suspect: Suspect) -> None:

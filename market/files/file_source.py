@@ -63,12 +63,10 @@ class FilePrices(ThreadedSource):
         if not speed > 0:
             raise ValueError(f"speed = {speed}: must be above 0; inf plays as fast as possible")
         self._recording = files.recording
+        lowest = files.recording.lowest_prices()
         instruments = (
             recorded_instrument(
-                symbol,
-                quote_currency,
-                files.instruments.get(symbol, NOTHING_STATED),
-                files.recording.lowest(symbol),
+                symbol, quote_currency, files.instruments.get(symbol, NOTHING_STATED), lowest.get(symbol)
             )
             for symbol in files.recording.symbols
         )

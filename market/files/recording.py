@@ -149,13 +149,14 @@ class Recording:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def lowest(self, symbol: Symbol) -> Decimal | None:
-        """Return the lowest price of a symbol; None where nothing of it is played."""
-        columns = [
-            one.columns["price" if one.begins is None else "low"] for one in self._series if one.symbol == symbol
-        ]
-        prices = [lowest for column in columns if (lowest := compute.min(column).as_py()) is not None]
-        return min(prices, default=None)
+    def lowest_prices(self) -> dict[Symbol, Decimal]:
+        """Return the lowest price of each symbol; one of which nothing is played is missing."""
+        lowest: dict[Symbol, Decimal] = {}
+        for one in self._series:
+            price = compute.min(one.columns["price" if one.begins is None else "low"]).as_py()
+            if price is not None:
+                lowest[one.symbol] = min(price, lowest.get(one.symbol, price))
+        return lowest
 
     def batches(self, first: int = 0) -> Iterator[tuple[datetime, list[Row]]]:
         """Yield the rows of each moment, from the row with this number on."""

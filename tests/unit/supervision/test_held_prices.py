@@ -50,10 +50,10 @@ def test_a_split_is_reported_once_and_taken_as_real_after_ten_minutes(tracked: T
         see(tracked, "120.888")
         tracked.after(10)
     assert [] == sized_from(tracked)
-    alarm = (
-        f"WARNING {LOOKS}; it is held back until 12:10:00 UTC, and nothing is bought. Confirm with `run.py portfolio"
-    )
-    assert [f"{alarm} adjust`, or refuse with `{REFUSE}`"] == tracked.sent_alarms()
+    confirm = "run.py portfolio adjust NAME NVDA/USD --split 10:1 --reason …"
+    held = f"WARNING {LOOKS}; it is held back until 12:10:00 UTC, and nothing is bought."
+    commands = f"Confirm with `{confirm}` for each portfolio that holds it, or refuse with `{REFUSE}`"
+    assert [f"{held} {commands}"] == tracked.sent_alarms()
     state = tracked.tracker.describe()
     assert [LOOKS] == state["troubles"]
     assert ("10:1", Decimal("1208.88"), 60) == tuple(

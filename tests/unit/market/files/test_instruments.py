@@ -81,7 +81,6 @@ def test_the_lowest_price_that_is_played() -> None:
         PriceSeries(apple, begins, None, {"price": prices("200", "178", "200")}),
     ]
     recording = Recording(series)
-    assert [Decimal(178), Decimal("1.04")] == [recording.lowest(symbol) for symbol in (apple, euro)]
+    assert {apple: Decimal(178), euro: Decimal("1.04")} == recording.lowest_prices()
     later = Recording(series[:1], TimeSpan(NOON + timedelta(hours=2)))
-    assert Decimal(185) == later.lowest(apple)
-    assert later.lowest(euro) is None
+    assert {apple: Decimal(185)} == later.lowest_prices()
