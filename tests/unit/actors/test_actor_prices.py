@@ -108,6 +108,29 @@ def test_another_currency_needs_no_price_to_be_refused(stepper: Stepper) -> None
     assert ("rejected", "other currency: X/EUR trades in EUR, the portfolio holds USDT") == status(stepper, id_)
 
 
+def test_a_jump_like_a_split_buys_nothing_and_sells_at_the_book_that_confirms_it(stepper: Stepper) -> None:
+    put(stepper)
+    stepper.settle()
+    for _ in range(3):  # a tenth of the price needs three answers over 10 s
+        stepper.quote({"BTC/USDT": "10"}, spread="0.01")
+        stepper.settle()
+        stepper.pass_by(5)
+    stepper.quote({"BTC/USDT": "10"}, spread="0.01")
+    stepper.settle()
+    bought, sold = put(stepper, 2), put(stepper, 3, decision="SELL")
+    stepper.settle()
+    reason = "no price in time: BTC/USDT at 10 after 100 looks like a 10:1 split"
+    assert ("rejected", reason) == status(stepper, bought)
+    assert "executed" == (status(stepper, sold) or ("",))[0]
+    assert [Decimal(100), Decimal(10)] == [a.fill.quote.price for a in stepper.database.fills]
+    stepper.pass_by(600)
+    stepper.quote({"BTC/USDT": "10"})
+    stepper.settle()
+    again = put(stepper, 4)
+    stepper.settle()
+    assert "executed" == (status(stepper, again) or ("",))[0]
+
+
 def test_the_newest_price_at_sizing_counts_not_the_one_at_receipt(stepper: Stepper) -> None:
     put(stepper)
     stepper.wake()

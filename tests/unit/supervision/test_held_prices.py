@@ -6,7 +6,17 @@ from decimal import Decimal
 
 import pytest
 
-from actors.messages import AcceptPrice, DataSeen, InstrumentsLoaded, Prices, QuotesSeen, SendPrices, Tick, Watch
+from actors.messages import (
+    AcceptPrice,
+    DataSeen,
+    ForgetPrice,
+    InstrumentsLoaded,
+    Prices,
+    QuotesSeen,
+    SendPrices,
+    Tick,
+    Watch,
+)
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import Quote
 from domain.types import Instant, Symbol
@@ -91,6 +101,14 @@ def test_a_person_may_say_that_it_is_no_split(tracked: Tracked) -> None:
     assert "INFO the price of NVDA/USD is no longer held back: it counts as it is" == tracked.sent_alarms()[-1]
     tracked.tracker.handle(AcceptPrice(NVDA))  # nothing is held back any more
     assert 2 == len(tracked.sent_alarms())
+
+
+def test_a_split_in_the_books_ends_it(tracked: Tracked) -> None:
+    see(tracked, "120.888")
+    tracked.tracker.handle(ForgetPrice(NVDA))
+    see(tracked, "121")
+    assert [("121", None)] == sized_from(tracked)
+    assert "INFO the price of NVDA/USD is no longer held back: the split is in the books" == tracked.sent_alarms()[-1]
 
 
 def test_a_price_that_comes_back_ends_it(tracked: Tracked) -> None:
