@@ -13,7 +13,7 @@ from market.history.dialects.reading import ReadOptions
 from market.history.folding import EDGES, fold
 from market.history.importing import ImportReport, TickSeries, read_candles
 from market.history.storage.manifest import NOTHING_STATED, Input, InstrumentValues
-from market.history.storage.merging import ContradictingRows, OtherSource, merge
+from market.history.storage.merging import ContradictingRows, merge
 from market.history.storage.stored_file import DamagedFile
 from market.history.store import HistoryStore, Saved, SeriesKey
 from market.history.wording import counted
@@ -139,7 +139,7 @@ class ImportJob:
                     replace=self._target.replace,
                     instrument=self._target.instrument,
                 )
-            except (ContradictingRows, OtherSource, DamagedFile) as error:
+            except (ContradictingRows, DamagedFile) as error:
                 for path in dict.fromkeys(report.path for report in waiting.reports):
                     self._refuse(path, error)
             else:

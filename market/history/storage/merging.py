@@ -16,19 +16,14 @@ from domain.trading.arithmetic import plain
 from domain.wording import format_time
 from market.history.candles import SCHEMA, TIME, Candles
 from market.history.grid import ends
-from market.history.publication import EPOCH, publish
-from market.history.timeframe import MICROSECOND
+from market.history.publication import publish
 from market.history.timeframe_choice import DeclaredTimeframe
 
 VALUES = ("open", "high", "low", "close", "volume")
 
 
 class ContradictingRows(SettingsError):
-    """Two series of one market have different rows of one time; the message has the first two."""
-
-
-class OtherSource(SettingsError):
-    """Two series of one market have bars that begin at different times of the same hours or days."""
+    """Two series of one market have different rows of one time, or overlapping ones; the message has the first two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,8 @@ def merge(before: Candles, new: Candles, *, replace: bool = False) -> Merged:
     """Return one series of both, by rising ``published``.
 
     A value that one of them does not know is taken from the other. Of two moments at which a close was published the
-    later one counts: a close must never be available before its bar has ended.
+    later one counts: a close must never be available before its bar has ended. Two bars contradict each other if they
+    begin together and differ, or if one begins before the other one ends, as days of two zones do.
 
     Args:
         before: has symbol and timeframe of the result.
@@ -69,55 +65,59 @@ def merge(before: Candles, new: Candles, *, replace: bool = False) -> Merged:
         replace: whether the new row counts where two contradict each other.
 
     Raises:
-        ContradictingRows: two rows of one time differ, and ``replace`` is false.
-        OtherSource: no rows have the same time, and one begins within another.
+        ContradictingRows: two rows contradict each other, and ``replace`` is false.
     """
     if before.table.equals(new.table):
         return Merged(before, added=0, equal=len(new))
     old_begins, new_begins = _begins(before.table), _begins(new.table)
-    if not len(old_begins) or not len(new_begins) or old_begins.max() < new_begins.min():
+    if not len(old_begins) or not len(new_begins) or _ends(before, old_begins.max()) <= new_begins.min():
         # The usual case of a series that goes on: nothing is copied.
         table = pyarrow.concat_tables([before.table, new.table])
         return Merged(_sorted(before, table), added=len(new_begins))
     _, old_common, new_common = numpy.intersect1d(old_begins, new_begins, assume_unique=True, return_indices=True)
-    if not len(old_common):
-        _require_one_grid(before, old_begins, new_begins)
     old_rows, new_rows = _rows(before.table, old_common), _rows(new.table, new_common)
     contradict = _contradictions(old_rows, new_rows)
-    count = int(numpy.count_nonzero(contradict))
-    if count and not replace:
-        first = int(numpy.argmax(contradict))
-        raise ContradictingRows(_difference(before, old_rows, new_rows, first, count))
+    only_old = numpy.setdiff1d(numpy.arange(len(old_begins)), old_common, assume_unique=True)
     only_new = numpy.setdiff1d(numpy.arange(len(new_begins)), new_common, assume_unique=True)
+    old_overlaps, new_overlaps = _overlaps(before, old_begins[only_old], new_begins[only_new])
+    if not replace:
+        _refuse(before, old_rows.filter(contradict), new_rows.filter(contradict))
+        overlapped = _rows(before.table, only_old[old_overlaps]), _rows(new.table, only_new[new_overlaps])
+        _refuse(before, *overlapped)
     common, (replaced, completed, moved) = _common_rows(old_rows, new_rows, contradict)
-    merged = Merged(before, len(only_new), len(old_common) - replaced, replaced, completed, moved)
+    dropped = numpy.unique(old_overlaps)
+    counts = len(only_new), len(old_common) - replaced, replaced + len(dropped), completed, moved
+    merged = Merged(before, *counts)
     if not merged.changes:
         return merged
     old_table = before.table
-    if replaced or completed or moved:
-        only_old = numpy.setdiff1d(numpy.arange(len(old_begins)), old_common, assume_unique=True)
-        old_table = pyarrow.concat_tables([_rows(old_table, only_old), common])
+    if merged.replaced or completed or moved:
+        old_table = pyarrow.concat_tables([_rows(old_table, numpy.delete(only_old, dropped)), common])
     table = pyarrow.concat_tables([old_table, _rows(new.table, only_new)])
     return dataclasses.replace(merged, candles=_sorted(before, table))
 
 
-def _require_one_grid(before: Candles, old_begins: Any, new_begins: Any) -> None:
-    """Check that no new bar begins within a stored one; where no begins agree, the bars are of another source.
+def _ends(like: Candles, begins: Any) -> Any:
+    """Return when bars end; long ones a tenth earlier: a day has 23 hours where the time of the year changes."""
+    begins = numpy.atleast_1d(begins)
+    usual = ends(like.timeframe, begins)
+    return usual - (usual - begins) // 10 if like.timeframe.is_long else usual
 
-    Raises:
-        OtherSource: one does.
-    """
-    old_begins = numpy.sort(old_begins)
-    place = numpy.searchsorted(old_begins, new_begins) - 1
-    within = (place >= 0) & (new_begins < ends(before.timeframe, old_begins[numpy.maximum(place, 0)]))
-    if not within.any():
-        return
-    first = int(numpy.argmax(within))
-    new, old = (EPOCH + int(begin) * MICROSECOND for begin in (new_begins[first], old_begins[place[first]]))
-    raise OtherSource(
-        f"{before.symbol} {before.timeframe}: the bar of {format_time(new)} begins within the stored bar of"
-        f" {format_time(old)}, so they are of different sources; --exchange keeps both"
-    )
+
+def _overlaps(like: Candles, old: Any, new: Any) -> tuple[Any, Any]:
+    """Return the places of old and new bars of which one begins before the other one ends, a pair each."""
+    if not len(old) or not len(new):
+        return numpy.empty(0, dtype=numpy.int64), numpy.empty(0, dtype=numpy.int64)
+    order = numpy.argsort(old, kind="stable")
+    old = old[order]
+    following = numpy.searchsorted(old, new)
+    last, first = following - 1, numpy.minimum(following, len(old) - 1)
+    in_old = (last >= 0) & (new < _ends(like, old)[numpy.maximum(last, 0)])
+    in_new = (following < len(old)) & (old[first] < _ends(like, new))
+    places = numpy.flatnonzero(in_old), numpy.flatnonzero(in_new)
+    pairs = numpy.concatenate([order[last[places[0]]], order[first[places[1]]]]), numpy.concatenate(places)
+    by_time = numpy.argsort(new[pairs[1]], kind="stable")
+    return pairs[0][by_time], pairs[1][by_time]
 
 
 def _rows(table: Any, indices: Any) -> Any:
@@ -195,19 +195,34 @@ def _common_rows(old: Any, new: Any, contradict: Any) -> tuple[Any, tuple[int, i
     return pyarrow.table(columns, schema=old.schema), (counts[0], counts[1], counts[2])
 
 
-def _difference(series: Candles, old: Any, new: Any, index: int, count: int) -> str:
-    begin = old["begin"][index].as_py()
+def _refuse(series: Candles, old: Any, new: Any) -> None:
+    """Refuse pairs of rows, if there are any; the message has the first one.
+
+    Raises:
+        ContradictingRows: there are some.
+    """
+    if not old.num_rows:
+        return
+    stored, other = (table["begin"][0].as_py() for table in (old, new))
+    count = len(compute.unique(new["begin"]))
     # What was downloaded before its last bar had ended usually contradicts the next download in that bar alone.
-    is_last = count == 1 and begin == compute.max(series.table["begin"]).as_py()
+    is_last = count == 1 and stored == other == compute.max(series.table["begin"]).as_py()
     hint = "; it is the last stored bar, and may have been unfinished" if is_last else ""
-    which = f"the bar of {format_time(begin)} differs from the stored one"
-    if count > 1:
-        which = f"{count} bars differ from the stored ones, the first of {format_time(begin)}"
-    return f"{series.symbol} {series.timeframe}: {which}: {_row(new, index)}; stored: {_row(old, index)}{hint}"
+    if stored == other:
+        which = f"the bar of {format_time(other)} differs from the stored one"
+        if count > 1:
+            which = f"{count} bars differ from the stored ones, the first of {format_time(other)}"
+    else:
+        hint = "; they seem to be of different sources"
+        which = f"the bar of {format_time(other)} overlaps the stored one of {format_time(stored)}"
+        if count > 1:
+            which = f"{count} bars overlap stored ones, the first of {format_time(other)} that of {format_time(stored)}"
+    raise ContradictingRows(f"{series.symbol} {series.timeframe}: {which}: {_row(new)}; stored: {_row(old)}{hint}")
 
 
-def _row(table: Any, index: int) -> str:
-    return " ".join(f"{name} {_number(table[name][index].as_py())}" for name in VALUES)
+def _row(table: Any) -> str:
+    """Return the values of a table's first row."""
+    return " ".join(f"{name} {_number(table[name][0].as_py())}" for name in VALUES)
 
 
 def _number(value: Decimal | None) -> str:

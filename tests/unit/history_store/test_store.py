@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow
 import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
@@ -23,7 +24,7 @@ from market.history import store as store_module
 from market.history.candles import Candles
 from market.history.checking import check
 from market.history.storage.manifest import Input, InstrumentValues
-from market.history.storage.merging import ContradictingRows, OtherSource
+from market.history.storage.merging import ContradictingRows, merge
 from market.history.storage.stored_file import DamagedFile
 from market.history.store import HistoryStore, SeriesKey
 from market.history.timeframe import Timeframe
@@ -124,20 +125,6 @@ def test_a_difference_in_the_last_stored_bar_alone_has_a_hint(tmp_path: Path) ->
     store.save("kraken", candles([row("1"), row("2")]), [source()])
     with pytest.raises(ContradictingRows, match=r"; it is the last stored bar, and may have been unfinished$"):
         store.save("kraken", candles([row("2.5"), row("3")], begin=BEGIN + HOUR), [source("b.csv", "1")])
-
-
-def test_days_that_begin_at_another_time_are_of_another_source(tmp_path: Path) -> None:
-    store = HistoryStore(tmp_path)
-    store.save("files", candles([row("1"), row("2"), row("3")], symbol="AAPL", timeframe="1d"), [source()])
-    other = candles([row("1"), row("2")], begin=BEGIN + 5 * HOUR, symbol="AAPL", timeframe="1d")
-    with pytest.raises(OtherSource) as refused:
-        store.save("files", other, [source("b.csv", "1")], replace=True)
-    assert (
-        "AAPL 1d: the bar of 2025-01-01 05:00:00 begins within the stored bar of 2025-01-01 00:00:00, so they are of"
-        " different sources; --exchange keeps both"
-    ) == str(refused.value)
-    between = candles([row("1")], begin=BEGIN + 72 * HOUR, symbol="AAPL", timeframe="1d")
-    assert 1 == store.save("files", between, [source("c.csv", "2")]).merged.added
 
 
 def test_a_value_that_was_unknown_is_completed(tmp_path: Path) -> None:
@@ -303,3 +290,49 @@ def test_pieces_in_any_order_make_the_series_that_they_are_parts_of(
             stored |= numbers
         assert every.take(sorted(stored)).equals(store.read(key).table)
         assert [()] == [one.faults for one in check(store)]
+
+
+def days(hour: int, first: int, closes_of_days: str) -> Candles:
+    """Return days that begin at an hour, from a number of days after the first one on."""
+    rows = [row(close) for close in closes_of_days.split()]
+    return candles(rows, symbol="AAPL", timeframe="1d", begin=BEGIN + timedelta(days=first, hours=hour))
+
+
+def test_days_of_another_zone_overlap_and_are_refused_with_both_rows(tmp_path: Path) -> None:
+    store = HistoryStore(tmp_path)
+    store.save("files", days(0, 0, "1 2 3"), [])
+    with pytest.raises(ContradictingRows) as refused:
+        store.save("files", days(5, 1, "2.5 3.5 4.5"), [])
+    expected = (
+        "AAPL 1d: 2 bars overlap stored ones, the first of 2025-01-02 05:00:00 that of 2025-01-02 00:00:00:"
+        " open 2.5 high 2.5 low 2.5 close 2.5 volume 1; stored: open 2 high 2 low 2 close 2 volume 1; they seem"
+        " to be of different sources"
+    )
+    assert expected == str(refused.value)
+    saved = store.save("files", days(5, 1, "2.5 3.5 4.5"), [], replace=True)
+    assert (3, 0, 2) == (saved.merged.added, saved.merged.equal, saved.merged.replaced)
+    assert ["1", "2.5", "3.5", "4.5"] == closes(store.read(SeriesKey("files", "AAPL", "1d")))
+
+
+@pytest.mark.parametrize(("hour", "first", "is_refused"), [(23, 2, False), (21, 2, True), (1, 3, False), (0, 3, False)])
+def test_a_day_may_have_23_hours_before_the_next_one(tmp_path: Path, hour: int, first: int, is_refused: bool) -> None:
+    store = HistoryStore(tmp_path)
+    store.save("files", days(0, 0, "1 2 3"), [])
+    if is_refused:
+        with pytest.raises(ContradictingRows, match="the bar of 2025-01-03 21:00:00 overlaps the stored one"):
+            store.save("files", days(hour, first, "4"), [])
+    else:
+        assert 1 == store.save("files", days(hour, first, "4"), []).merged.added
+
+
+def test_an_odd_bar_that_both_files_have_is_no_overlap(tmp_path: Path) -> None:
+    store = HistoryStore(tmp_path)
+    table = candles([row(str(number)) for number in (1, 2, 3, 4)]).table
+    begins = [BEGIN, BEGIN + HOUR, BEGIN + 1.5 * HOUR, BEGIN + 3 * HOUR]  # the third one begins in the second one
+    begin = pyarrow.array(begins, table.schema.field("begin").type)
+    odd = Candles(Symbol("BTC/USDT"), Timeframe(1, "h"), table.set_column(0, table.schema.field("begin"), begin))
+    store.save("kraken", odd, [])
+    assert not store.save("kraken", odd, []).written
+    longer = merge(odd, candles([row("5")], begin=BEGIN + 4 * HOUR)).candles
+    assert 1 == store.save("kraken", longer, []).merged.added
+    assert ["1", "2", "3", "4", "5"] == closes(store.read(KEY))
