@@ -40,11 +40,18 @@ MAX_PRINTED_FAILURES = 5
 def start(
     prices: Prices = None,
     exchange: Annotated[
-        str | None, typer.Option("--exchange", metavar="ID", help="ccxt's id of the exchange [kraken].")
+        str | None,
+        typer.Option(
+            "--exchange", metavar="ID", help="ccxt's id of the exchange [kraken]; of the history, the one to play."
+        ),
     ] = None,
     symbols: Annotated[
         str | None,
-        typer.Option("--symbols", metavar="LIST", help="Separated by commas: simulated, or watched from the start."),
+        typer.Option(
+            "--symbols",
+            metavar="LIST",
+            help="Separated by commas: simulated, played of the history, or watched from the start.",
+        ),
     ] = None,
     seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Seed of the simulated market.")] = None,
     price_speed: Annotated[
