@@ -59,7 +59,8 @@ def test_help_names_every_command_and_is_there_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *COMMANDS, "portfolio create", "portfolio set", "portfolio list", "portfolio deposit", "portfolio withdraw", "portfolio adjust", "portfolio events", "db url", "db backup",
+        *COMMANDS, "portfolio create", "portfolio set", "portfolio list",
+        "portfolio deposit", "portfolio withdraw", "portfolio adjust", "portfolio events", "db url", "db backup",
         "validate show", "validate start", "validate stop", "validate list", "history download", "history import",
         "history list", "history check", "history export", "history remove",
     ],

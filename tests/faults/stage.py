@@ -23,7 +23,7 @@ from tests.faults import downtime, flow, ledger_checks
 from tests.faults.counters import Counters
 from tests.faults.matrix import Point, who
 from tests.support.database.server import Server
-from tests.support.system.running_system import until
+from tests.support.system.running_system import all_ended, until
 
 Say = Callable[[str], None]
 
@@ -157,10 +157,10 @@ class Stage:
         return chosen
 
     def ended(self) -> bool:
-        """Whether each decision has its outcome, in time."""
-        waiting = self.system.ledger_reader.waiting
-        wait_for(lambda: waiting() == 0 or self.system.wait(0) is not None, WITHIN)
-        return waiting() == 0
+        """Whether each decision and each request has its outcome, in time."""
+        reader = self.system.ledger_reader
+        wait_for(lambda: all_ended(reader) or self.system.wait(0) is not None, WITHIN)
+        return all_ended(reader)
 
     def let_orders_rest(self) -> None:
         """Serve until orders rest that only the time before the next start fills."""

@@ -84,9 +84,15 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
         pause.wait(0.02)
 
 
+def all_ended(ledger_reader: LedgerReader) -> bool:
+    """Return whether each decision and each request for an account has an outcome."""
+    requests = ledger_reader.rows("SELECT FROM paper_account_requests WHERE status = 'pending' LIMIT 1")
+    return ledger_reader.waiting() == 0 and not requests
+
+
 def until_all_ended(ledger_reader: LedgerReader, seconds: float = 30.0) -> None:
-    """Wait until each decision has an outcome."""
-    until(lambda: ledger_reader.waiting() == 0, seconds)
+    """Wait until each decision and each request for an account has an outcome."""
+    until(lambda: all_ended(ledger_reader), seconds)
 
 
 def ledger_rows(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
