@@ -15,7 +15,8 @@ from domain.types import OutcomeStatus
 from market.exchange.ccxt_source import ExchangePrices
 from market.exchange.retry import Timing
 from tests.support.exchange.okx import OkxServer
-from tests.support.exchange.sources import BTC, ETH, QUICK, RARE, Recorder, SourceFactory
+from tests.support.exchange.server import ExchangeServer
+from tests.support.exchange.sources import BOTH, BTC, ETH, QUICK, RARE, Recorder, SourceFactory
 from tests.support.system.running_system import until
 
 BOOKS = replace(RARE, book_interval=0.01, book_stream_retry=0.5, poll_interval=0.1)
@@ -162,3 +163,22 @@ def test_a_resting_order_makes_its_book_followed_and_is_filled_by_it(okx: OkxSer
         until(lambda: bool(system.ledger_reader.rows("SELECT FROM paper_fills")))
         (fill,) = system.ledger_reader.rows("SELECT price, ask, ask_size, last_price, liquidity FROM paper_fills")
     assert (100, Decimal("99.5"), 2, 100, "maker") == tuple(fill.values())
+
+
+@BOTH
+def test_a_book_comes_from_a_stream_or_by_requests(
+    exchange: str, open_source: SourceFactory, server: ExchangeServer
+) -> None:
+    server.set_price(ETH, "3950.01", bid="3949.5", ask="3950.5", bid_size="2", ask_size="3")
+    source, recorder = open_source(exchange, ETH, timing=BOOKS)
+    recorder.price(ETH, "3950.01")
+    source.watch_books([ETH])
+    recorder.wait(lambda: recorder.quotes[-1].bid_size == 2)
+    server.fault("500", 10_000)  # from now on no ticker is answered
+    server.set_price(ETH, "3950.01", bid="3949", ask="3951", bid_size="2.5", ask_size="3")
+    matches = with_levels("3949", "2.5", "3951", "3")
+
+    def by_book(quote: Quote) -> bool:
+        return matches(quote) and quote.freshness is not None and quote.freshness.fresh is Fresh.BOOK
+
+    recorder.wait(lambda: any(map(by_book, recorder.quotes)))

@@ -115,11 +115,19 @@ def kraken_ticker(market: Listing, last: float) -> dict[str, Any]:
     return {"channel": "ticker", "type": "update", "data": [data | rest]}
 
 
-def kraken_book(market: Listing) -> dict[str, Any]:
-    """Return a message with the whole order book, one level on each side, as Kraken streams it."""
+def kraken_book(market: Listing, last: str) -> dict[str, Any]:
+    """Return a message with the whole order book, one level on each side, as Kraken streams it.
+
+    Args:
+        market: without a bid or ask, its levels are at ``last``.
+        last: its price.
+    """
     sides = {
         name: [{"price": float(price), "qty": float(size)}]
-        for name, (price, size) in (("bids", market.best_bid), ("asks", market.best_ask))
+        for name, price, size in (
+            ("bids", market.bid or last, market.bid_size),
+            ("asks", market.ask or last, market.ask_size),
+        )
     }
     return {"channel": "book", "type": "snapshot", "data": [{"symbol": market.symbol, **sides, "checksum": 0}]}
 

@@ -306,9 +306,9 @@ class ExchangeServer:
                     await socket.ws.send_json({"channel": "trade", "type": "snapshot", "data": past})
             self._count("subscribe trades")
         elif request.get("method") == "subscribe" and request["params"]["channel"] == "book":
-            for symbol in request["params"]["symbol"]:
-                socket.books.add(symbol)
-                await socket.ws.send_json(kraken_book(self._markets[symbol]))
+            for market in filter(None, map(self._markets.get, request["params"]["symbol"])):
+                socket.books.add(market.symbol)
+                await socket.ws.send_json(kraken_book(market, self._price(market)))
             self._count("subscribe books")
         elif request.get("method") == "subscribe":
             for symbol in request["params"]["symbol"]:
@@ -327,12 +327,13 @@ class ExchangeServer:
 
     async def _kraken_depth(self, request: web.Request) -> web.Response:
         (market,) = [one for one in self._markets.values() if one.id == request.query["pair"]]
+        self._price(market)
         sides = {side: [[*level, 1]] for side, level in (("bids", market.best_bid), ("asks", market.best_ask))}
         return web.json_response({"error": [], "result": {market.id: sides}})
 
     async def _bitstamp_book(self, request: web.Request) -> web.Response:
         (market,) = [one for one in self._markets.values() if one.id.lower() == request.match_info["id"]]
-        stamp = str(int(self._time() * 1_000_000))
+        stamp, _ = str(int(self._time() * 1_000_000)), self._price(market)
         return web.json_response({"microtimestamp": stamp, "bids": [market.best_bid], "asks": [market.best_ask]})
 
     async def _bitstamp_markets(self, _: web.Request) -> web.Response:
@@ -371,7 +372,7 @@ class ExchangeServer:
         for socket in [one for one in self._sockets if symbol in one.symbols]:
             await send(socket.ws, json.dumps(self._kraken_event(market)))
         for socket in [one for one in self._sockets if symbol in one.books]:
-            await send(socket.ws, json.dumps(kraken_book(market)))
+            await send(socket.ws, json.dumps(kraken_book(market, self._price(market))))
 
     async def _trade(self, symbol: str, trades: Sequence[tuple[str, str]]) -> None:
         data = kraken_trades(symbol, trades, len(self._trades), self._time())
