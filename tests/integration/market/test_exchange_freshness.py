@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -185,3 +187,35 @@ def test_an_answer_that_is_too_large_is_cut_off_and_requested_again(
     assert ["has over 20,000,000 bytes", "has over 5,000,000 bytes"] == [
         line.partition("ticker/btcusdt/ " if "ticker" in line else "markets/ ")[2].partition(")")[0] for line in cut
     ]
+
+
+def test_a_frozen_symbol_fills_nothing_until_its_price_changes(server: ExchangeServer, embedded_url: str) -> None:
+    symbols = [BTC, ETH]
+    source = ExchangePrices("kraken", SystemClock(), cache=None, symbols=symbols, options=server.kraken, timing=QUICK)
+    ages = {"max_price_age": 1, "max_quote_lag": 1, "price_grace": 0}
+    settings = Settings.isolated(database_url=embedded_url, symbols=symbols, **ages)
+
+    prices = itertools.count(110_000)
+
+    def of_status(system: TradingSystem, name: str) -> Any:
+        status = system.status().prices
+        return status[name] if status is not None else {}
+
+    def is_frozen(system: TradingSystem) -> bool:
+        server.set_price(BTC, f"{next(prices)}.5")  # the market moves on
+        return [ETH] == of_status(system, "frozen")
+
+    with TradingSystem.start(settings, source=source) as system:
+        server.wait_for("subscribe", 1)
+        for number in range(22):  # each is seen: those that arrive together would be one change
+            price = Decimal(f"{3900 + number}.5")
+            server.set_price(ETH, str(price))
+            until(lambda price=price: price == of_status(system, "quotes").get(ETH, {}).get("price"))
+        until(lambda: is_frozen(system))
+        refused = buy(system)
+        server.set_price(ETH, "3950.5")
+        until(lambda: [] == of_status(system, "frozen"))
+        bought = buy(system)
+    assert [OutcomeStatus.REJECTED, OutcomeStatus.EXECUTED] == [refused.status, bought.status]
+    repeated = "no price in time: kraken repeats one price of ETH/USDT, while others change; it has no exchange time"
+    assert refused.reason.startswith(repeated)
