@@ -41,7 +41,7 @@ def panel_rows(
 
 
 def test_the_first_peak_of_a_drawdown_is_the_initial_capital(owner: psycopg.Connection[Any]) -> None:
-    owner.execute("CREATE TEMP TABLE paper_portfolio_snapshots (LIKE paper_portfolio_snapshots)")
+    owner.execute("CREATE TEMP TABLE paper_portfolio_snapshots (LIKE paper_portfolio_snapshots INCLUDING DEFAULTS)")
     for hour, value in enumerate((9000, 9500, 12_000, 6000)):
         owner.execute(
             "INSERT INTO paper_portfolio_snapshots VALUES (%s, 'default', %s, 0, %s, 0, 0, 0, 0, '{}')",
