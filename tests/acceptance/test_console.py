@@ -45,6 +45,7 @@ EXPECTED = {
     "cancel 1": "nothing to cancel",
     "amend 1 --quantity 1": "nothing to amend",
     "protect BTC/USDT --stop-loss-pct 0.5": "protected: SELL 0.0",
+    "accept-price BTC/USDT": "no price is held back",
     "retry 1": "was executed; a retry would trade twice",
     "suspend Snapshotter": "Snapshotter",
     "resume-actor Snapshotter": "Snapshotter",
