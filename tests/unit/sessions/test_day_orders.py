@@ -40,7 +40,7 @@ class Trade:
         one = rules(execution=BY_QUOTE, costs=free(), max_position_size=1)
         state = holding((held, 100), of=one) if held is not None else PortfolioState.opened(one)
         self.engine = Engine([state], SIZING)
-        instruments = [instrument(symbol, currency=None) for symbol in EVERY_SYMBOL]
+        instruments = [instrument(symbol) for symbol in EVERY_SYMBOL]
         assert [] == self.engine.on_instruments(InstrumentCatalog(instruments), instant())
         self._number = 0
 
