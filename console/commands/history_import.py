@@ -153,8 +153,9 @@ def import_files(
       run.py history import BTCUSDT-1m-2025-*.zip --exchange binance
       run.py history import AAPL.csv --timeframe 1d
 
-    What a file is, is recognised by its content, then by its name. A file that cannot be read whole is
-    refused, and so is a symbol of it whose bars contradict the stored ones. The same file again changes nothing. The exit code is 2 if any file is refused.
+    What a file is, is recognised by its content, then by its name. A file that cannot be read whole is refused, and so
+    is a symbol of it whose bars contradict the stored ones. The same file again changes nothing. The exit code is 2 if
+    any file is refused.
     """
     paths = price_files(files)
     job = ImportJob(HistoryStore(settings.home), Target(exchange, replace, instrument), options, datetime.now(UTC))
