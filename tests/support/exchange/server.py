@@ -31,7 +31,7 @@ from tests.support.exchange.listings import (
     listings,
 )
 from tests.support.exchange.past import Past
-from tests.support.exchange.sockets import send
+from tests.support.exchange.sockets import cancel_all_others, send
 
 
 @dataclass
@@ -209,6 +209,7 @@ class ExchangeServer:
         self._released.set()
         await self._drop()
         await self._runner.cleanup()
+        await cancel_all_others()
 
     def _count(self, path: str) -> None:
         with self._changed:
