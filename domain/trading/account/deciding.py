@@ -7,17 +7,14 @@ from decimal import Decimal
 
 from domain.trading.account.applying import AccountResult, cash_of
 from domain.trading.account.requests import AccountKind, AccountRefusal, AccountRequest, Ratio
-from domain.trading.account.splitting import LARGEST, fits, split_order, split_position
+from domain.trading.account.splitting import fits, split_order, split_position
 from domain.trading.arithmetic import ZERO, add, plain
 from domain.trading.bookkeeping import apply
-from domain.trading.decision import Reason
+from domain.trading.decision import MAX_AMOUNT, Reason
 from domain.trading.events import Adjusted, Deposited, Withdrawn
 from domain.trading.open_orders.step import StepOfPortfolio
 from domain.trading.portfolio import PortfolioState, Position
 from domain.types import DecisionId, OrderStatus
-
-MOST_CASH = Decimal("1e20")
-"""A portfolio's cash stays below it."""
 
 
 def change_account(
@@ -70,7 +67,7 @@ def _reason_against(step: StepOfPortfolio, request: AccountRequest, frozen: Coll
     if state.rules.halted_by_audit:
         return f"portfolio {state.name} is halted by the audit"
     if request.kind is AccountKind.DEPOSIT:
-        too_much = add(state.cash, request.amount or ZERO) >= MOST_CASH
+        too_much = add(state.cash, request.amount or ZERO) >= MAX_AMOUNT
         return "the cash would be 1e20 or more" if too_much else None
     if request.kind is AccountKind.WITHDRAWAL:
         return _reason_against_withdrawal(state, request.amount or ZERO)
@@ -109,6 +106,6 @@ def _reason_against_withdrawal(state: PortfolioState, amount: Decimal) -> str | 
 
 def _reason_against_size(held: Position, ratio: Ratio) -> str | None:
     after = split_position(held, ratio)
-    if ZERO < after.quantity < LARGEST and after.last_price < LARGEST:
+    if ZERO < after.quantity < MAX_AMOUNT and after.last_price < MAX_AMOUNT:
         return None
     return f"{plain(held.quantity)} {held.symbol} would become {plain(after.quantity)} at {plain(after.last_price)}"

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
 from domain.trading.account.requests import Ratio
 from domain.trading.arithmetic import add
+from domain.trading.decision import MAX_AMOUNT
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import ExitPlan, Level, Trail
 from domain.trading.portfolio import Position
-
-LARGEST = Decimal("1e20")
-"""No quantity and no price of an order reaches it."""
 
 
 def split_position(held: Position, ratio: Ratio) -> Position:
@@ -51,7 +48,9 @@ def fits(orders: Iterable[OpenOrder]) -> bool:
     """Return whether these orders can be stored, and have something left to fill."""
     for one in orders:
         prices = (one.order.limit_price, one.order.stop_price)
-        if not (one.remaining and one.order.quantity < LARGEST and all(p is None or 0 < p < LARGEST for p in prices)):
+        if not (
+            one.remaining and one.order.quantity < MAX_AMOUNT and all(p is None or 0 < p < MAX_AMOUNT for p in prices)
+        ):
             return False
     return True
 

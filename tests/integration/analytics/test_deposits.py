@@ -23,8 +23,7 @@ def test_sharpe_and_drawdown_leave_deposits_out(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     portfolios.create(embedded_url, "default", {"initial_capital": 1_000})
     portfolios.create(embedded_url, "plain", {"initial_capital": 1_000})
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    first = midnight - timedelta(days=len(VALUES))
+    first = datetime(2026, 1, 5, tzinfo=UTC)
     scale, net = Decimal(1), 0
     with psycopg.connect(embedded_url) as connection:
         connection.execute("ALTER TABLE paper_trading_config DISABLE TRIGGER USER")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
+
+import pytest
+from loguru import logger
 
 from actors.messages import (
     DataSeen,
@@ -126,3 +129,22 @@ def trade(symbol: Symbol, price: int, seen: Instant) -> Quote:
     """Return a trade of one unit."""
     size = Decimal(1)
     return Quote(symbol, Decimal(price), seen.time, seen, "kraken", real=True, last_size=size, is_trade=True)
+
+
+@pytest.fixture
+def tracked() -> Tracked:
+    return Tracked()
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[str]]:
+    """The log lines, as level and message."""
+    lines: list[str] = []
+    sink = logger.add(
+        lambda line: lines.append(line.rstrip("\n")),
+        level="INFO",
+        format="{level} {message}",
+        filter=lambda record: "alarm" not in record["extra"],
+    )
+    yield lines
+    logger.remove(sink)

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from loguru import logger
 
 from actors.messages import (
     InstrumentsLoaded,
@@ -20,29 +18,12 @@ from actors.price_tracker import SUBSCRIPTION_LIFETIME
 from domain.trading.instruments import Calendars
 from domain.trading.quotes import PricePoint, Quote
 from domain.types import Instant
-from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked
+from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked, log_lines, tracked
+
+__all__ = ["log_lines", "tracked"]  # fixtures
 
 DOUBTED = "over 3 times away from the last price; set aside until confirmed"
 SO = "decisions that need a price wait, then are rejected"
-
-
-@pytest.fixture
-def tracked() -> Tracked:
-    return Tracked()
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    """The log lines, as level and message."""
-    lines: list[str] = []
-    sink = logger.add(
-        lambda line: lines.append(line.rstrip("\n")),
-        level="INFO",
-        format="{level} {message}",
-        filter=lambda record: "alarm" not in record["extra"],
-    )
-    yield lines
-    logger.remove(sink)
 
 
 def test_symbols_with_positions_are_watched_from_the_start_even_without_a_stored_price(tracked: Tracked) -> None:

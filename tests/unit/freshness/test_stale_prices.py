@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-
-import pytest
-from loguru import logger
 
 from actors.messages import QuotesSeen, Subscribe
 from domain.trading.freshness.age import ClockKind, Fresh, Freshness, TimeMark
 from domain.trading.quotes import Quote
 from domain.types import Instant, Symbol
-from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked
+from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked, log_lines, tracked
 from tests.support.values.builders import NOON
 
-
-@pytest.fixture
-def tracked() -> Tracked:
-    return Tracked()
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    """The log lines, as level and message."""
-    lines: list[str] = []
-    sink = logger.add(
-        lambda line: lines.append(line.rstrip("\n")),
-        level="INFO",
-        format="{level} {message}",
-        filter=lambda record: "alarm" not in record["extra"],
-    )
-    yield lines
-    logger.remove(sink)
+__all__ = ["log_lines", "tracked"]  # fixtures
 
 
 def aged(tracked: Tracked, symbol: Symbol, price: int, fresh: Fresh = Fresh.ALL, behind: float = 0) -> Quote:
