@@ -6,13 +6,20 @@ import os
 import select
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 LOOK_UP_SECONDS = 1.0
+AGAIN_SECONDS = 0.005
+"""Time after which a signal that came within a log call is sent again; a log call takes some 0.1 ms."""
+MAX_LOG_SECONDS = 1.0
+"""Time after which a log call is interrupted all the same: nobody reads what it writes."""
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that request a stop."""
 
@@ -29,7 +36,7 @@ class Signals:
     A later SIGHUP is ignored, because a closed terminal sends several: its own and those of the shell.
 
     Attributes:
-        urgent: called at a later SIGTERM or SIGINT; does nothing by default.
+        urgent: called at a later SIGTERM or SIGINT, in a thread of its own; does nothing by default.
         requested: a signal has requested a stop.
     """
 
@@ -37,6 +44,11 @@ class Signals:
         self.urgent: Callable[[], None] = lambda: None
         self.requested = False
         self._stopping = False
+        self._put_off_since: float | None = None
+        # A handler interrupts the main thread anywhere, also where that holds a lock, so it must not take one. It hands
+        # on what could, through the one queue that Python allows in a handler.
+        self._later: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        threading.Thread(target=self._do_later, name="signals", daemon=True).start()
 
     def ignore(self) -> None:
         """Ignore further signals: the stop has begun."""
@@ -58,15 +70,27 @@ class Signals:
             if (result := wait(LOOK_UP_SECONDS)) is not None:
                 return result
 
-    def handle(self, number: int, _frame: object) -> None:
+    def handle(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
         if number == signal.SIGHUP:
             leave_closed_streams()
-        if not self._stopping:
+        if self._stopping:
+            if number != signal.SIGHUP:
+                self._later.put(self.urgent)
+        elif _is_logging(frame) and self._may_be_put_off():
+            self._later.put(lambda: _send_again(number))
+        else:
             self._stopping = self.requested = True
             raise Stop
-        if number != signal.SIGHUP:
-            self.urgent()
+
+    def _may_be_put_off(self) -> bool:
+        now = time.monotonic()
+        self._put_off_since = self._put_off_since or now
+        return now - self._put_off_since < MAX_LOG_SECONDS
+
+    def _do_later(self) -> None:
+        while True:
+            self._later.get()()
 
 
 @contextmanager
@@ -85,6 +109,21 @@ def stoppable() -> Iterator[Signals]:
         signals.ignore()
         if not signals.requested:
             restore_signals(before)
+
+
+def _is_logging(frame: FrameType | None) -> bool:
+    """Return whether loguru is at work: an exception there may leave its lock taken, and every later line is refused."""
+    while frame is not None and not frame.f_globals.get("__name__", "").startswith("loguru."):
+        frame = frame.f_back
+    return frame is not None
+
+
+def _send_again(number: int) -> None:
+    """Send a signal to the main thread, which handles it there."""
+    time.sleep(AGAIN_SECONDS)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    signal.pthread_kill(main_thread, number)
 
 
 def is_of_a_stop(error: BaseException | None) -> bool:

@@ -60,6 +60,74 @@ with stoppable() as signals:
 print("stopped")
 """
 
+WITHIN_A_LOG_CALL = """
+import os, signal, sys
+from loguru import logger
+from console.signals import stoppable
+
+def sink(line):
+    if "first" in line:
+        os.kill(os.getpid(), signal.SIGTERM)
+    print(line.strip())
+
+logger.remove()
+logger.add(sink, format="{message}")
+with stoppable() as signals:
+    logger.info("first")
+    signals.until(lambda seconds: None)
+    print("not reached")
+logger.info("stopped")
+"""
+
+AT_ANY_LINE_OF_A_LOG_CALL = """
+import signal, sys
+from loguru import logger
+from console.signals import stoppable
+
+logger.remove()
+logger.add(lambda line: None, format="{message}")
+lines = 0
+
+def interrupt_at(number):
+    def trace(frame, event, arg):
+        global lines
+        if event == "line" and frame.f_globals["__name__"].startswith("loguru."):
+            lines += 1
+            if lines == number:
+                signal.raise_signal(signal.SIGTERM)
+        return trace
+    return trace
+
+number = 0
+while lines >= number:
+    number, lines = number + 1, 0
+    with stoppable() as signals:
+        sys.settrace(interrupt_at(number))
+        logger.info("one")
+        sys.settrace(None)
+        if lines >= number:
+            signals.until(lambda seconds: None)
+            print("not reached")
+    logger.info("two")
+print(number > 30)
+"""
+
+TO_A_LOG_THAT_NOBODY_READS = """
+import os, signal, threading
+from loguru import logger
+from console.signals import stoppable
+
+reading, writing = os.pipe()
+logger.remove()
+logger.add(os.fdopen(writing, "w", buffering=1), format="{message}")
+with stoppable() as signals:
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    while True:
+        logger.info("x" * 10_000)
+print("stopped")
+os._exit(0)
+"""
+
 
 def run(program: str) -> tuple[int, str, str]:
     """Run a program in a process of its own; return its exit code, output and errors."""
@@ -80,6 +148,18 @@ def test_a_stop_that_comes_within_a_finalizer_is_not_lost() -> None:
 
 def test_a_stop_that_another_thread_gets_is_noticed() -> None:
     assert (0, "stopped\n", "") == run(IN_ANOTHER_THREAD)
+
+
+def test_a_stop_that_comes_within_a_log_call_waits_for_its_end() -> None:
+    assert (0, "first\nstopped\n", "") == run(WITHIN_A_LOG_CALL)
+
+
+def test_a_stop_at_any_line_of_a_log_call_leaves_the_log_usable() -> None:
+    assert (0, "True\n", "") == run(AT_ANY_LINE_OF_A_LOG_CALL)
+
+
+def test_a_log_that_nobody_reads_delays_a_stop_by_a_second_only() -> None:
+    assert (0, "stopped\n", "") == run(TO_A_LOG_THAT_NOBODY_READS)
 
 
 def test_a_query_that_a_stop_cancelled_counts_as_a_stop() -> None:
