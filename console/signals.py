@@ -112,7 +112,7 @@ def stoppable() -> Iterator[Signals]:
 
 
 def _is_logging(frame: FrameType | None) -> bool:
-    """Return whether loguru is at work: an exception there may leave its lock taken, and every later line is refused."""
+    """Return whether loguru is at work: an exception there may leave its lock taken, and later lines are refused."""
     while frame is not None and not frame.f_globals.get("__name__", "").startswith("loguru."):
         frame = frame.f_back
     return frame is not None
