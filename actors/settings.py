@@ -20,6 +20,7 @@ from actors.configuration.settings_redaction import (
     MASK,
     masked,
     masked_command,
+    masked_service,
     secret_texts,
     shown_text,
     stored,
@@ -34,6 +35,7 @@ from actors.configuration.settings_sources import (
 )
 from actors.configuration.settings_types import (
     AlertCommand,
+    AlertServices,
     AlertUrl,
     Amount,
     Count,
@@ -154,6 +156,12 @@ class Settings(PortfolioSettings):
     alert_url: AlertUrl = Field(
         None, description="URL to which each alert is sent as JSON by POST.", examples=["https://example.com/alerts"]
     )
+    alert_services: AlertServices = Field(
+        (),
+        description="Services to which each alert is sent by Apprise (`pip install 'paper-trading-actors[notify]'`), "
+        "such as Telegram, ntfy, Slack, Discord, e-mail.",
+        examples=[["ntfy://my-topic", "tgram://123456789:TOKEN/CHAT"]],
+    )
     metrics_port: int | None = Field(
         None,
         ge=1,
@@ -244,10 +252,17 @@ class Settings(PortfolioSettings):
         """Return the program that is run for alerts and its arguments, which may be secret; empty without one."""
         return shlex.split(self.alert_command.get_secret_value()) if self.alert_command is not None else []
 
+    def alert_addresses(self) -> list[str]:
+        """Return the addresses of the services that get alerts; each is secret in full."""
+        return [address.get_secret_value() for address in self.alert_services]
+
     def redacted(self) -> dict[str, str | None]:
         """Return each setting as text for a person, secrets masked."""
         texts = {name: MASK for name in SECRET_SETTINGS if getattr(self, name) is not None}
+        texts["alert_services"] = ", ".join(map(masked_service, self.alert_addresses()))
         texts["exchange_options"] = str(masked(self.exchange_options))
         if arguments := self.alert_arguments():
             texts["alert_command"] = masked_command(arguments)
-        return {name: texts.get(name, shown_text(getattr(self, name))) for name in type(self).model_fields}
+        return {
+            name: texts[name] if name in texts else shown_text(getattr(self, name)) for name in type(self).model_fields
+        }

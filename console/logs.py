@@ -32,6 +32,9 @@ MIN_SECRET_LENGTH = 4
 """Shorter passwords are not masked in texts, because they would match everywhere."""
 MIN_SECRET_PART_LENGTH = 10
 """The same for parts of an address's path or query; shorter ones are ordinary words."""
+MIN_TOKEN_LENGTH = 8
+"""The same for parts of the address of a service: the tokens of some have nine characters."""
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 _secrets: set[str] = set()
 
@@ -53,6 +56,19 @@ def hide_address(url: str) -> None:
     texts.update(re.split("[/?&=]", f"{parts.path}?{parts.query}"))
     texts |= {unquote(text) for text in texts}
     _secrets.update(text for text in texts if len(text) >= MIN_SECRET_PART_LENGTH)
+
+
+def hide_service(address: str) -> None:
+    """Mask the address of a service of Apprise, and each part of it that may be a token, in all logs and messages."""
+    hide_text(address)
+    rest, _, query = address.partition("://")[2].partition("?")
+    values = [value for item in query.split("&") if (value := item.partition("=")[2])]
+    user = rest.partition("/")[0].rpartition("@")[0]
+    parts = {part for text in (rest, *values) for part in re.split("[/:@#,]", text) if len(part) >= MIN_TOKEN_LENGTH}
+    parts |= {part for part in user.split(":")[1:] if len(part) >= MIN_SECRET_LENGTH}
+    parts |= {value for value in values if len(value) >= MIN_TOKEN_LENGTH}
+    parts |= {unquote(part) for part in parts}
+    _secrets.update(parts - LOCAL_HOSTS)
 
 
 def hide_text(text: str) -> None:

@@ -87,6 +87,8 @@ def settings_from(**options: Any) -> Settings:
         logs.hide_password(url)
     for address in settings.addresses():
         logs.hide_address(address)
+    for address in settings.alert_addresses():
+        logs.hide_service(address)
     for text in settings.secret_texts():
         logs.hide_text(text)
     return settings

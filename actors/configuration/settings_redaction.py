@@ -76,6 +76,11 @@ def masked_command(arguments: Sequence[str]) -> str:
     return " ".join([program, *[MASK][: len(arguments) - 1]])
 
 
+def masked_service(address: str) -> str:
+    """Return the address of a service of Apprise for people: ``tgram://********``."""
+    return f"{address.partition('://')[0]}://{MASK}"
+
+
 def _float_text(value: float) -> str:
     return "max" if value == math.inf else str(value)
 

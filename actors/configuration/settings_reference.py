@@ -117,4 +117,6 @@ def _toml(value: Any) -> str:
     """Return a value as ``paper.toml`` holds it."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(item) for item in value)}]"
     return f'"{value}"' if isinstance(value, str) else str(_plain_text(value))

@@ -18,7 +18,7 @@ from domain.wording import did_you_mean, quoted, requirement
 SETTINGS_FILE = Path("paper.toml")
 ALERT_VARIABLES = frozenset({"PAPER_ALERT_KIND", "PAPER_ALERT_TEXT"})
 """Variables that the program sets for `alert_command`. They are not settings; the command may call this program."""
-SECRET_SETTINGS = frozenset({"database_url", "alert_command", "alert_url"})
+SECRET_SETTINGS = frozenset({"database_url", "alert_command", "alert_url", "alert_services"})
 UNQUOTED_SETTINGS = SECRET_SETTINGS | {"exchange_options"}
 """Settings whose value is not repeated in a message, because it may hold a password."""
 

@@ -109,6 +109,20 @@ def _alert_url(url: SecretStr | None) -> SecretStr | None:
     return url
 
 
+def _split_addresses(value: object) -> object:
+    # By blanks: an address may hold commas.
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
+def _service_addresses(addresses: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for address in addresses:
+        text = address.get_secret_value()
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", text) or not text.isprintable():
+            msg = "must be addresses of Apprise, such as ntfy://my-topic"
+            raise ValueError(msg)
+    return addresses
+
+
 def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -184,6 +198,13 @@ SchemaName = Annotated[str, Field(pattern=SCHEMA), AfterValidator(_own_schema)]
 DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_database_url), Form("URL of PostgreSQL")]
 AlertCommand = Annotated[SecretStr | None, AfterValidator(_alert_command), Form("program and arguments")]
 AlertUrl = Annotated[SecretStr | None, AfterValidator(_alert_url), Form("http or https URL")]
+AlertServices = Annotated[
+    tuple[SecretStr, ...],
+    NoDecode,
+    BeforeValidator(_split_addresses),
+    AfterValidator(_service_addresses),
+    Form("list of addresses, or text with blanks"),
+]
 LogLevel = Annotated[str, AfterValidator(_log_level), Form("TRACE, DEBUG, INFO, WARNING or ERROR")]
 FeeRuleName = Annotated[str, AfterValidator(_fee_rule), Form("own or venue")]
 PriceRuleName = Annotated[str, AfterValidator(_price_rule), Form("quote or last")]

@@ -1,4 +1,4 @@
-"""The two channels of alarms: a command, and an address on the web.
+"""The channels of alarms: a command, an address on the web, and the services of `console.alerts.services`.
 
 Their errors never hold the address or an argument, because these may be secrets.
 """
@@ -6,17 +6,13 @@ Their errors never hold the address or an argument, because these may be secrets
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,14 +21,14 @@ from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionErro
 from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from actors.settings import Settings
+from console.alerts.child_process import MAX_QUOTED_OUTPUT, ChildProcess
 from console.alerts.outbox import Notification
+from console.alerts.services import service_channels
 from console.errors import AlertFailed
 from domain.errors import SettingsError
 from domain.wording import one_line
 from domain.worker_thread import call_in_thread
 
-MAX_QUOTED_OUTPUT = 300
-"""Characters of a command's output or a server's answer that an error quotes."""
 TIMEOUT_GRACE_S = 0.5
 """Extra time in which an attempt can report itself that its time is over."""
 TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
@@ -64,14 +60,14 @@ def channels(settings: Settings) -> list[Channel]:
     """Return the channels that the settings define.
 
     Raises:
-        SettingsError: the command's program cannot be run, or the address is not valid.
+        SettingsError: the command's program cannot be run, an address is not valid, or Apprise is not installed.
     """
     configured: list[Channel] = []
     if arguments := settings.alert_arguments():
         configured.append(CommandChannel(arguments))
     if settings.alert_url is not None:
         configured.append(UrlChannel(settings.alert_url.get_secret_value()))
-    return configured
+    return [*configured, *service_channels(settings.alert_addresses())]
 
 
 class CommandChannel:
@@ -88,51 +84,18 @@ class CommandChannel:
             program = arguments[0].partition("=")[0]  # a shell would take NAME=VALUE for a variable: maybe a secret
             raise SettingsError(f"setting alert_command: there is no executable program {program!r}; check its path")
         self.target = Path(arguments[0]).name
-        self._arguments = list(arguments)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child = ChildProcess(self.target, arguments)
 
     def deliver(self, notification: Notification, limit: float) -> None:
         """Run the program; see `Channel`."""
-        # Its output goes to a file: a process that it leaves running would hold a pipe open.
-        with tempfile.TemporaryFile() as output, self._running(notification, output) as process:
-            try:
-                process.communicate(json.dumps(notification.to_dict()).encode(), timeout=limit)
-            except subprocess.TimeoutExpired:
-                raise AlertFailed(f"{self.target} did not end within {limit:g} s{_tail(output)}") from None
-            finally:
-                if process.poll() is None:
-                    _kill(process)
-            if (code := process.returncode) != 0:
-                ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-                raise AlertFailed(f"{self.target} {ended}{_tail(output)}")
+        # As bytes: the locale's encoding may not have every character.
+        kind, text = notification.alarm.kind.encode(), notification.text.encode()
+        variables = {b"PAPER_ALERT_KIND": kind, b"PAPER_ALERT_TEXT": text}
+        self._child.run(json.dumps(notification.to_dict()).encode(), limit, variables)
 
     def abort(self) -> None:
         """Kill the program, if it runs."""
-        if (process := self._process) is not None:
-            _kill(process)
-
-    @contextmanager
-    def _running(self, notification: Notification, output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-        # As bytes: the locale's encoding may not have every character.
-        kind, text = notification.alarm.kind.encode(), notification.text.encode()
-        try:
-            process = subprocess.Popen(  # noqa: S603 - the arguments are the user's own setting
-                self._arguments,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environb, b"PAPER_ALERT_KIND": kind, b"PAPER_ALERT_TEXT": text},
-                start_new_session=True,  # a process group, so that its children are killed with it
-            )
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "its arguments cannot be passed to a program"
-            raise AlertFailed(f"{self.target} cannot be run: {reason}") from None
-        with process:
-            self._process = process
-            try:
-                yield process
-            finally:
-                self._process = None
+        self._child.abort()
 
 
 class UrlChannel:
@@ -206,20 +169,8 @@ class UrlChannel:
         raise AlertFailed(f"{self.target} answered {status}{moved}{_quoted(body)}", again=again)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # it has just ended
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _tail(output: IO[bytes]) -> str:
-    """Return the end of a command's output, to be appended to a message."""
-    size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - 4 * MAX_QUOTED_OUTPUT))
-    return _quoted(output.read().decode(errors="replace"), last=True)
-
-
-def _quoted(text: str, *, last: bool = False) -> str:
-    line = one_line(text[-MAX_QUOTED_OUTPUT:] if last else text[:MAX_QUOTED_OUTPUT])
+def _quoted(text: str) -> str:
+    line = one_line(text[:MAX_QUOTED_OUTPUT])
     return f": {line}" if line else ""
 
 

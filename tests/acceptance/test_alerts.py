@@ -104,7 +104,7 @@ def test_the_reason_of_the_end_is_delivered_before_the_process_ends(embedded_url
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
-    for name in ("PAPER_ALERT_URL", "PAPER_ALERT_COMMAND", "http_proxy", "HTTP_PROXY"):
+    for name in ("PAPER_ALERT_URL", "PAPER_ALERT_COMMAND", "PAPER_ALERT_SERVICES", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(logs, "_secrets", set())
     yield
@@ -115,12 +115,16 @@ def test_a_test_alarm_is_delivered(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setenv("PAPER_ALERT_COMMAND", "true")
     with Receiver() as receiver:
         monkeypatch.setenv("PAPER_ALERT_URL", receiver.url())
-        assert 0 == main(["alert"])
+        monkeypatch.setenv("PAPER_ALERT_SERVICES", f"json://{receiver.address}/{SECRET}")
+        assert 0 == main(["alert", "test"])
         assert ("test", "a test: alarms arrive here") == _kind_and_text(receiver)
+        assert "a test: alarms arrive here" == receiver.next()["message"]
         captured = capsys.readouterr()
         assert ["alert_command: delivered to true", "alert_url: delivered to 127.0.0.1"] == [
-            line.partition(" in ")[0] for line in captured.out.splitlines()
+            line.partition(" in ")[0] for line in captured.out.splitlines()[:2]
         ]
+        assert captured.out.splitlines()[2].startswith("alert_services: delivered to JSON in ")
+        monkeypatch.delenv("PAPER_ALERT_SERVICES")
         assert "" == captured.err
         assert 0 == main(["alert", "--json", "--kind", "halt", "two\nlines"])
         assert ("halt", "two lines") == _kind_and_text(receiver)
@@ -139,13 +143,17 @@ def test_a_failed_test_alarm_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setenv("PAPER_ALERT_COMMAND", "sh -c 'echo no pager; exit 7'")
     with Receiver([404], response_body=f"no hook {SECRET}") as receiver:
         monkeypatch.setenv("PAPER_ALERT_URL", receiver.url(f"/{SECRET}"))
+        monkeypatch.setenv("PAPER_ALERT_SERVICES", f"json://127.0.0.1:9/{SECRET}")
         assert 1 == main(["alert"])
         captured = capsys.readouterr()
         assert "" == captured.out
         assert [
             "run.py: alert_command: not delivered: sh ended with exit code 7: no pager",
             "run.py: alert_url: not delivered: 127.0.0.1 answered 404: no hook ********",
-        ] == captured.err.splitlines()
+        ] == captured.err.splitlines()[:2]
+        assert "run.py: alert_services: not delivered: JSON ended with exit code 1: " in captured.err
+        assert SECRET not in captured.err
+        monkeypatch.delenv("PAPER_ALERT_SERVICES")
         monkeypatch.setenv("PAPER_ALERT_COMMAND", "true")
         assert 0 == main(["alert", "--json"])  # the server has only one 404
     assert [True, True] == [result["delivered"] for result in json.loads(capsys.readouterr().out)["told"]]
@@ -157,13 +165,14 @@ def test_a_failed_test_alarm_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys
         (
             [],
             "",
-            "no receiver of alarms is set; set alert_command or alert_url in paper.toml, or the variable",
+            "no receiver of alarms is set; set alert_services, alert_command or alert_url in paper.toml, or",
         ),
         (
             ["--kind", "hlat"],
             "true",
             "there is no alarm of kind 'hlat'; there are halt, unprotected, audit_difference,",
         ),
+        (["test", "two", "words"], "true", "the text of the alarm is one argument: put it in quotation marks; see"),
         ([], "/nowhere/tell s3cret-word", "setting alert_command: there is no executable program '/nowhere/tell'"),
         ([], "tell 's3cret-word", "setting alert_command = ******** (from PAPER_ALERT_COMMAND): must be words as in"),
     ],

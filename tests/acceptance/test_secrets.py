@@ -14,7 +14,7 @@ from tests.support.system.program import Program, environment, run_all, until
 PLANTED = (
     "Pr0xyPassw0rd", "t0ken-as-user", "c00kie-value-1", "hidden-c00kie-2", "Bearer-t0ken-3", "qu3ry-secret-4",
     "nested-s3cret-5", "in-a-l1st-s3cret-6", "name-s3cret-7", "8888777766665555", "db-passw0rd-9",
-    "alert-path-s3cret-10", "alert-query-s3cret-11", "c0mmand-s3cret-12",
+    "alert-path-s3cret-10", "alert-query-s3cret-11", "c0mmand-s3cret-12", "s3rvice-path-13", "s3rvice-pw-14",
 )  # fmt: skip
 OPTIONS = {
     "timeout": 700,
@@ -38,6 +38,7 @@ def env(embedded_url: str, tmp_path: Path) -> dict[str, str]:
         exchange_options=json.dumps(OPTIONS),
         alert_url=f"http://127.0.0.1:9/{PLANTED[11]}?x={PLANTED[12]}",
         alert_command=f"/bin/echo {PLANTED[13]}",
+        alert_services=f"json://me:{PLANTED[15]}@127.0.0.1:9/{PLANTED[14]}/?password={PLANTED[15]}",
         log_level="TRACE",
     )
 
