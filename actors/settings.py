@@ -158,8 +158,8 @@ class Settings(PortfolioSettings):
     )
     alert_services: AlertServices = Field(
         (),
-        description="Services to which each alert is sent by Apprise (`pip install 'paper-trading-actors[notify]'`), "
-        "such as Telegram, ntfy, Slack, Discord, e-mail.",
+        description="Services to which each alert is sent by Apprise (`pip install apprise`), such as "
+        "Telegram, ntfy, Slack, Discord, e-mail.",
         examples=[["ntfy://my-topic", "tgram://123456789:TOKEN/CHAT"]],
     )
     metrics_port: int | None = Field(

@@ -32,11 +32,11 @@ class ChildProcess:
         self._arguments = list(arguments)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, given: bytes, limit: float, variables: Mapping[bytes, bytes] | None = None) -> bytes:
+    def run(self, content: bytes, limit: float, variables: Mapping[bytes, bytes] | None = None) -> bytes:
         """Run the program to its end; return the end of its output.
 
         Args:
-            given: what it gets on stdin.
+            content: what it gets on stdin.
             limit: seconds after which it is killed.
             variables: environment variables, beside those of this process.
 
@@ -47,7 +47,7 @@ class ChildProcess:
         # Its output goes to a file: a process that it leaves running would hold a pipe open.
         with tempfile.TemporaryFile() as output, self._running(output, variables or {}) as process:
             try:
-                process.communicate(given, timeout=limit)
+                process.communicate(content, timeout=limit)
             except subprocess.TimeoutExpired:
                 raise AlertFailed(f"{self._name} did not end within {limit:g} s{quotation(_end(output))}") from None
             finally:

@@ -59,9 +59,7 @@ def service_channels(addresses: Sequence[str]) -> list[ServiceChannel]:
     if not addresses:
         return []
     if find_spec("apprise") is None:
-        raise SettingsError(
-            "setting alert_services needs Apprise, which is not installed: pip install 'paper-trading-actors[notify]'"
-        )
+        raise SettingsError("setting alert_services needs Apprise, which is not installed: pip install apprise")
     request = json.dumps({"check": list(addresses)}).encode()
     try:
         names = json.loads(ChildProcess("Apprise", PROCESS).run(request, CHECK_TIMEOUT_S))
@@ -69,8 +67,8 @@ def service_channels(addresses: Sequence[str]) -> list[ServiceChannel]:
         raise SettingsError(f"setting alert_services cannot be checked: {error}") from None
     for number, (address, name) in enumerate(zip(addresses, names, strict=True), start=1):
         if name is None:
-            shown = f"address {number} ({address.partition('://')[0]}://********)"
-            raise SettingsError(f"setting alert_services: Apprise cannot read {shown}; docs/alerts.md has examples")
+            masked = f"address {number} ({address.partition('://')[0]}://********)"
+            raise SettingsError(f"setting alert_services: Apprise cannot read {masked}; docs/alerts.md has examples")
     return [ServiceChannel(address, name) for address, name in zip(addresses, names, strict=True)]
 
 

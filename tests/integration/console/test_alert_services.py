@@ -75,9 +75,9 @@ def test_apprise_reads_each_recipe_of_the_page() -> None:
     settings = Settings.isolated(alert_services=tuple(recipes()))
     names = [channel.target for channel in channels(settings)]
     assert {"Telegram", "ntfy", "Slack", "Discord", "E-Mail", "JSON"} <= set(names)
-    shown = settings.redacted()["alert_services"]
-    assert shown is not None
-    assert "tgram://********" in shown
+    text = settings.redacted()["alert_services"]
+    assert text is not None
+    assert "tgram://********" in text
     printed = f"{settings!r} {settings.redacted()} {settings.model_dump()}"
     for address in recipes():
         assert address.partition("://")[2] not in printed
@@ -103,7 +103,7 @@ def test_an_address_that_cannot_be_read_is_one_sentence_without_it(value: object
 def test_without_apprise_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "find_spec", lambda _: None)
     assert [] == service_channels([])
-    with pytest.raises(SettingsError, match=r"pip install 'paper-trading-actors\[notify\]'"):
+    with pytest.raises(SettingsError, match="pip install apprise"):
         service_channels(["ntfy://topic"])
 
 
