@@ -163,9 +163,7 @@ class ExecutionSimulator(PathBehaviour):
                 self._handle_tick(now)
                 self._settle(now)
             case RulesChanged():
-                self._report_unreported(now)  # released, data of a halt are not matched again by the rules after it
-                self._sequencer.on_rules(message.rules)
-                self._downtime.remove(row.portfolio for row in message.rules)
+                self._change_rules(message, now)
             case Refused():
                 self._routes.position_keeper.tell(message)
             case Flush():
@@ -173,6 +171,12 @@ class ExecutionSimulator(PathBehaviour):
                 self._routes.position_keeper.tell(message)
         self._change_accounts(message, now)
         self.about = None
+
+    def _change_rules(self, message: RulesChanged, now: Instant) -> None:
+        self._report_unreported(now)  # released, data of a halt are not matched again by the rules after it
+        self._sequencer.on_rules(message.rules)
+        if self._downtime.keep_only({row.portfolio for row in message.rules}):
+            self._report_waiting(NO_ADVANCE)
 
     def _change_accounts(self, message: Message, now: Instant) -> None:
         """Carry out the requests for accounts; those of a portfolio that is settled, or not known yet, wait."""
@@ -311,7 +315,7 @@ class ExecutionSimulator(PathBehaviour):
         progress: dict[PortfolioName, Progress] = {}
         for name in ready:
             before = self._sequencer.state(name)
-            assert before is not None  # `Downtime.remove` has taken out those that were removed
+            assert before is not None  # `Downtime.keep_only` has taken out those that were removed
             settlement = self._downtime.settlement(before, now)
             try:
                 for moment in settlement.moments():
@@ -323,14 +327,18 @@ class ExecutionSimulator(PathBehaviour):
             spans += of_portfolio
             self._sequencer.release(replace(settlement.state, progress=progress[name]))
         self.about = None
-        waiting = frozenset(self._downtime.waiting)
-        advance = Advance(marks, progress, tuple(spans))
-        self._routes.position_keeper.tell(MatchedUpTo(self.generation, {}, self._watched, advance, waiting))
-        self._routes.sizer.tell(Settling(self.generation, waiting))
+        self._report_waiting(Advance(marks, progress, tuple(spans)))
+        self._routes.sizer.tell(Settling(self.generation, frozenset(self._downtime.waiting)))
         # What this process has received since the request is matched next, before any newer data.
         self._awaits_data = bool(self._sequencer.watched)
         self._matched = {}
         self._watch(begins=True)
+
+    def _report_waiting(self, advance: Advance) -> None:
+        """Report which portfolios still wait; the Snapshotter hears of it when what came before is committed."""
+        assert self.generation is not None
+        waiting = frozenset(self._downtime.waiting)
+        self._routes.position_keeper.tell(MatchedUpTo(self.generation, {}, self._watched, advance, waiting))
 
     def _record_moment(self, before: PortfolioState, moment: Moment) -> None:
         assert self.generation is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -132,10 +132,13 @@ class Downtime:
         self._histories[message.symbol] = message.history
         self._until, self._data_no, self._first_no = message.until, message.data_no, message.first_no
 
-    def remove(self, present: Iterable[PortfolioName]) -> None:
-        """Forget the portfolios that are not present any more."""
-        self.waiting = {name: symbols for name, symbols in self.waiting.items() if name in set(present)}
+    def keep_only(self, present: Collection[PortfolioName]) -> bool:
+        """Forget the portfolios that are not present any more; return whether there is one."""
+        removed = [name for name in self.waiting if name not in present]
+        for name in removed:
+            del self.waiting[name]
         self._forget_histories()
+        return bool(removed)
 
     def ready(self, now: Instant) -> list[PortfolioName]:
         """Return the portfolios whose data have all arrived, or are not waited for any longer."""

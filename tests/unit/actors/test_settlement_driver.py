@@ -14,7 +14,7 @@ from actors.settlement.messages import HistoryFetched
 from domain.market_data.buffer import LostData
 from domain.trading.decision import Decision
 from domain.trading.portfolio import PortfolioState
-from domain.types import Generation, Symbol
+from domain.types import Generation, PortfolioName, Symbol
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import NOON, StepClock
 from tests.support.settlement.recorded_market import RecordedMarket, Served, events_as_text, trade
@@ -93,13 +93,13 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def rest(one: Served, number: int, symbol: str, quantity: str, limit: str) -> None:
+def rest(one: Served, number: int, symbol: str, quantity: str, limit: str, portfolio: str = NAME) -> None:
     """Place a limit order of a BUY."""
     one.ticker()
     one.database.add(
         Decision(
             symbol=symbol, decision="BUY", confidence=1, uid=uid(number), quantity=quantity, order_type="limit",
-            limit_price=limit,
+            limit_price=limit, portfolio=portfolio,
         ),
         one.clock.now(),
     )  # fmt: skip
@@ -169,6 +169,67 @@ def test_decisions_of_a_portfolio_that_is_settled_do_not_hold_up_those_of_others
     one.ticker()
     one.tick()
     assert [False] * 4 == [one.database.rows[id_].outcome is None for id_ in waiting]
+
+
+NAMES = ("default", "second", "third")
+
+
+def resting_in_three() -> Served:
+    """Return a limit order of each of three portfolios, killed at second 2; later the market reaches its limit."""
+    database = MemoryDatabase()
+    for name in NAMES:
+        database.open_portfolio(rules(costs=free(), execution=BY_QUOTE, max_position_size=1, portfolio=name))
+    pieces = [(1, "100"), (60, "89"), (100, "100")]
+    trades = [trade(BTC, price, at(second), "50") for second, price in pieces]
+    one = Served(RecordedMarket([instrument(BTC)], trades), database, StepClock(), seed=1)
+    one.start()
+    one.pass_to(at(1))
+    for number, name in enumerate(NAMES):
+        rest(one, number, BTC, "1", "90", portfolio=name)
+    one.pass_to(at(2))
+    one.tick()
+    one.kill()
+    one.pass_to(at(100))
+    return one
+
+
+def test_rules_that_change_during_a_settlement_leave_all_portfolios_to_be_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer, late = HistoryFetch.run, []
+    monkeypatch.setattr(HistoryFetch, "run", lambda *arguments: late.append(arguments))  # it answers later
+    one = resting_in_three()
+    stepper, database = one.start(), one.database
+    for name, state in database.portfolios.items():
+        database.portfolios[name] = replace(state, rules=replace(state.rules, revision=2))
+    stepper.wiring.wake("paper_config")
+    stepper.run()
+    waiting = [decide(one, 10 + number, name, "BUY") for number, name in enumerate(NAMES)]
+    assert [None] * 3 == [database.rows[id_].outcome for id_ in waiting]
+    for arguments in late:
+        answer(*arguments)
+    one.tick()
+    filled = [text for text in events_as_text(database) if "recovered" in text]
+    assert [f"05 12:01:00 recovered {name} 1 Filled BUY 1 at 90" for name in NAMES] == filled
+    one.ticker()
+    assert [False] * 3 == [database.rows[id_].outcome is None for id_ in waiting]
+
+
+def test_a_portfolio_that_is_removed_during_its_settlement_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HistoryFetch, "run", lambda *_: None)  # the price source does not answer
+    one = resting_in_three()
+    stepper, database = one.start(), one.database
+    removed = database.portfolios.pop(PortfolioName("second"))
+    stepper.wiring.wake("paper_config")
+    stepper.run()
+    assert {"default", "third"} == stepper.wiring._portfolios.settling  # they have no snapshots meanwhile
+    database.open_portfolio(replace(removed.rules, revision=2))
+    stepper.wiring.wake("paper_config")
+    stepper.run()
+    one.ticker()
+    bought = database.rows[decide(one, 10, "second", "BUY")].outcome
+    assert bought is not None
+    assert "bought 1 BTC/USDT at 100" == bought.reason
 
 
 def decide(one: Served, number: int, portfolio: str, action: str) -> int:
