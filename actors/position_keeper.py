@@ -90,7 +90,7 @@ class PositionKeeper(PathBehaviour):
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
         self._routes.supervisor.tell(Rebuilt("PositionKeeper", message.generation, portfolios))
 
-    def _halt_frozen(self, portfolios: Iterable[PortfolioState], frozen: Collection[DecisionId]) -> bool:
+    def _halt_frozen(self, portfolios: Collection[PortfolioState], frozen: Collection[DecisionId]) -> bool:
         """Halt portfolios with orders that cannot even be ended; return whether there is one that was not halted."""
         halts = {state.name: halt_for_frozen(state, frozen) for state in portfolios}
         for state in portfolios:

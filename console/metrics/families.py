@@ -7,7 +7,7 @@ outcomes, portfolios, watched symbols. None contains a secret.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -90,7 +90,7 @@ def _cumulated(numbers: Sequence[int]) -> list[tuple[str, float]]:
     return [(bound, sum(numbers[: place + 1])) for place, bound in enumerate(bounds)]
 
 
-def _actors(actors: Iterable[ActorStatus]) -> Iterator[Metric]:
+def _actors(actors: Collection[ActorStatus]) -> Iterator[Metric]:
     for family, name, text, attribute in (
         (_gauge, "paper_mailbox_messages", "Messages that wait for an actor", "mailbox"),
         (_gauge, "paper_mailbox_messages_max", "Most messages that ever waited at once for an actor", "most"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -84,8 +84,8 @@ class _Converter:
                 self._rules = replace(self._rules, times=self._times)
 
     @staticmethod
-    def _is_complete(roles: Iterable[Role]) -> bool:
-        return Role.TIME in set(roles) or Role.DATE in set(roles)
+    def _is_complete(roles: Collection[Role]) -> bool:
+        return Role.TIME in roles or Role.DATE in roles
 
     def _decimal_comma(self, raw: RawTable) -> bool:
         if self._options.decimal_comma is not None:

@@ -17,7 +17,8 @@ from domain import failpoints
 from tests.faults import downtime, flow
 from tests.faults.ledger_checks import memory_differences
 from tests.faults.matrix import Needs, Point, who
-from tests.support.system.running_system import until, until_all_ended
+from tests.support.system.running_system import until
+from tests.support.system.unfinished import Completion, log_kept
 
 EXIT_CODE = 86
 ROUNDS = 3
@@ -88,11 +89,13 @@ def main(url: str, death: Death | None, say: Connection) -> None:
             meddler(moment, what)
 
     failpoints.hook = hook
-    with flow.serving(url, **({"hang_timeout": 0.4} if needs is Needs.HANG else {})) as system:
-        _recover(system, url, say)
+    settings = {"hang_timeout": 0.4} if needs is Needs.HANG else {}
+    with log_kept() as log, flow.serving(url, **settings) as system:
+        completion = Completion(system, url, log)
+        _recover(completion, say)
         if death is not None:
             executioner.armed = True
-            _live(system, url, death, executioner, meddler, lambda uid, _: say.send(("accepted", uid)))
+            _live(completion, death, executioner, meddler, lambda uid, _: say.send(("accepted", uid)))
         executioner.nth = 1
     say.send(("survived", None))
 
@@ -100,28 +103,28 @@ def main(url: str, death: Death | None, say: Connection) -> None:
 def let_rest(url: str, _: Death | None, say: Connection) -> None:
     """Serve; let orders rest that the market fills while no process runs; die."""
     logger.remove()
-    with flow.serving(url) as system:
-        _recover(system, url, say)
+    with log_kept() as log, flow.serving(url) as system:
+        _recover(Completion(system, url, log), say)
         downtime.let_rest(system, flow.PORTFOLIOS)
         say.send(("rests", None))
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _recover(system: TradingSystem, url: str, say: Connection) -> None:
+def _recover(completion: Completion, say: Connection) -> None:
     """Wait until all that the last child left has ended, and tell what memory and database disagree on."""
-    until_all_ended(system.ledger_reader, END_WITHIN_S)
-    until(lambda: downtime.is_settled(url), END_WITHIN_S)
-    say.send(("recovered", _differences(system, url)))
+    completion.until_all_ended(END_WITHIN_S)
+    completion.until(lambda: downtime.is_settled(completion.url), END_WITHIN_S)
+    say.send(("recovered", _differences(completion.system, completion.url)))
 
 
 def _live(
-    system: TradingSystem,
-    url: str,
+    completion: Completion,
     death: Death,
     executioner: Executioner,
     meddler: flow.Meddler,
     accepted: flow.Accepted,
 ) -> None:
+    system, url = completion.system, completion.url
     draw = random.Random(death.seed)
     rounds = 1 if death.point.needs is Needs.STOP else ROUNDS
     for number in range(rounds):
@@ -137,7 +140,7 @@ def _live(
             return  # with some of them still under way; a flush that comes with fills is not taken by its own name
         # Ticks come once a second, whatever else happens.
         begun = time.monotonic()
-        until_all_ended(system.ledger_reader, END_WITHIN_S)
+        completion.until_all_ended(END_WITHIN_S)
         threading.Event().wait(max(0.0, 1.1 - (time.monotonic() - begun)))
 
 
