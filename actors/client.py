@@ -26,6 +26,7 @@ from domain.worker_thread import WorkerThread
 from persistence.connections import engine_for, transaction
 from persistence.listener import Listener
 from persistence.log_once import LogErrorsOnce
+from persistence.queries.open_runs import require_no_validation
 from persistence.queries.row_lists import LedgerReader
 from persistence.retry import retrying
 from persistence.stores.decisions import insert_decisions, look_up, read_outcomes
@@ -153,6 +154,7 @@ class TradingClient(ABC):
         Raises:
             InvalidRequest: ``wait`` is none of its words.
             InvalidDecision: the arguments do not fit together; the message is one sentence.
+            WouldEndValidation: the portfolio is in a validation run that is not bound to strategy ``manual``.
             OrderRejected: the order was not executed; the message is the reason.
             pykka.Timeout: there is no outcome after ``timeout`` seconds; the decision remains in force.
             DatabaseUnavailable: the decision was not accepted, or the order is executed and its row cannot be read; the
@@ -182,6 +184,7 @@ class TradingClient(ABC):
             trailing_stop=trailing_stop,
             trailing_stop_pct=trailing_stop_pct,
         )
+        require_no_validation(self.ledger_reader, portfolio, "manual")
         outcome = self.submit(decision, wait=wait).get(timeout=timeout)
         if outcome.status is OutcomeStatus.PENDING:
             return {"decision_id": outcome.decision_id, "order_id": None, "status": outcome.status.value}

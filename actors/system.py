@@ -183,7 +183,7 @@ class TradingSystem(TradingClient):
             listener = Listener(url, ["paper_decisions", "paper_config", "paper_account"], wiring.wake)
             listener.start()
             undo.callback(listener.stop)
-            validation = ValidationJob(VerdictStore(url, lease), clock)
+            validation = ValidationJob(VerdictStore(url, lease), clock, wiring.notifier.notify)
             validation.start()
             undo.callback(validation.stop)
             wiring.schedule()

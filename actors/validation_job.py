@@ -8,6 +8,7 @@ from typing import Protocol
 
 from loguru import logger
 
+from domain.alarms import AlarmKind, Notify
 from domain.analytics.returns import DAY
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced
 from domain.log_once import LogOnce
@@ -30,7 +31,7 @@ class Verdicts(Protocol):
     """The table of verdicts; `persistence.stores.verdicts.VerdictStore` implements it."""
 
     def end_changed(self) -> list[str]:
-        """End the runs whose rules have changed; return a sentence on each."""
+        """End the runs whose rules have changed; return a sentence on each run that has ended since the last call."""
 
     def fill(self, until: datetime, stopping: Callable[[], bool]) -> list[Verdict]:
         """Store the missing verdicts of the days that ended before ``until``; return them."""
@@ -45,9 +46,11 @@ class ValidationJob:
     Args:
         store: the table of verdicts.
         clock: the time; it decides which days have ended.
+        notify: sends an alarm when a run has ended.
     """
 
-    def __init__(self, store: Verdicts, clock: Clock) -> None:
+    def __init__(self, store: Verdicts, clock: Clock, notify: Notify) -> None:
+        self._notify = notify
         self._store = store
         self._clock = clock
         self._failures = LogOnce.to(logger, "error")
@@ -65,6 +68,7 @@ class ValidationJob:
     def _check(self) -> float:
         for sentence in self._store.end_changed():
             logger.warning("{}", sentence)
+            self._notify(AlarmKind.VALIDATION_ENDED, sentence)
         for verdict in self._store.fill(self._clock.now() - MARGIN, self._worker.stopping.is_set):
             logger.info("{}", _summary(verdict))
         self._failures.recovered()

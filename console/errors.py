@@ -13,6 +13,7 @@ from domain.errors import (
     PaperTradingError,
     SettingsError,
     UnknownPortfolio,
+    WouldEndValidation,
 )
 from persistence.embedded.errors import BackupRefused
 
@@ -46,6 +47,7 @@ EXIT_CODES = {
     UnknownPortfolio: WRONG_INPUT,
     BackupRefused: WRONG_INPUT,
     Refused: WRONG_INPUT,
+    WouldEndValidation: WRONG_INPUT,
     NotRunning: NOT_RUNNING,
     LeaseHeld: NOT_RUNNING,
 }

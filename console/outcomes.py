@@ -10,6 +10,7 @@ import typer
 from console.display.format import answer
 from console.errors import FAILURE, UnknownSymbol
 from console.sending import send, wait_for_outcome
+from console.validation_guard import confirm_end, end_runs
 from domain.trading.decision import Decision, reason_code
 from domain.trading.open_orders.terms import ANY_SYMBOL, TARGETED
 from domain.trading.sessions.decision_age import AgeLimit
@@ -58,7 +59,9 @@ class Sender:
         return [*results, self.send(sell)]
 
     def send(self, decision: Decision) -> dict[str, Any]:
-        """Send a decision; return its outcome."""
+        """Send a decision; return its outcome. A validation run that rejects it ends after a question."""
+        names = confirm_end(self._reader, [decision.portfolio], decision.strategy or "")
+        end_runs(self._url, names, f"{decision.decision} {decision.symbol} of strategy {decision.strategy}")
         sent = send(self._url, decision)
         row = wait_for_outcome(self._url, self._reader, sent.decision_id, self._own)
         return {

@@ -27,6 +27,7 @@ class AlarmKind(StrEnum):
     SPLIT_SUSPECTED = "split_suspected"
     QUARANTINE = "quarantine"
     DATABASE_AWAY = "database_away"
+    VALIDATION_ENDED = "validation_ended"
     TEST = "test"
 
 

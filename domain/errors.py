@@ -16,6 +16,7 @@ The tree::
     │   └── Fenced                     another epoch or generation writes now; nothing was written
     ├── SubmissionInDoubt              the answer to COMMIT was lost; submit the same uid again
     ├── DecisionGone                   the decision's row was deleted, so it has no outcome
+    ├── WouldEndValidation             the action would end a validation run, so it was not done
     ├── OrderRejected                  `execute_order` got no fill; the reason says why
     ├── NotRunning                     no process serves this database
     ├── LeaseHeld                      another process serves this database
@@ -132,6 +133,10 @@ class SubmissionInDoubt(PaperTradingError):
 
 class DecisionGone(PaperTradingError):
     """The decision's row was deleted, so it will never have an outcome."""
+
+
+class WouldEndValidation(PaperTradingError):
+    """The action would end a validation run, so it was not done."""
 
 
 class OrderRejected(PaperTradingError):

@@ -17,6 +17,7 @@ from console.display.format import answer, number, terminal
 from console.display.table import full_table
 from console.errors import Refused
 from console.options import AsJson, Limit, with_settings
+from console.validation_guard import confirm_end, end_changed_runs
 from domain.errors import InvalidRequest, NotRunning, WriteRefused
 from domain.trading.account.requests import AccountKind
 from domain.trading.arithmetic import exact_number
@@ -40,7 +41,8 @@ def deposit(settings: Settings, name: Name, cash: Cash, reason: Why, as_json: As
     \b
       run.py portfolio deposit default 2500 --reason "monthly savings"
 
-    It is no profit: result, returns, Sharpe ratio and drawdown leave it out.
+    It is no profit: result, returns, Sharpe ratio and drawdown leave it out. It ends a validation run
+    of the portfolio, after a question.
     """
     _request(settings, name, as_json, kind=AccountKind.DEPOSIT, amount=_decimal("AMOUNT", cash), reason=reason)
 
@@ -51,6 +53,8 @@ def withdraw(settings: Settings, name: Name, cash: Cash, reason: Why, as_json: A
 
     \b
       run.py portfolio withdraw default 500 --reason "to the bank"
+
+    It ends a validation run of the portfolio, after a question.
     """
     _request(settings, name, as_json, kind=AccountKind.WITHDRAWAL, amount=_decimal("AMOUNT", cash), reason=reason)
 
@@ -153,11 +157,14 @@ def _request(settings: Settings, name: str, as_json: bool, **values: object) -> 
     row = {"portfolio": name.strip(), "author": current_user(), **values, "kind": str(values["kind"])}
     with opened(settings) as url, closing(LedgerReader(url)) as reader:
         reader.require_portfolio(name.strip())
+        ends = values["kind"] in {AccountKind.DEPOSIT, AccountKind.WITHDRAWAL}
+        runs = confirm_end(reader, [name.strip()]) if ends else []
         try:
             id_ = insert_request(url, row)
         except WriteRefused as error:
             raise InvalidRequest(violated_constraint(error) or str(error)) from error
         ended = _wait(url, reader, id_)
+        end_changed_runs(url, runs)
     if ended["status"] == "refused":
         raise Refused(f"request {id_} is refused: {ended['outcome']}")
     answer(as_json, {"request": ended}, lambda: print(f"request {id_}: {ended['outcome']}"))  # noqa: T201

@@ -17,6 +17,7 @@ from console.database import opened
 from console.display.format import answer
 from console.options import AsJson, grouped, with_settings
 from console.sending import QueuedUntil, is_open, own_limit, queued_until, send, wait_for_outcome
+from console.validation_guard import confirm_end, end_runs
 from domain.errors import DecisionGone, NotRunning
 from domain.trading.arithmetic import divide, exact_number, plain
 from domain.trading.decision import Accepted, Decision, reason_code
@@ -182,7 +183,9 @@ def decide(
 ) -> None:
     r"""The decision is committed when this returns; the service makes an order of it, or records why not.
 
-    If the service is not running, the decision waits for its start, for max_decision_age [300 s] at most.
+    If the service is not running, the decision waits for its start, for max_decision_age [300 s] at most. A portfolio
+    under validation rejects decisions of other strategies: then it asks whether to end the run, and exits 2 without a
+    terminal.
 
     \b
       run.py decide BUY BTC/USDT --confidence 0.75
@@ -216,6 +219,8 @@ def decide(
         with opened(settings) as url, closing(LedgerReader(url)) as ledger_reader:
             if requested.portfolio != DEFAULT_PORTFOLIO:  # the first start creates it
                 ledger_reader.require_portfolio(requested.portfolio)
+            runs = confirm_end(ledger_reader, [requested.portfolio], requested.strategy or "")
+            end_runs(url, runs, f"decide {requested.decision} {requested.symbol}")
             sent = send(url, requested)
             own = own_limit(settings)
             until_open = wait == "open" or (wait == DEFAULT_WAIT and requested.order_type is not OrderType.MARKET)

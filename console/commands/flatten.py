@@ -14,6 +14,7 @@ from console.display.format import number
 from console.options import AsJson, Portfolio, with_settings
 from console.outcomes import Sender, not_sent, nothing_in, print_outcomes
 from console.sending import own_limit
+from console.validation_guard import confirm_end, end_runs
 from domain.errors import InvalidRequest, NotRunning
 from domain.trading.portfolio import AUDIT_HALT
 from domain.types import Action
@@ -38,7 +39,8 @@ def flatten(
       run.py flatten
       run.py flatten --portfolio default --symbol BTC/USDT --yes
 
-    It asks for confirmation in a terminal, and needs --yes in a script. Exit 1 if a position is not closed. It
+    It asks for confirmation in a terminal, and needs --yes in a script. It ends the validation runs of the portfolios
+    that hold these positions. Exit 1 if a position is not closed. It
     works in a halted portfolio, too, unless the audit halted it: then the positions and their stops stay.
     """
     with opened(settings) as url, closing(LedgerReader(url)) as reader:
@@ -54,6 +56,8 @@ def flatten(
             raise NotRunning(f"{not_running_message(served)}; nothing was sent")
         if positions:
             _require_confirmation(positions, yes=yes)
+            names = confirm_end(reader, [row["portfolio"] for row in positions], yes=yes)
+            end_runs(url, names, "flatten")
         sender = Sender(url, reader, own_limit(settings))
         halted = {row["portfolio"]: row["reason"] for row in reader.halted() if row["reason"].startswith(AUDIT_HALT)}
         results = []

@@ -15,6 +15,7 @@ from console.database import ledger_reader, opened
 from console.display.format import amount, answer, money, number, percent, signed_money, sources_line, terminal
 from console.display.table import full_table
 from console.options import AsJson, grouped, with_settings
+from console.validation_guard import confirm_end, end_changed_runs
 from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
 from domain.trading.arithmetic import exact_number
@@ -151,11 +152,13 @@ def change(settings: Settings, rules: dict[str, object], name: Name, as_json: As
 
     \b
       run.py portfolio set default --max-position-size 0.1 --slippage-pct 0.001
+
+    It ends a validation run of the portfolio, after a question.
     """
     if not rules:
         hint = f"see {command_name()} portfolio set --help"
         raise SettingsError(f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}")
-    row = _written(settings, name.strip(), lambda url: portfolios.change(url, name.strip(), rules))
+    row = _written(settings, name.strip(), lambda url: _change(url, name.strip(), rules))
     changed = ", ".join(f"{rule} {_shown(row[rule])}" for rule in RULES if rule in rules)
     answer(
         as_json,
@@ -168,6 +171,14 @@ app.command("deposit")(account.deposit)
 app.command("withdraw")(account.withdraw)
 app.command("adjust")(account.adjust)
 app.command("events")(account.events)
+
+
+def _change(url: str, name: str, rules: dict[str, object]) -> None:
+    """Change rules; a validation run ends by that, after a question."""
+    with closing(LedgerReader(url)) as reader:
+        runs = confirm_end(reader, [name])
+    portfolios.change(url, name, rules)
+    end_changed_runs(url, runs)
 
 
 def _written(settings: Settings, name: str, write: Callable[[str], object]) -> dict[str, Any]:

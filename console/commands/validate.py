@@ -92,6 +92,10 @@ def start(
             help="A strategy that may send decisions; repeatable. Default: those that have; (none): no strategy.",
         ),
     ] = None,
+    allow_foreign: Annotated[
+        bool,
+        typer.Option("--allow-foreign", help="Execute decisions of other strategies, too; they do not count."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     r"""Start a run of these portfolios with their rules, these strategies and the settings in effect.
@@ -100,14 +104,21 @@ def start(
       run.py validate start spring
       run.py validate start --portfolio aggressive --strategy momentum
 
-    A change of any of these ends the run. Its criteria are those of the settings now (run.py check shows them).
+    A change of rules or settings, a deposit or a withdrawal ends the run; decisions of other strategies are rejected,
+    unless --allow-foreign is given. Its criteria are those of the settings now (run.py check shows them).
     """
     if name is not None and (name := name.strip()) in RESERVED:
         msg = f"a run cannot be named {name}, because that is a command of validate; choose another name"
         raise InvalidRequest(msg)
     with _opened(settings) as engine, transaction(engine) as cursor:
         begun = validation_runs.begin(
-            cursor, name, portfolio or [], strategy or [], Criteria.from_settings(settings), current_user()
+            cursor,
+            name,
+            portfolio or [],
+            strategy or [],
+            Criteria.from_settings(settings),
+            current_user(),
+            allow_foreign=allow_foreign,
         )
         used = [validation.prices_of(cursor, name, begun.bound.process.settings) for name in begun.portfolios]
     sources = {name for by_name in used for name in by_name}
@@ -216,6 +227,7 @@ def _row(stored: StoredRun) -> dict[str, Any]:
         "portfolios": list(stored.portfolios),
         "strategies": list(stored.bound.strategies),
         "criteria": stored.criteria.to_dict(),
+        "allow_foreign": stored.allow_foreign,
         "epoch": stored.bound.process.epoch,
         "version": stored.bound.process.version,
         "ended_at": run.ended_at,
@@ -232,7 +244,9 @@ def _print_begun(stored: StoredRun, not_real: set[str]) -> None:
     )
     out.print(f"validation run {stored.run.name} has started: {bound}", soft_wrap=True)
     out.print(f"required: {_required(stored.criteria)}", soft_wrap=True)
-    out.print("A change of settings, of a portfolio's rules or of strategies ends it.")
+    out.print("A change of settings or of a portfolio's rules, a deposit or a withdrawal ends it.")
+    foreign = "executed and do not count" if stored.allow_foreign else "rejected"
+    out.print(f"Decisions of other strategies are {foreign}.")
     if (unreal := sources_line(not_real)) is not None:
         out.print(f"{unreal}, so this run cannot become ready", style="yellow", soft_wrap=True)
 

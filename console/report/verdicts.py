@@ -56,6 +56,7 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
         "psr_reason": verdict.psr.reason,
         "psr_required": verdict.min_psr,
         "accepted_by": verdict.accepted_by,
+        "foreign_decisions": list(verdict.foreign),
         "notes": list(verdict.notes),
     }
 

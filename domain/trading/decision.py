@@ -318,6 +318,7 @@ class Reason(StrEnum):
     NOTHING_OPEN = "nothing to cancel"
     NOTHING_TO_AMEND = "nothing to amend"
     NOTHING_TO_PROTECT = "nothing to protect"
+    UNDER_VALIDATION = "portfolio is under validation"
 
 
 def reason_code(status: str, reason: str) -> str:

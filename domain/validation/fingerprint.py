@@ -42,7 +42,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class UnlistedDecision:
-    """The first decision of a strategy that does not belong to the run."""
+    """The first executed decision of a strategy that does not belong to the run."""
 
     strategy: str
     decision_id: str
@@ -65,7 +65,7 @@ def changes(
     bound: Fingerprint,
     processes: Sequence[Process],
     portfolios: Mapping[str, Mapping[str, Any]],
-    sent: Sequence[UnlistedDecision],
+    executed: Sequence[UnlistedDecision],
 ) -> tuple[Change, ...]:
     """Return the changes since a run began; without any, the run continues.
 
@@ -73,7 +73,7 @@ def changes(
         bound: the fingerprint of the run.
         processes: the processes that started after the run began, oldest first.
         portfolios: the current rows of the portfolios.
-        sent: decisions of other strategies.
+        executed: decisions of other strategies that were executed.
     """
     return (
         *_processes(bound.process, processes),
@@ -82,7 +82,10 @@ def changes(
             for name, rules in bound.portfolios.items()
             for change in _portfolio(name, rules, portfolios.get(name))
         ),
-        *(Change(f"strategy {first.strategy} sent decision {first.decision_id}", first.at) for first in sent),
+        *(
+            Change(f"decision {first.decision_id} of strategy {first.strategy} was executed", first.at)
+            for first in executed
+        ),
     )
 
 

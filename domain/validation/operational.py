@@ -59,6 +59,8 @@ class Operations:
         no_price: ids of decisions rejected because no price arrived in time.
         no_price_count: number of all such decisions.
         ledger: sentences of ``v_paper_ledger_check``.
+        foreign: decisions of strategies that do not count.
+        foreign_count: number of all such decisions.
     """
 
     since: datetime
@@ -74,6 +76,8 @@ class Operations:
     no_price: Sequence[str] = ()
     no_price_count: int = 0
     ledger: Sequence[str] = ()
+    foreign: Sequence[str] = ()
+    foreign_count: int = 0
 
 
 def operational(operations: Operations, criteria: Criteria) -> tuple[Criterion, ...]:

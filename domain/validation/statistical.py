@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +15,8 @@ from domain.analytics.performance_metric import PerformanceMetric
 from domain.analytics.returns import DAY, DailyReturns, max_drawdown, sharpe_ratio
 from domain.analytics.round_trips import RoundTrip
 from domain.analytics.significance import NORMAL, minimum_track_record, probabilistic_sharpe_ratio
-from domain.analytics.trade_stats import NO_ROUND_TRIPS
+from domain.analytics.trade_stats import NO_ROUND_TRIPS, NO_STRATEGY
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import CONTEXT, ZERO, divide, multiply, plain, subtract, total
 from domain.trading.snapshot import day_of
 from domain.validation.criteria import CENT, Criteria, Criterion, format_limit, format_percent, format_ratio, shortened
@@ -46,9 +47,15 @@ class Findings:
     psr: PerformanceMetric
 
 
-def statistical(history: History, criteria: Criteria) -> Findings:
-    """Compare the metrics of a period with criteria."""
-    results = plain_criteria(history, criteria)
+def statistical(history: History, criteria: Criteria, strategies: Collection[str] | None = None) -> Findings:
+    """Compare the metrics of a period with criteria.
+
+    Args:
+        history: of the period.
+        criteria: to apply.
+        strategies: whose trades count; None: all.
+    """
+    results = plain_criteria(history, criteria, strategies)
     psr = probabilistic_sharpe_ratio(history.returns)
     if not all(criterion.passed for criterion in results):
         result = Statistical.FAILED
@@ -59,19 +66,27 @@ def statistical(history: History, criteria: Criteria) -> Findings:
     return Findings(result, results, psr)
 
 
-def plain_criteria(history: History, criteria: Criteria) -> tuple[Criterion, ...]:
+def plain_criteria(
+    history: History, criteria: Criteria, strategies: Collection[str] | None = None
+) -> tuple[Criterion, ...]:
     """Return the results of the six plain criteria: days, trades, win rate, Sharpe ratio, drawdown, net result."""
     # A position that was opened before the period is not a result of this run.
     since = history.opening.time if history.resumed else None
-    round_trips = [trip for trip in history.trade_history.round_trips if since is None or trip.opened_at >= since]
-    older = len(history.trade_history.round_trips) - len(round_trips)
+
+    def counts(record: RoundTrip | Trade) -> bool:
+        return strategies is None or (record.strategy or NO_STRATEGY) in strategies
+
+    own = [trip for trip in history.trade_history.round_trips if counts(trip)]
+    round_trips = [trip for trip in own if since is None or trip.opened_at >= since]
+    older = len(own) - len(round_trips)
+    closings = [trade.net for trade in history.trade_history.trades if counts(trade)]
     return (
         _days(history, criteria),
         _trades(round_trips, older, criteria),
         _win_rate(round_trips, criteria),
         _sharpe(history.returns, criteria),
         _drawdown(history, criteria),
-        _net(history, criteria),
+        _net(history, closings, criteria),
     )
 
 
@@ -138,13 +153,13 @@ def _drawdown(history: History, criteria: Criteria) -> Criterion:
     return Criterion("max_drawdown", "max drawdown", required, text, passed, evidence)
 
 
-def _net(history: History, criteria: Criteria) -> Criterion:
+def _net(history: History, closings: Sequence[Decimal], criteria: Criteria) -> Criterion:
     """Check the net result of closings and the change of the value, so that open losses count, too."""
     required = f"above {plain(criteria.min_net)}, of closings and of the value"
-    if not history.trade_history.trades or not history.valuations:
+    if not closings or not history.valuations:
         text = "no position was closed yet" if history.valuations else "no snapshot yet"
         return Criterion("net_result", "net result", required, text, passed=False)
-    closed = total(trade.net for trade in history.trade_history.trades)
+    closed = total(closings)
     last = history.valuations[-1]
     change = subtract(last.gain, history.opening.gain)
     text = f"closings {_signed(closed)}, value {_signed(change)}"

@@ -7,14 +7,14 @@ has a probabilistic Sharpe ratio below 0.95 is *underpowered*: it may still be l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from domain.analytics.performance import History
 from domain.analytics.performance_metric import PerformanceMetric
-from domain.validation.criteria import Criteria, Criterion
+from domain.validation.criteria import Criteria, Criterion, shortened
 from domain.validation.operational import Operations, operational
 from domain.validation.statistical import Statistical, power, statistical
 from domain.wording import joined
@@ -56,6 +56,7 @@ class Verdict:
         sources: price sources, such as ``kraken`` or ``simulated``.
         run: the stored run; None for a preview.
         accepted_by: name of the person who accepted an underpowered result.
+        foreign: decisions of strategies that the run is not bound to; they do not count.
     """
 
     portfolio: str
@@ -71,6 +72,7 @@ class Verdict:
     sources: tuple[str, ...] = ()
     run: Run | None = None
     accepted_by: str | None = None
+    foreign: tuple[str, ...] = ()
 
     @property
     def operational_passed(self) -> bool:
@@ -129,6 +131,7 @@ def judge(
     run: Run | None = None,
     accepted_by: str | None = None,
     notes: Sequence[str] = (),
+    strategies: Collection[str] | None = None,
 ) -> Verdict:
     """Return the verdict on a period.
 
@@ -142,8 +145,12 @@ def judge(
         run: the stored run; None for a preview.
         accepted_by: name of the person who accepted an underpowered result.
         notes: sentences that precede those on the statistical power.
+        strategies: whose decisions and trades count; None: all.
     """
-    findings = statistical(history, criteria)
+    findings = statistical(history, criteria, strategies)
+    foreign = shortened(operations.foreign, operations.foreign_count)
+    if foreign:
+        notes = (*notes, f"decisions of other strategies, which do not count: {', '.join(foreign)}")
     power_notes = power(history.returns, criteria) if findings.result is Statistical.UNDERPOWERED else ()
     return Verdict(
         portfolio=portfolio,
@@ -159,4 +166,5 @@ def judge(
         sources=tuple(sources),
         run=run,
         accepted_by=accepted_by if findings.result is Statistical.UNDERPOWERED else None,
+        foreign=foreign,
     )

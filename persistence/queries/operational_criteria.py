@@ -14,6 +14,7 @@ from domain.validation.criteria import MAX_EVIDENCE_ITEMS
 from domain.validation.operational import RESTARTS, UPTIME_END_TOLERANCE, AuditFinding, Incident, Operations
 from persistence.queries.open_orders import FLAT_SYMBOL
 from persistence.rows import one_row
+from persistence.stores.validation_runs import STRATEGY
 
 COUNTED_FAILURES = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
 
@@ -34,9 +35,12 @@ SELECT id, at, differences FROM paper_audits
 WHERE at >= %(since)s AND at < %(until)s AND differences <> '[]' ORDER BY id
 """
 
-DECISIONS = """
+# NULL: all strategies count.
+COUNTED = f"(%(strategies)s::text[] IS NULL OR {STRATEGY} = ANY(%(strategies)s))"
+
+DECISIONS = f"""
 SELECT count(*) FROM trading_decisions
-WHERE portfolio = %(portfolio)s AND created_at >= %(since)s AND created_at < %(until)s
+WHERE portfolio = %(portfolio)s AND {COUNTED} AND created_at >= %(since)s AND created_at < %(until)s
 """
 
 # A decision is late after its deadline and the grace. It counts in the period in which that time lies, and in each one
@@ -56,7 +60,7 @@ WITH with_sessions AS (
                  '9999-12-31'::timestamptz) + %(grace)s * interval '1 second' AS due
     FROM trading_decisions d
     LEFT JOIN paper_orders o ON o.order_id = d.order_id AND o.decision_id = d.id AND o.order_type <> 'market'
-    WHERE d.portfolio = %(portfolio)s
+    WHERE d.portfolio = %(portfolio)s AND {COUNTED.replace("strategy,", "d.strategy,")}
 )
 SELECT id::text, to_char(due, 'YYYY-MM-DD HH24:MI:SS'),
        CASE WHEN processed_at <= %(until)s THEN to_char(processed_at, 'YYYY-MM-DD HH24:MI:SS') END,
@@ -67,10 +71,17 @@ WHERE due <= %(until)s AND (processed_at IS NULL OR processed_at > due)
 ORDER BY due, id LIMIT %(most)s
 """
 
-NO_PRICE = """
+NO_PRICE = f"""
 SELECT id::text, count(*) OVER () FROM trading_decisions
-WHERE portfolio = %(portfolio)s AND created_at >= %(since)s AND created_at < %(until)s
+WHERE portfolio = %(portfolio)s AND {COUNTED} AND created_at >= %(since)s AND created_at < %(until)s
   AND status = 'rejected' AND outcome_reason LIKE %(reason)s AND processed_at <= %(until)s
+ORDER BY created_at, id LIMIT %(most)s
+"""
+
+FOREIGN = f"""
+SELECT id::text, {STRATEGY}, status, count(*) OVER () FROM trading_decisions
+WHERE portfolio = %(portfolio)s AND NOT {COUNTED} AND created_at < %(until)s
+  AND (created_at >= %(since)s OR processed_at >= %(since)s OR processed_at IS NULL)
 ORDER BY created_at, id LIMIT %(most)s
 """
 
@@ -90,6 +101,7 @@ def read_operations(
     max_price_age: float,
     grace: float,
     ledger: Sequence[str],
+    strategies: Sequence[str] | None = None,
 ) -> Operations:
     """Return the records of a period.
 
@@ -101,6 +113,7 @@ def read_operations(
         max_price_age: seconds from the creation of a decision without an expiry to its deadline.
         grace: seconds from the deadline until the decision is late.
         ledger: result of `ledger_differences`.
+        strategies: whose decisions count; None: all.
     """
     parameters = {
         "portfolio": portfolio,
@@ -113,11 +126,13 @@ def read_operations(
         "kinds": COUNTED_FAILURES,
         "reason": f"{Reason.NO_PRICE}%",
         "most": MAX_EVIDENCE_ITEMS,
+        "strategies": None if strategies is None else list(strategies),
     }
     audits, last_audit = one_row(cursor, AUDITS, parameters)
     (decisions,) = one_row(cursor, DECISIONS, parameters)
     late = cursor.execute(LATE, parameters).fetchall()
     no_price = cursor.execute(NO_PRICE, parameters).fetchall()
+    foreign = cursor.execute(FOREIGN, parameters).fetchall() if strategies is not None else []
     return Operations(
         since=since,
         until=until,
@@ -138,6 +153,8 @@ def read_operations(
         no_price=[id_ for id_, _ in no_price],
         no_price_count=no_price[0][1] if no_price else 0,
         ledger=ledger,
+        foreign=[f"decision {id_} of {strategy} ({status})" for id_, strategy, status, _ in foreign],
+        foreign_count=foreign[0][3] if foreign else 0,
     )
 
 

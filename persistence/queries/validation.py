@@ -110,7 +110,9 @@ def verdict_at(
     """
     since, settings = stored.run.started_at, stored.bound.process.settings
     age = float(settings.get("max_price_age") or DEFAULT_PRICE_AGE_S)
-    operations = read_operations(cursor, portfolio, since, until, age, stored.criteria.outcome_grace, ledger)
+    strategies = stored.bound.strategies
+    grace = stored.criteria.outcome_grace
+    operations = read_operations(cursor, portfolio, since, until, age, grace, ledger, strategies)
     sources = prices_of(cursor, portfolio, settings)
     run = stored.run
     if run.ended_at is not None and run.ended_at > until:
@@ -126,6 +128,7 @@ def verdict_at(
         run=run,
         accepted_by=accepted[0] if accepted else None,
         notes=notes,
+        strategies=strategies,
     )
 
 

@@ -12,6 +12,7 @@ import psycopg
 from loguru import logger
 from sqlalchemy import Engine
 
+from domain.analytics.trade_stats import NO_STRATEGY
 from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
@@ -40,15 +41,21 @@ SENT = tuple(Decision.model_fields)
 """Columns that a sender fills."""
 TERMS = (*columns_of(OrderTerms, ("expires_at",)), "order_expires_at")
 """Columns with the terms of an order."""
+FOREIGN_TO = f"""(
+    SELECT r.name FROM paper_validation_runs r
+    WHERE r.ended_at IS NULL AND NOT r.allow_foreign AND jsonb_exists(r.portfolios, d.portfolio::text)
+      AND coalesce(nullif(d.strategy::text, ''), '{NO_STRATEGY}') <> ALL (r.strategies) LIMIT 1)"""
+"""The name of the validation run whose portfolio the decision is for, though the run is not bound to its strategy."""
 CASTS = dict.fromkeys(STORED_NUMBERS, "d.{}::numeric") | {
     "take_profits": "d.{}::text",
     **dict.fromkeys(("created_at", "expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "clock_timestamp()",
+    "foreign_to": FOREIGN_TO,
 }  # fmt: skip
 """An adopted table may have floats, and times without zone; those are UTC, the session's zone."""
 OWN = columns_of(PendingDecision, ("action", "received", "waited", "sent", "terms", "target"))
 """Columns that are fields of a `PendingDecision` as they are."""
-READ = (*OWN, "decision", "target", *TERMS, "now")
-"""Columns that the DecisionWatcher reads, and the database's time."""
+READ = (*OWN, "decision", "target", *TERMS, "now", "foreign_to")
+"""Columns that the DecisionWatcher reads, the database's time, and the validation run that rejects the decision."""
 
 # Never "id > last seen": a low id that commits late would never be read.
 OLDEST = """
@@ -296,6 +303,9 @@ def _from_row(cursor: psycopg.Cursor, values: Sequence[Any], received: Instant) 
     flaw = row_flaw(row)
     if flaw is not None:
         return _unreadable(row["id"], flaw)
+    if row["foreign_to"] is not None:
+        detail = f"run {row['foreign_to']} is not bound to strategy {row['strategy'] or NO_STRATEGY}"
+        return Refusal(row["id"], row["portfolio"], OutcomeStatus.REJECTED, Reason.UNDER_VALIDATION, detail)
     terms, action = row_terms(row), Action(row["decision"].strip().upper())
     target = resolve_target(cursor, row, action) if action in TARGETED else None
     own = {name: row[name] for name in OWN}

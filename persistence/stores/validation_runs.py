@@ -29,7 +29,7 @@ OPEN = "ended_at IS NULL"
 
 RUNS = """
 SELECT id, name, started_at, ended_at, end_reason, by_whom, epoch, version, settings::text, portfolios::text,
-       strategies, criteria
+       strategies, criteria, allow_foreign
 FROM paper_validation_runs WHERE {} ORDER BY id
 """
 
@@ -45,21 +45,30 @@ SELECT DISTINCT {STRATEGY} FROM trading_decisions
 WHERE portfolio = ANY(%s) ORDER BY 1
 """
 
-# A sender may insert any created_at, so decisions that ended in the run count, too.
-SENT = f"""
-SELECT DISTINCT ON (1) {STRATEGY} AS strategy, id::text,
-       CASE WHEN created_at > %(since)s AND created_at < now() THEN created_at END
+# Decisions of other strategies are rejected, but one may have been under way when the run began.
+EXECUTED = f"""
+SELECT DISTINCT ON (1) {STRATEGY} AS strategy, id::text, processed_at
 FROM trading_decisions
 WHERE portfolio = ANY(%(portfolios)s) AND {STRATEGY} <> ALL(%(strategies)s)
-  AND (created_at >= %(since)s OR processed_at >= %(since)s OR processed_at IS NULL)
-ORDER BY 1, created_at, id
+  AND status = 'executed' AND processed_at >= %(since)s
+ORDER BY 1, processed_at, id
+"""
+
+FLOWS = """
+SELECT format('%%s of %%s by %%s in portfolio %%s', kind, trim_scale(amount), author, portfolio), ended_at
+FROM paper_account_requests
+WHERE status = 'done' AND kind IN ('deposit', 'withdrawal') AND portfolio = ANY(%(portfolios)s)
+  AND ended_at >= %(since)s
+ORDER BY ended_at, id
 """
 
 INSERT = """
-INSERT INTO paper_validation_runs (name, by_whom, epoch, version, settings, portfolios, strategies, criteria)
+INSERT INTO paper_validation_runs (name, by_whom, epoch, version, settings, portfolios, strategies, criteria,
+                                   allow_foreign)
 SELECT %(name)s, %(by_whom)s, epoch, version, settings,
        (SELECT jsonb_object_agg(portfolio, to_jsonb(c) - 'portfolio' - 'current_capital')
-        FROM paper_trading_config c WHERE portfolio = ANY(%(portfolios)s)), %(strategies)s, %(criteria)s
+        FROM paper_trading_config c WHERE portfolio = ANY(%(portfolios)s)), %(strategies)s, %(criteria)s,
+       %(allow_foreign)s
 FROM paper_processes ORDER BY epoch DESC LIMIT 1
 """
 
@@ -76,12 +85,17 @@ _loads = partial(json.loads, parse_float=Decimal)
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A row of ``paper_validation_runs``."""
+    """A row of ``paper_validation_runs``.
+
+    Attributes:
+        allow_foreign: whether decisions of strategies that the run is not bound to are executed; they never count.
+    """
 
     run: Run
     by_whom: str
     bound: Fingerprint
     criteria: Criteria
+    allow_foreign: bool = False
 
     @property
     def portfolios(self) -> tuple[str, ...]:
@@ -121,8 +135,11 @@ def changes_since_begin(cursor: psycopg.Cursor, stored: StoredRun) -> tuple[Chan
         "portfolios": list(stored.portfolios),
         "strategies": list(stored.bound.strategies),
     }
-    sent = [UnlistedDecision(*row) for row in cursor.execute(SENT, parameters).fetchall()]
-    return changes(stored.bound, processes, portfolios, sent)
+    executed = []
+    if not stored.allow_foreign:
+        executed = [UnlistedDecision(*row) for row in cursor.execute(EXECUTED, parameters).fetchall()]
+    flows = [Change(*row) for row in cursor.execute(FLOWS, parameters).fetchall()]
+    return (*changes(stored.bound, processes, portfolios, executed), *flows)
 
 
 def end_changed(cursor: psycopg.Cursor) -> list[str]:
@@ -160,6 +177,8 @@ def begin(
     strategies: Sequence[str],
     criteria: Criteria,
     by_whom: str,
+    *,
+    allow_foreign: bool = False,
 ) -> StoredRun:
     """Begin a run, bound to the current settings, rules and strategies.
 
@@ -170,6 +189,7 @@ def begin(
         strategies: that may send decisions; empty: those that have sent some.
         criteria: of the run.
         by_whom: name of the person.
+        allow_foreign: execute decisions of other strategies, without counting them.
 
     Raises:
         InvalidRequest: nothing has served the database yet, no strategy is known, the name was used, or a portfolio is
@@ -210,7 +230,7 @@ def begin(
     if name in names:
         raise InvalidRequest(f"there was a run {quoted(name)} already; choose another name")
     values = {"name": name, "by_whom": by_whom, "portfolios": chosen, "strategies": allowed}
-    cursor.execute(INSERT, {**values, "criteria": Jsonb(criteria.to_dict())})
+    cursor.execute(INSERT, {**values, "allow_foreign": allow_foreign, "criteria": Jsonb(criteria.to_dict())})
     return run_named(cursor, name)
 
 
@@ -226,4 +246,6 @@ def _process(row: dict[str, Any]) -> Process:
 
 def _stored(row: dict[str, Any]) -> StoredRun:
     bound = Fingerprint(_process(row), _loads(row["portfolios"]), tuple(row["strategies"]))
-    return StoredRun(from_row(Run, row), row["by_whom"], bound, Criteria.from_dict(row["criteria"]))
+    return StoredRun(
+        from_row(Run, row), row["by_whom"], bound, Criteria.from_dict(row["criteria"]), row["allow_foreign"]
+    )

@@ -30,10 +30,24 @@ class VerdictStore(Store):
 
     ACTOR = "Validation"
 
+    _ended: frozenset[int] | None = None
+
     def end_changed(self) -> list[str]:
-        """End the runs that are bound to something that has changed; return a message on each."""
+        """End the runs that are bound to something that has changed.
+
+        Returns:
+            A message on each run that has ended since the last call, by any session; in the first call, by this call.
+        """
         with writing(self.engine, self._lease) as cursor:
-            return end_changed(cursor)
+            before = self._ended if self._ended is not None else _ended_ids(runs(cursor))
+            end_changed(cursor)
+            stored_runs = runs(cursor)
+        self._ended = _ended_ids(stored_runs)
+        return [
+            f"validation run {stored.run.name} has ended: {stored.run.end_reason}"
+            for stored in stored_runs
+            if stored.run.id in self._ended - before
+        ]
 
     def fill(self, until: datetime, stopping: Callable[[], bool] = lambda: False) -> list[Verdict]:
         """Store the missing verdicts of the days that ended at or before ``until``; return them, oldest first.
@@ -84,6 +98,10 @@ class VerdictStore(Store):
         ]  # fmt: skip
         with writing(self.engine, self._lease) as cursor:
             insert_rows(cursor, "paper_validation_verdicts", rows, KEEP_EXISTING)
+
+
+def _ended_ids(stored_runs: list[StoredRun]) -> frozenset[int]:
+    return frozenset(stored.run.id for stored in stored_runs if stored.run.ended_at is not None)
 
 
 def _missing(cursor: psycopg.Cursor, stored: StoredRun, name: str, until: datetime) -> list[date]:

@@ -24,39 +24,18 @@ from tests.support.system.validation_runs import (
     begin,
     begun_at,
     criterion,
+    decide,
+    end_changed,
     execute,
+    executed,
     process,
     reading,
+    url,
     verdicts,
 )
 
-__all__ = ["embedded_url"]  # a fixture
+__all__ = ["embedded_url", "url"]  # fixtures
 pytestmark = pytest.mark.clock
-
-
-@pytest.fixture
-def url(embedded_url: str) -> str:
-    """Return a database that a process served at real prices, with two portfolios and no decision."""
-    schema.upgrade(embedded_url)
-    for name in ("default", "other"):
-        portfolios.create(embedded_url, name, {"initial_capital": 1000})
-    process(embedded_url)
-    return embedded_url
-
-
-def decide(url: str, strategy: str | None = None, portfolio: str = "default", **columns: Any) -> str:
-    values = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": 1, "strategy": strategy, "portfolio": portfolio}
-    values |= columns
-    names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
-    (row,) = execute(
-        url, f"INSERT INTO trading_decisions ({names}) VALUES ({marks}) RETURNING id::text", *values.values()
-    )
-    return str(row[0])
-
-
-def end_changed(url: str) -> list[str]:
-    with reading(url) as engine, transaction(engine) as cursor:
-        return validation_runs.end_changed(cursor)
 
 
 def end_of(url: str, name: str = "spring") -> str | None:
@@ -81,10 +60,10 @@ def test_a_run_is_bound_to_what_is_there(url: str) -> None:
 def test_an_empty_name_of_a_strategy_is_none(url: str) -> None:
     assert (NONE,) == begin(url, strategies=("", NONE)).bound.strategies
     for strategy in (None, "", NONE):
-        decide(url, strategy)
+        executed(url, decide(url, strategy))
     assert [] == end_changed(url)
-    decide(url, " ")
-    assert ["validation run spring has ended: strategy   sent decision 4"] == end_changed(url)
+    executed(url, decide(url, " "))
+    assert ["validation run spring has ended: decision 4 of strategy   was executed"] == end_changed(url)
 
 
 def test_one_run_a_portfolio(url: str) -> None:
@@ -147,8 +126,7 @@ def test_a_change_ends_a_run_and_says_what_it_was(url: str) -> None:
         (SENT, (None, "default", None), None),
         (SENT, ("manual", "other", None), None),
         (SENT, (None, "default", "9999-12-29"), None),
-        # Whatever moment of creation it names, it was sent in the run.
-        (SENT, ("manual", "default", "0001-02-01"), "strategy manual sent decision 4"),
+        (SENT, ("manual", "default", None), None),  # it will be rejected
         ("DELETE FROM paper_trading_config WHERE portfolio = 'default'", (), "portfolio default was deleted"),
     ]
     for number, (statement, values, reason) in enumerate(cases):

@@ -11,27 +11,11 @@ import pytest
 from actors import Decision, TradingSystem, wiring
 from actors.messages import Audit
 from domain import failpoints
-from domain.alarms import Alarm
 from persistence import lease
 from persistence.stores import halts
 from tests.support.database.servers import Server
-from tests.support.system.running_system import running_system, until
-
-
-class RecordedAlarms:
-    """Receiver of alarms that records them."""
-
-    def __init__(self) -> None:
-        self.alarms: list[Alarm] = []
-
-    def notify(self, alarm: Alarm) -> None:
-        self.alarms.append(alarm)
-
-    def expect(self, kind: str, text: str, *, over: bool = False) -> None:
-        """Wait for this alarm; drop those before it."""
-        until(lambda: any((a.kind, a.over) == (kind, over) and text in a.text for a in self.alarms), 15)
-        while (alarm := self.alarms.pop(0)).kind != kind or alarm.over != over or text not in alarm.text:
-            pass
+from tests.support.system.recorded_alarms import RecordedAlarms
+from tests.support.system.running_system import running_system
 
 
 @pytest.fixture

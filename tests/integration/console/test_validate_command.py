@@ -9,10 +9,13 @@ from decimal import Decimal
 
 import pytest
 
+from actors import Decision, validation_job
 from console.cli import main
+from domain.errors import WouldEndValidation
 from persistence import schema
 from persistence.stores import portfolios
 from tests.support.system.histories import FIRST_DAY, Deal, Moment, as_of, store
+from tests.support.system.recorded_alarms import RecordedAlarms
 from tests.support.system.running_system import running_system, until
 from tests.support.system.validation_runs import KEEPER, begun_at, execute, process
 from tests.support.values.builders import BTC
@@ -149,6 +152,62 @@ def test_a_change_of_rules_or_settings_ends_a_run(embedded_url: str, validate: V
         ended = "SELECT end_reason FROM paper_validation_runs WHERE name = 'autumn' AND ended_at IS NOT NULL"
         until(lambda: bool(system.ledger_reader.rows(ended)))
         assert [{"end_reason": "max_price_age 30 → 60 since epoch 2"}] == system.ledger_reader.rows(ended)
+
+
+def test_no_stray_action_ends_a_run_without_a_question(
+    embedded_url: str, validate: Validate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        code = main([*words, "--database-url", embedded_url])
+        return code, capsys.readouterr().err
+
+    monkeypatch.setattr(validation_job, "CHECK_INTERVAL_S", 0.1)
+    alarms = RecordedAlarms()
+    with running_system(embedded_url, alarms) as system:
+        assert 0 == validate("start", "spring", "--strategy", "trend")[0]
+        assert 0 == run("decide", "BUY", "BTC/USDT", "--confidence", "1", "--strategy", "trend", "--wait")[0]
+        stop = "end the run first: run.py validate stop spring --reason TEXT"
+        bound = "portfolio default is in validation run spring, which is not bound to strategy"
+        with pytest.raises(WouldEndValidation, match=f"{bound} manual, so the decision would be rejected; {stop}"):
+            system.execute_order(symbol="BTC/USDT", side="SELL", quantity="0.01")
+        # A decision of another sender is rejected, and the run goes on.
+        stray = Decision(symbol="BTC/USDT", decision="SELL", confidence=1, strategy="stray")
+        outcome = system.submit(stray).get(timeout=10)
+        assert ("rejected", "under_validation") == (outcome.status, outcome.code)
+        assert "portfolio is under validation: run spring is not bound to strategy stray" == outcome.reason
+        cases = [
+            ("decide", "SELL", "BTC/USDT", "--confidence", "1"),
+            ("protect", "BTC/USDT", "--stop-loss", "5%"),
+            ("portfolio", "deposit", "default", "5", "--reason", "x"),
+            ("portfolio", "withdraw", "default", "5", "--reason", "x"),
+            ("portfolio", "set", "default", "--max-position-size", "0.1"),
+        ]
+        for words in cases:
+            code, err = run(*words)
+            assert (2, True, True) == (code, "is in validation run spring, which" in err, err.endswith(f"{stop}\n"))
+        assert 0 == run("portfolio", "adjust", "default", "BTC/USDT", "--dividend", "1", "--reason", "x")[0]
+        assert "open" in validate("list")[1]
+        assert [] == alarms.alarms
+        # On a terminal it asks; after no, nothing is done.
+        answers: list[bool] = [False]
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        monkeypatch.setattr("typer.confirm", lambda *_, **__: answers.pop())
+        assert (2, "run.py: nothing was done\n") == run(*cases[0])
+        for words, reason in (
+            (cases[0], "decide SELL BTC/USDT"), (cases[2], "deposit of 5 by "),
+            (cases[4], "max_position_size of portfolio default 0.2 → 0.1"),
+            (("flatten", "--yes"), "flatten"),
+        ):  # fmt: skip
+            answers.append(True)
+            run(*words)
+            alarms.expect("validation_ended", "validation run ")
+            (ended,) = system.ledger_reader.rows(
+                "SELECT end_reason FROM paper_validation_runs ORDER BY id DESC LIMIT 1"
+            )
+            assert reason in ended["end_reason"]
+            assert 0 == validate("start", "--strategy", "trend")[0]
+            run("decide", "BUY", "BTC/USDT", "--confidence", "1", "--strategy", "trend", "--wait")
 
 
 def test_a_run_is_stopped_with_a_reason(embedded_url: str, validate: Validate) -> None:

@@ -8,14 +8,16 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
 from domain.validation.criteria import Criteria, Criterion
 from domain.validation.verdict import Verdict
+from persistence import schema
 from persistence.connections import engine_for, transaction
 from persistence.queries import validation
-from persistence.stores import validation_runs
+from persistence.stores import portfolios, validation_runs
 from persistence.stores.validation_runs import StoredRun
 
 LIVE = {"prices": "ccxt", "exchange": "kraken", "max_price_age": 30.0}
@@ -77,3 +79,37 @@ def execute(url: str, statement: str, *values: Any, writer: str = "") -> list[tu
         )
         cursor = connection.execute(statement, values)
         return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def url(embedded_url: str) -> str:
+    """Return a database that a process served at real prices, with two portfolios and no decision."""
+    schema.upgrade(embedded_url)
+    for name in ("default", "other"):
+        portfolios.create(embedded_url, name, {"initial_capital": 1000})
+    process(embedded_url)
+    return embedded_url
+
+
+def decide(url: str, strategy: str | None = None, portfolio: str = "default", **columns: Any) -> str:
+    values = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": 1, "strategy": strategy, "portfolio": portfolio}
+    values |= columns
+    names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
+    (row,) = execute(
+        url, f"INSERT INTO trading_decisions ({names}) VALUES ({marks}) RETURNING id::text", *values.values()
+    )
+    return str(row[0])
+
+
+def executed(url: str, id_: str) -> None:
+    execute(
+        url,
+        "UPDATE trading_decisions SET status = 'executed', processed_at = now(), outcome_reason = 'BUY',"
+        " order_id = gen_random_uuid() WHERE id = %s",
+        int(id_), writer=KEEPER,
+    )  # fmt: skip
+
+
+def end_changed(url: str) -> list[str]:
+    with reading(url) as engine, transaction(engine) as cursor:
+        return validation_runs.end_changed(cursor)

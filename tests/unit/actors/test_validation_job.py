@@ -11,6 +11,7 @@ import pytest
 from loguru import logger
 
 from actors.validation_job import CHECK_INTERVAL_S, RETRY_INTERVAL_S, ValidationJob
+from domain.alarms import AlarmKind
 from domain.errors import DatabaseUnavailable, DatabaseUnsuitable, Fenced
 from domain.validation.criteria import Criteria
 from domain.validation.operational import Operations
@@ -32,6 +33,10 @@ class Stored:
         self.sentences: list[str] = []
         self.verdicts: list[Verdict] = []
         self.closed = 0
+        self.alarms: list[tuple[str, str, bool]] = []
+
+    def notify(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
+        self.alarms.append((kind, text, over))
 
     def end_changed(self) -> list[str]:
         if self.errors:
@@ -82,7 +87,7 @@ def hand() -> Hand:
 
 @pytest.fixture
 def job(stored: Stored, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> Iterator[ValidationJob]:
-    made = ValidationJob(stored, hand)
+    made = ValidationJob(stored, hand, stored.notify)
     monkeypatch.setattr(made._worker, "_wait", hand.wait)
     made.start()
     assert 0 == hand.pauses.get(timeout=10)  # what is missing is stored at once
@@ -147,11 +152,12 @@ def test_ends_and_verdicts_are_in_the_log(
         ("WARNING", "validation run spring has ended: max_price_age 30 → 60 since epoch 12"),
         ("INFO", f"validation run spring, 2026-01-14: portfolio default is not ready: {unmet}"),
     ] == log_lines
+    assert [("validation_ended", stored.sentences[0], False)] == stored.alarms
 
 
 def test_a_process_that_is_fenced_writes_nothing_more(stored: Stored, hand: Hand) -> None:
     stored.errors = [Fenced("epoch 3 does not write any more")]
-    job = ValidationJob(stored, hand)
+    job = ValidationJob(stored, hand, stored.notify)
     job.start()
     job._worker._thread.join(10)
     assert not job._worker.is_alive

@@ -60,6 +60,7 @@ def test_every_reason_has_a_place() -> None:
         Reason.NOTHING_OPEN,
         Reason.NOTHING_TO_AMEND,
         Reason.NOTHING_TO_PROTECT,
+        Reason.UNDER_VALIDATION,
     }
     assert set(Reason) == before | AFTER_THRESHOLD | AFTER_SIZING
 

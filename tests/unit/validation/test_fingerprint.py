@@ -70,7 +70,8 @@ def test_a_portfolio_that_is_gone_or_another_one() -> None:
 
 def test_a_strategy_that_is_not_of_the_run() -> None:
     sent = UnlistedDecision("manual", "1234", DAY_1 + DAY)
-    assert (Change("strategy manual sent decision 1234", DAY_1 + DAY),) == changes(BOUND, [], BOUND.portfolios, [sent])
+    reason = "decision 1234 of strategy manual was executed"
+    assert (Change(reason, DAY_1 + DAY),) == changes(BOUND, [], BOUND.portfolios, [sent])
 
 
 def test_all_changes_are_listed() -> None:
