@@ -39,7 +39,19 @@ def document(value: object, *, indent: bool | None = None) -> str:
         indent: whether to indent, for people; by default where stdout is a terminal.
     """
     indented = sys.stdout.isatty() if indent is None else indent
-    return json.dumps(value, default=_encoded, ensure_ascii=False, indent=2 if indented else None)
+    return json.dumps(_with_names(value), default=_encoded, ensure_ascii=False, indent=2 if indented else None)
+
+
+def _with_names(value: Any) -> Any:
+    """Return ``value`` with its named tuples as objects; `json` alone writes them as lists."""
+    match value:
+        case Mapping():
+            return {key: _with_names(one) for key, one in value.items()}
+        case tuple() if hasattr(value, "_fields"):
+            return {name: _with_names(getattr(value, name)) for name in value._fields}
+        case list() | tuple():
+            return [_with_names(one) for one in value]
+    return value
 
 
 def _encoded(value: object) -> object:  # noqa: PLR0911 - one line for each kind
@@ -58,7 +70,7 @@ def _encoded(value: object) -> object:  # noqa: PLR0911 - one line for each kind
             return _fields(value)
         case Mapping():
             return dict(value)
-        case set() | frozenset() | tuple():
+        case set() | frozenset():
             return list(value)
     msg = f"{type(value).__name__} cannot be written as JSON"
     raise TypeError(msg)
@@ -66,7 +78,7 @@ def _encoded(value: object) -> object:  # noqa: PLR0911 - one line for each kind
 
 def _fields(value: Any) -> dict[str, object]:
     reference = {"reference": value.reference} if isinstance(value, Failure) else {}
-    return {**reference, **{field.name: getattr(value, field.name) for field in fields(value)}}
+    return {**reference, **{field.name: _with_names(getattr(value, field.name)) for field in fields(value)}}
 
 
 def answer(as_json: bool, value: object, print_text: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from domain.trading.account.requests import AccountRequest
 from domain.trading.arithmetic import ZERO
@@ -46,8 +46,7 @@ class SizingEvidence:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class SizedOrder:
+class SizedOrder(NamedTuple):
     """An order on its way to the market, with the evidence of its sizing."""
 
     order: Order
@@ -59,8 +58,7 @@ class SizedOrder:
         return self.order.decision_id
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionEnd:
+class DecisionEnd(NamedTuple):
     """The end of a decision by an event of an order that is not its entry: that of a CANCEL, AMEND or PROTECT."""
 
     decision_id: DecisionId

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from domain.trading.arithmetic import ONE, add, multiply, plain, round_to, subtract
@@ -243,8 +244,7 @@ class NotFilled:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class FillCosts:
+class FillCosts(NamedTuple):
     """The cost of a fill beside its commission, in money: by how much it is worse than a fill at the mark.
 
     Attributes:
@@ -261,8 +261,7 @@ class FillCosts:
     random: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(NamedTuple):
     """One execution of all or part of an order, with the data that it was computed from.
 
     Attributes:

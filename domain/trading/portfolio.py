@@ -79,8 +79,7 @@ class PortfolioRules:
         return identity == (other.portfolio, other.currency, other.initial_capital, other.created_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """An open position in one symbol.
 
     Attributes:

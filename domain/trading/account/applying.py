@@ -136,7 +136,7 @@ def _convert(state: PortfolioState, event: Adjusted, held: Position | None) -> A
     assert request.symbol is not None
     positions, position = state.positions, None
     if held is not None:
-        position = replace(split_position(held, ratio), symbol=request.new_symbol or held.symbol)
+        position = split_position(held, ratio)._replace(symbol=request.new_symbol or held.symbol)
         if position.quantity <= ZERO:
             msg = f"nothing is left of {held.quantity} {held.symbol} after {request.what}"
             raise ValueError(msg)

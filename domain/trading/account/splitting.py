@@ -16,7 +16,7 @@ from domain.trading.portfolio import Position
 
 def split_position(held: Position, ratio: Ratio) -> Position:
     """Return a position after a split; the rest that has no 18 decimals is gone, the cost stays."""
-    return replace(held, quantity=ratio.quantity(held.quantity), last_price=ratio.price(held.last_price))
+    return held._replace(quantity=ratio.quantity(held.quantity), last_price=ratio.price(held.last_price))
 
 
 def split_order(open_order: OpenOrder, ratio: Ratio, since: int, at: datetime) -> OpenOrder:

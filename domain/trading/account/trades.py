@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
@@ -16,8 +16,7 @@ NO_FILL = 0
 """The fill number of a trade that no fill has made: a write-off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(NamedTuple):
     """The closing of all or part of a position.
 
     Attributes:

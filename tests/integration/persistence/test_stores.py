@@ -111,7 +111,7 @@ def taken(stores: Any, *decisions: Decision) -> list[PendingDecision]:
 def filled(portfolio: PortfolioState, received: PendingDecision, side: str = "BUY", quantity: str = "0.01") -> Result:
     made = market_order(side, quantity, "110485.85", seq=portfolio.version + 1)
     own = replace(made.order, decision_id=received.id, order_id=order_id(received.uid, 1))
-    return apply(portfolio, event_of(replace(made, order=own)))
+    return apply(portfolio, event_of(made._replace(order=own)))
 
 
 def test_a_fill_is_there_after_its_commit(stores: Any) -> None:
@@ -295,7 +295,7 @@ def test_a_value_out_of_range_is_refused_and_nothing_is_written(real: Stores) ->
     (received,) = taken(real, a_decision())
     (before,) = real.ledger.load()
     applied = filled(before, received)
-    huge = replace(applied.event, fill=replace(applied.fill, commission=Decimal("1e27")))
+    huge = replace(applied.event, fill=applied.fill._replace(commission=Decimal("1e27")))
     with pytest.raises(WriteRefused):
         real.ledger.commit(FIRST, [apply(before, huge)])
     assert real.ledger_reader.ledger_differences() == []

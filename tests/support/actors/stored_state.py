@@ -30,8 +30,7 @@ class OrderEntry(NamedTuple):
 def stored_state(portfolio: PortfolioState, before: PortfolioState) -> PortfolioState:
     """Return the portfolio rounded as its columns round, in place of the one that was stored before."""
     positions = {
-        symbol: replace(
-            position,
+        symbol: position._replace(
             quantity=CONTEXT.quantize(position.quantity, PRICE),
             cost=CONTEXT.quantize(position.cost, MONEY),
             entry_commission=CONTEXT.quantize(position.entry_commission, MONEY),

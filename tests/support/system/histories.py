@@ -114,7 +114,7 @@ def fill(deal: Deal, portfolio: PortfolioState, decision_id: Any) -> Result:
         costs=portfolio.rules.costs,
     )  # fmt: skip
     ids = {"decision_id": decision_id, "order_id": order_id(uid(deal.number), 1), "portfolio": portfolio.name}
-    return apply(portfolio, filled(replace(made, order=replace(made.order, created_at=deal.at, **ids)), deal.at))
+    return apply(portfolio, filled(made._replace(order=replace(made.order, created_at=deal.at, **ids)), deal.at))
 
 
 @contextmanager

@@ -127,8 +127,7 @@ def stored(number: Decimal, scale: int) -> Decimal:
 
 
 def stored_position(position: Position) -> Position:
-    return replace(
-        position,
+    return position._replace(
         quantity=stored(position.quantity, 18),
         cost=stored(position.cost, 12),
         entry_commission=stored(position.entry_commission, 12),

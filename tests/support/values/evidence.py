@@ -135,7 +135,7 @@ def met(
         bid_size=size, ask_size=size,
     )  # fmt: skip
     sizing = SizingEvidence(quote, Decimal(10_000), {}, {}, order.seq - 1, Decimal(taken))
-    event = match_market_order(replace(market_order(), order=order, sizing=sizing), NOON)
+    event = match_market_order(market_order()._replace(order=order, sizing=sizing), NOON)
     assert isinstance(event, Filled), event
     return event
 

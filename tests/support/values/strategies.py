@@ -120,7 +120,7 @@ def orders(draw: st.DrawFn) -> SizedOrder:
     )
     met = replace(sized.sizing.quote, **draw(st.sampled_from(BOOKS)).around(price, what))  # type: ignore[arg-type]
     taken = draw(st.sampled_from([0, 1, 2, 10**4])) * what.step
-    return replace(sized, sizing=replace(sized.sizing, quote=met, taken=taken))
+    return sized._replace(sizing=replace(sized.sizing, quote=met, taken=taken))
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ def test_a_symbol_change_keeps_the_position_under_its_new_name() -> None:
     engine = of_one_position("4", "100")
     held = present(engine).positions[NVDA]
     change = changed(engine, account_request(AccountKind.SYMBOL_CHANGE, symbol=NVDA, new_symbol="META/USD"))
-    assert {"META/USD": replace(held, symbol=Symbol("META/USD"))} == present(engine).positions
+    assert {"META/USD": held._replace(symbol=Symbol("META/USD"))} == present(engine).positions
     assert (Decimal(-4), Decimal(4)) == asset_deltas(change)
 
 

@@ -41,7 +41,7 @@ def settled() -> MemoryDatabase:
 
 def changed(one: Result, **values: Any) -> Result:
     """Return a fill with other values."""
-    return replace(one, event=replace(one.event, fill=replace(one.fill, **values)))  # type: ignore[arg-type]
+    return replace(one, event=replace(one.event, fill=one.fill._replace(**values)))  # type: ignore[arg-type]
 
 
 def is_stop(one: Result) -> bool:
@@ -113,7 +113,7 @@ def test_a_target_that_is_filled_by_a_bar_with_its_stop_is_found(
     id_, at = next(iter(stops.items()))
     target = next(one for one in settled.fills if is_target(one))
     order = replace(target.order, decision_id=id_, created_at=at - timedelta(days=1))
-    moved = replace(target, event=replace(target.event, order=order, fill=replace(target.fill, filled_at=at)))
+    moved = replace(target, event=replace(target.event, order=order, fill=target.fill._replace(filled_at=at)))
     database.fills = [*settled.fills, replace(moved, recovered=True)]  # type: ignore[arg-type]
     violations = WorseSide(market, undisturbed, database).violations()
     assert any("was filled by a bar that reached its stop" in violation for violation in violations), violations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -217,8 +216,7 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
 ) -> None:
     trades, executions = history
     larger = tuple(
-        replace(
-            trade,
+        trade._replace(
             cost=trade.cost * scale,
             exit_notional=trade.exit_notional * scale,
             entry_commission=trade.entry_commission * scale,

@@ -326,7 +326,7 @@ def test_by_the_last_trade_the_book_has_no_effect(monkeypatch: pytest.MonkeyPatc
     met = replace(sized.sizing.quote, bid=Decimal(80), ask=Decimal(120), ask_size=Decimal(1))
     fill = fill_order(sized.order, met, NOON)
     assert isinstance(fill, Fill)
-    assert replace(fill, quote=plain.quote) == plain
+    assert fill._replace(quote=plain.quote) == plain
     assert (Decimal("100.1"), None, Decimal(0)) == (fill.price, fill.touch_size, fill.costs.spread)
 
 

@@ -271,9 +271,9 @@ def test_an_event_that_does_not_fit_the_order_is_a_defect() -> None:
     with pytest.raises(ValueError, match="which is not open for it"):
         apply(trade.state, replace(stranger, sizing=None, version=2))
     with pytest.raises(ValueError, match="which is not open for it"):
-        apply(trade.state, Filled(2, one.order, None, replace(stranger.fill, fill_no=2)))
+        apply(trade.state, Filled(2, one.order, None, stranger.fill._replace(fill_no=2)))
     with pytest.raises(ValueError, match="is filled by 6"):
-        apply(trade.state, Filled(2, one.order, None, replace(stranger.fill, quantity=Decimal(6))))
+        apply(trade.state, Filled(2, one.order, None, stranger.fill._replace(quantity=Decimal(6))))
     with pytest.raises(ValueError, match="waits for no trigger"):
         apply(trade.state, OrderTriggered(2, one.order, quote, trade.now))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="is not open"):

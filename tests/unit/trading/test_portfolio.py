@@ -305,7 +305,7 @@ def test_applying_changes_nothing_that_was_there() -> None:
 )
 def test_the_outcome_says_what_was_done_and_at_which_price(expected: str, side: str, note: str) -> None:
     what = market_order(side, "0.50", "100.00", seq=2, costs=free())
-    what = replace(what, order=replace(what.order, note=note))
+    what = what._replace(order=replace(what.order, note=note))
     assert expected == apply(holding((1, 100)), filled(what)).sentence
 
 

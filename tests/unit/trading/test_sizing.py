@@ -197,7 +197,7 @@ def test_cash_limits_the_quantity_to_the_largest_multiple_of_the_step(
 
 def test_cash_below_the_minimum_order_is_the_reason() -> None:
     portfolio = replace(holding((10, 100)), cash=Decimal("10.5"))
-    poor = replace(portfolio, positions={ETH: replace(portfolio.positions[BTC], symbol=ETH)})
+    poor = replace(portfolio, positions={ETH: portfolio.positions[BTC]._replace(symbol=ETH)})
     expected = "not enough cash: free cash 10.5 does not cover the minimum order of 10 and its costs"
     refused(expected, sized(received(), poor))
 
