@@ -14,6 +14,7 @@ from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced
 from domain.log_once import LogOnce
 from domain.trading.snapshot import day_of
 from domain.types import Clock
+from domain.validation.progress import Course, Progress
 from domain.validation.verdict import Verdict
 from domain.worker_thread import WorkerThread
 
@@ -21,6 +22,8 @@ MARGIN = timedelta(minutes=1)
 """The delay after midnight, so that the snapshot of midnight is stored."""
 CHECK_INTERVAL_S = 300.0
 """Between two checks of what validation runs depend on."""
+PROGRESS_INTERVAL = timedelta(hours=1)
+"""Between two computations of how far the runs are."""
 RETRY_INTERVAL_S = 5.0
 """Until the next try after the database was unavailable."""
 STOP_TIMEOUT_S = 0.5
@@ -32,6 +35,9 @@ class Verdicts(Protocol):
 
     def end_changed(self) -> list[str]:
         """End the runs whose rules have changed; return a sentence on each run that has ended since the last call."""
+
+    def progress(self) -> list[Progress]:
+        """Return how far each open run is with each of its portfolios."""
 
     def fill(self, until: datetime, stopping: Callable[[], bool]) -> list[Verdict]:
         """Store the missing verdicts of the days that ended before ``until``; return them."""
@@ -51,6 +57,8 @@ class ValidationJob:
 
     def __init__(self, store: Verdicts, clock: Clock, notify: Notify) -> None:
         self._notify = notify
+        self._next_progress: datetime | None = None
+        self._warned: set[tuple[str, str, Course]] = set()
         self._store = store
         self._clock = clock
         self._failures = LogOnce.to(logger, "error")
@@ -71,10 +79,27 @@ class ValidationJob:
             self._notify(AlarmKind.VALIDATION_ENDED, sentence)
         for verdict in self._store.fill(self._clock.now() - MARGIN, self._worker.stopping.is_set):
             logger.info("{}", _summary(verdict))
+        self._warn()
         self._failures.recovered()
         now = self._clock.now()
         next_day = day_of(now - MARGIN) + DAY + MARGIN
         return min(CHECK_INTERVAL_S, (next_day - now).total_seconds())
+
+    def _warn(self) -> None:
+        """Warn once of a run that cannot pass any more, and a day before its last day of one that would not pass."""
+        now = self._clock.now()
+        if self._next_progress is not None and now < self._next_progress:
+            return
+        self._next_progress = now + PROGRESS_INTERVAL
+        for progress in self._store.progress():
+            key = (progress.run, progress.portfolio, progress.course)
+            lost = progress.course is Course.LOST
+            due = lost or (progress.course is Course.BEHIND and progress.ends - now <= DAY)
+            if due and key not in self._warned:
+                self._warned.add(key)
+                logger.warning("{}", progress.sentence)
+                text = progress.sentence if lost else f"{progress.sentence}; its days end at {progress.ends:%H:%M} UTC"
+                self._notify(AlarmKind.VALIDATION_AT_RISK, text)
 
     def _failed(self, error: Exception) -> float | None:
         if isinstance(error, Fenced):

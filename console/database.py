@@ -8,11 +8,13 @@ from contextlib import closing, contextmanager
 from actors.settings import Settings
 from domain.errors import LeaseHeld, NotRunning
 from domain.program import command_name
+from domain.validation.progress import Progress
 from persistence import schema
-from persistence.connections import PUBLIC, display_address, with_schema
+from persistence.connections import PUBLIC, display_address, pool, with_schema
 from persistence.embedded.server import EmbeddedServer
 from persistence.lease import Lease
 from persistence.queries.row_lists import LedgerReader
+from persistence.queries.validation import open_progress
 
 
 def has_database(settings: Settings) -> bool:
@@ -53,6 +55,12 @@ def ledger_reader(settings: Settings) -> Iterator[LedgerReader]:
     """Yield a reader of the ledger."""
     with opened(settings) as url, closing(LedgerReader(url)) as reader:
         yield reader
+
+
+def validation_progress(url: str) -> list[Progress]:
+    """Return how far each open validation run of a database is."""
+    with pool(url, "validation") as engine:
+        return open_progress(engine)
 
 
 def ensure_schema(url: str) -> None:

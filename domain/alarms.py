@@ -28,6 +28,7 @@ class AlarmKind(StrEnum):
     QUARANTINE = "quarantine"
     DATABASE_AWAY = "database_away"
     VALIDATION_ENDED = "validation_ended"
+    VALIDATION_AT_RISK = "validation_at_risk"
     TEST = "test"
 
 

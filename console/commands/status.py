@@ -12,7 +12,7 @@ from rich.console import Console
 
 from actors.settings import Settings
 from console.commands.list_rows import stop_of
-from console.database import database_label, ledger_reader, require_database
+from console.database import database_label, ledger_reader, require_database, validation_progress
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import (
     INSTRUMENTS_UNKNOWN,
@@ -35,12 +35,14 @@ from console.errors import FAILURE, NOT_RUNNING, Refused
 from console.options import AsJson, with_settings
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
+from domain.validation.progress import Course, Progress
 from domain.wording import one_line
 from persistence.connections import probe
 from persistence.queries.open_orders import frozen_orders, open_orders
 from persistence.queries.row_lists import LedgerReader, not_running_message
 
 MAX_PRINTED_FAILURES = 5
+VALIDATION_COLOURS = {Course.LOST: "bold red", Course.BEHIND: "yellow"}
 MAX_PRINTED_QUOTES = 10
 
 
@@ -111,8 +113,19 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "waiting": reader.waiting(),
         "quarantined": reader.quarantined(),
         "halted": reader.halted(),
+        "validation": [_progress(one) for one in validation_progress(url)],
         "ledger_ok": not differences,
         "ledger_differences": differences,
+    }
+
+
+def _progress(progress: Progress) -> dict[str, Any]:
+    return {
+        "run": progress.run,
+        "portfolio": progress.portfolio,
+        "course": progress.course,
+        "progress": progress.text,
+        "ends": progress.ends,
     }
 
 
@@ -154,6 +167,9 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
             f"{row['portfolio']} since {moment(row['at'])} UTC, by {row['by_whom']}: {row['reason']}",
             "bold red",
         )
+    for row in document["validation"]:
+        style = VALIDATION_COLOURS.get(row["course"], "")
+        say("validation", f"{row['run']} of {row['portfolio']}: {row['progress']}", style)
     if document["quarantined"]:
         say("quarantine", f"{document['quarantined']} (see v_paper_quarantine)", "yellow")
     if document["ledger_ok"]:

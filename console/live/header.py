@@ -12,7 +12,10 @@ from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_un
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS
 from console.display.table import cut, flow
 from console.live.state import ViewState
+from domain.validation.progress import Course
 from domain.wording import counted, one_line
+
+COURSE_COLOURS = {Course.READY: GOOD, Course.ON_COURSE: "", Course.BEHIND: DOUBT, Course.LOST: ALARM}
 
 
 def title(state: ViewState, width: int) -> Text:
@@ -64,6 +67,8 @@ def facts(state: ViewState, width: int, lines: int) -> list[Text]:
     elif not checked.differences:
         ago = f", checked {duration(max(state.at - checked.at, timedelta()))} ago" if width >= 80 else ""
         items.append((f"books balance{ago}", GOOD))
+    if checked is not None and lines > 1:
+        items += [(one_line(f"{one.sentence}"), COURSE_COLOURS[one.course]) for one in checked.validation]
     if checked is not None and checked.outcomes and lines > 2:
         items += [
             (f"{number:,} {status}", "dim")

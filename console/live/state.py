@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from console.database import validation_progress
 from console.display.format import unreal_source
 from console.errors import NOT_RUNNING
 from domain.errors import DatabaseError
 from domain.trading.arithmetic import add, total
 from domain.types import DEFAULT_PORTFOLIO
+from domain.validation.progress import Progress
 from persistence.queries.live_view import CURVE_WINDOW, DatabaseView, DatabaseViews
 from persistence.queries.row_lists import LedgerReader
 
@@ -39,6 +41,7 @@ class LedgerCheck:
         outcomes: number of decisions by status.
         quarantined: decisions and messages in quarantine.
         duration_s: how long the check took, in seconds.
+        validation: how far each open validation run is.
     """
 
     at: datetime
@@ -46,6 +49,7 @@ class LedgerCheck:
     outcomes: Mapping[str, int]
     quarantined: int
     duration_s: float
+    validation: Sequence[Progress] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def sharing_currency(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
 
 
 def check_ledger(reader: LedgerReader) -> LedgerCheck:
-    """Compare all books, and count all decisions by outcome.
+    """Compare all books, count all decisions by outcome, and judge the open validation runs.
 
     Raises:
         DatabaseError: the database does not answer.
@@ -126,8 +130,9 @@ def check_ledger(reader: LedgerReader) -> LedgerCheck:
     begin = datetime.now(UTC)
     differences = [row["difference"] for row in reader.ledger_differences()]
     outcomes, quarantined = reader.outcomes(), reader.quarantined()
+    progress = validation_progress(reader.url)
     now = datetime.now(UTC)
-    return LedgerCheck(now, differences, outcomes, quarantined, (now - begin).total_seconds())
+    return LedgerCheck(now, differences, outcomes, quarantined, (now - begin).total_seconds(), progress)
 
 
 class ViewReader:

@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from console.display.format import moment
-from console.display.style import ALARM, BAD, GOOD
+from console.display.style import ALARM, GOOD
 from console.display.table import line
 from console.report.terminal.charts import wrapped
-from console.report.verdicts import VERDICT_COLOURS, verdict_parts
+from console.report.verdicts import STATE_COLOURS, STATE_MARKS, VERDICT_COLOURS, progress_text, verdict_parts
 from domain.validation.criteria import Criterion
 from domain.validation.verdict import Verdict
 from domain.wording import escape_control
@@ -25,6 +25,8 @@ def validation_lines(verdict: Verdict, width: int) -> list[Text]:
     """Return both verdicts, the criteria with requirement and result, and the notes."""
     run = f"run {escape_control(verdict.run.name)}" if verdict.run is not None else "no run"
     lines = [line((f"{run}, {moment(verdict.since)[:16]} to {moment(verdict.until)[:16]} UTC", "dim"))]
+    if (progress := progress_text(verdict)) is not None:
+        lines += wrapped(progress, width)
     parts = verdict_parts(verdict)
     title_width = max(cell_len(criterion.title) for part in parts for criterion in part.criteria)
     for part in parts:
@@ -49,11 +51,14 @@ def _criteria(criteria: Sequence[Criterion], title_width: int, width: int) -> li
     for criterion in criteria:
         required = textwrap.wrap(criterion.required, left)
         seen = textwrap.wrap(escape_control(criterion.seen), free - left) or [""]
-        mark, title, style = ("✓", criterion.title, "") if criterion.passed else ("✗", criterion.title, BAD)
+        mark, title, style = STATE_MARKS[criterion.state], criterion.title, STATE_COLOURS[criterion.state]
         for required_part, seen_part in zip_longest(required, seen, fillvalue=""):
             text = f" {title:<{title_width}}  {required_part:<{left}}  "
             lines.append(line("  ", (mark, style or GOOD), text, (seen_part, style)))
             mark, title = " ", ""
+        if criterion.waits_for:
+            waits_for = f"waits for {escape_control(criterion.waits_for)}"
+            lines += [line((f"    {part}", "dim")) for part in textwrap.wrap(waits_for, width - 4)]
         if not criterion.passed and criterion.evidence:
             first = [escape_control(piece) for piece in criterion.evidence[:MAX_EVIDENCE_LINES]]
             more = len(criterion.evidence) - len(first)

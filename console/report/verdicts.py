@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -11,10 +12,13 @@ from console.display.format import NO_PROOF, duration, moment, terminal
 from console.display.style import BAD, DOUBT, GOOD
 from console.display.table import full_table
 from domain.analytics.metric_definitions import METRICS
-from domain.validation.criteria import Criterion, format_limit, format_percent
+from domain.validation.criteria import Criterion, CriterionState, format_limit, format_percent
+from domain.validation.progress import progress_of
 from domain.validation.verdict import Verdict
 
-VERDICT_COLOURS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT}
+VERDICT_COLOURS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT, "not yet": DOUBT}
+STATE_MARKS = {CriterionState.MET: "✓", CriterionState.NOT_MET: "✗", CriterionState.NOT_YET: "…"}
+STATE_COLOURS = {CriterionState.MET: "", CriterionState.NOT_MET: BAD, CriterionState.NOT_YET: DOUBT}
 
 
 class VerdictPart(NamedTuple):
@@ -27,10 +31,9 @@ class VerdictPart(NamedTuple):
 
 def verdict_parts(verdict: Verdict) -> tuple[VerdictPart, VerdictPart]:
     """Return both parts; the statistical one has the PSR among its criteria."""
-    operational = "passed" if verdict.operational_passed else "failed"
     return (
-        VerdictPart("operational", operational, verdict.operational),
-        VerdictPart("statistical", str(verdict.statistical), _statistical_criteria(verdict)),
+        VerdictPart("operational", verdict.operational_state, verdict.operational),
+        VerdictPart("statistical", verdict.statistical_state, _statistical_criteria(verdict)),
     )
 
 
@@ -48,10 +51,13 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
         "until": verdict.until,
         "real_prices": verdict.real_prices,
         "price_sources": list(verdict.sources),
+        "progress": progress_text(verdict),
         "operational": "passed" if verdict.operational_passed else "failed",
-        "operational_criteria": verdict.operational,
+        "operational_state": verdict.operational_state,
+        "operational_criteria": [_criterion_to_dict(one) for one in verdict.operational],
         "statistical": verdict.statistical.value,
-        "statistical_criteria": verdict.criteria,
+        "statistical_state": verdict.statistical_state,
+        "statistical_criteria": [_criterion_to_dict(one) for one in verdict.criteria],
         "psr": verdict.psr.value,
         "psr_reason": verdict.psr.reason,
         "psr_required": verdict.min_psr,
@@ -59,6 +65,17 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
         "foreign_decisions": list(verdict.foreign),
         "notes": list(verdict.notes),
     }
+
+
+def _criterion_to_dict(criterion: Criterion) -> dict[str, Any]:
+    return {**asdict(criterion), "state": criterion.state}
+
+
+def progress_text(verdict: Verdict) -> str | None:
+    """Return how far an open run is; None for a preview and a run that has ended."""
+    if verdict.run is None or verdict.run.ended_at is not None:
+        return None
+    return progress_of(verdict).text
 
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
@@ -81,6 +98,8 @@ def _print_verdict(verdict: Verdict, out: Console) -> None:
         out.print(f"{verdict.priced} prices: {NO_PROOF}, so this can never be ready", style="yellow", soft_wrap=True)
     if run is not None and run.ended_at is not None:
         out.print(f"the run ended at {moment(run.ended_at)} UTC: {run.end_reason}", style="yellow", soft_wrap=True)
+    if (progress := progress_text(verdict)) is not None:
+        out.print(progress, soft_wrap=True)
     for name, result, criteria in verdict_parts(verdict):
         out.print(f"\n{name}: {result}", style=VERDICT_COLOURS[result])
         _print_criteria(criteria, out)
@@ -104,16 +123,21 @@ def _statistical_criteria(verdict: Verdict) -> tuple[Criterion, ...]:
     title, required = metric.label[0].lower() + metric.label[1:], f"at least {format_limit(verdict.min_psr)}"
     evidence = () if value is None else ("the probability that the true Sharpe ratio is above 0",)
     passed = value is not None and value >= verdict.min_psr
-    return (*verdict.criteria, Criterion("psr", title, required, seen, passed, evidence))
+    ended = verdict.run is not None and verdict.run.ended_at is not None
+    waits_for = "more daily returns" if value is None and not ended else ""
+    return (*verdict.criteria, Criterion("psr", title, required, seen, passed, evidence, waits_for))
 
 
 def _print_criteria(criteria: Sequence[Criterion], out: Console) -> None:
     rows = []
     for criterion in criteria:
-        cells = criterion.title, criterion.required, criterion.seen, "✓ met" if criterion.passed else "✗ not met"
-        rows.append([(text, "" if criterion.passed else "red") for text in cells])
+        state = f"{STATE_MARKS[criterion.state]} {criterion.state}"
+        cells = criterion.title, criterion.required, criterion.seen, state
+        rows.append([(text, STATE_COLOURS[criterion.state]) for text in cells])
     out.print(full_table(out, ["criterion", "required", "seen", ""], rows, gives_way=["required"]))
     for criterion in criteria:
+        if criterion.waits_for:
+            out.print(f"  {criterion.title}: waits for {criterion.waits_for}", style=DOUBT, soft_wrap=True)
         if criterion.evidence:
             evidence = "; ".join(criterion.evidence)
             out.print(f"  {criterion.title}: {evidence}", style="dim" if criterion.passed else "", soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from domain.trading.arithmetic import ZERO, multiply, plain, round_to
@@ -62,6 +63,14 @@ class Criteria:
         return cls(**stored)
 
 
+class CriterionState(StrEnum):
+    """Whether a criterion is met."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    NOT_YET = "not yet"
+
+
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """The result of checking one criterion. Texts are for people, apart from the name.
@@ -73,6 +82,8 @@ class Criterion:
         seen: the actual value; without one, the reason.
         passed: True where the value is good enough. An undefined metric never is.
         evidence: ids, dates and the like; at most 20, followed by *and 12 more*.
+        waits_for: what is missing, and when it is known, where the criterion cannot be judged yet; else empty.
+        final: True where it is not met, and cannot be met any more in this run.
     """
 
     name: str
@@ -81,6 +92,15 @@ class Criterion:
     seen: str
     passed: bool
     evidence: tuple[str, ...] = ()
+    waits_for: str = ""
+    final: bool = False
+
+    @property
+    def state(self) -> CriterionState:
+        """Whether it is met, is not, or cannot be judged yet."""
+        if self.passed:
+            return CriterionState.MET
+        return CriterionState.NOT_YET if self.waits_for else CriterionState.NOT_MET
 
 
 def shortened(evidence: Sequence[str], count: int | None = None) -> tuple[str, ...]:

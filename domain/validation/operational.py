@@ -97,7 +97,7 @@ def _uptime(operations: Operations, criteria: Criteria) -> Criterion:
     required = f"at least {format_limit(criteria.min_uptime)} of the time"
     elapsed = operations.until - operations.since
     if elapsed <= timedelta():
-        return Criterion("uptime", "uptime", required, "no time has passed", passed=False)
+        return Criterion("uptime", "uptime", required, "no time has passed", passed=False, waits_for="time to pass")
     served = _merged(operations)
     served_time = sum((end - start for start, end in served), timedelta())
     part = divide(_microseconds(served_time), _microseconds(elapsed))
@@ -136,7 +136,7 @@ def _restarts(operations: Operations, criteria: Criteria) -> Criterion:
         text += f"; the program gave up {'once' if len(gave_up) == 1 else f'{len(gave_up)} times'}"
     required = f"at most {criteria.max_restarts}, and the program never gave up"
     passed = not gave_up and len(failed) <= criteria.max_restarts
-    return Criterion("restarts", "crashes and hangs", required, text, passed, shortened(evidence))
+    return Criterion("restarts", "crashes and hangs", required, text, passed, shortened(evidence), final=not passed)
 
 
 def _audits(operations: Operations) -> Criterion:
@@ -154,7 +154,9 @@ def _audits(operations: Operations) -> Criterion:
         evidence.append(f"the last one was at {format_time(operations.last_audit)} UTC")
     passed = bool(operations.audits) and not operations.findings
     required = "memory equals the database whenever compared"
-    return Criterion("audits", "audits", required, text, passed, shortened(evidence))
+    waits_for = "" if operations.audits else "the first audit, within the audit interval"
+    final = bool(operations.findings)
+    return Criterion("audits", "audits", required, text, passed, shortened(evidence), waits_for, final)
 
 
 def _outcomes(operations: Operations, criteria: Criteria) -> Criterion:
@@ -163,14 +165,16 @@ def _outcomes(operations: Operations, criteria: Criteria) -> Criterion:
     late = f"{operations.late_count} too late" if operations.late_count else "none late"
     text = f"{counted(operations.decisions, 'decision')}, {late}"
     evidence = shortened(operations.late, operations.late_count)
-    return Criterion("outcomes", "outcomes", required, text, not operations.late_count, evidence)
+    passed = not operations.late_count
+    return Criterion("outcomes", "outcomes", required, text, passed, evidence, final=not passed)
 
 
 def _prices(operations: Operations, criteria: Criteria) -> Criterion:
     required = f"missing for at most {format_limit(criteria.max_no_price)} of the decisions"
     evidence = shortened([f"decision {id_}" for id_ in operations.no_price], operations.no_price_count)
     if not operations.decisions:
-        return Criterion("prices", "prices in time", required, "no decision yet", passed=False, evidence=evidence)
+        text, waits_for = "no decision yet", "the first decision"
+        return Criterion("prices", "prices in time", required, text, False, evidence, waits_for)
     part = divide(Decimal(operations.no_price_count), Decimal(operations.decisions))
     share = format_percent(part, criteria.max_no_price)
     text = f"missing for {share} ({operations.no_price_count} of {operations.decisions})"
@@ -181,7 +185,9 @@ def _quarantine(operations: Operations) -> Criterion:
     quarantined = [failure for failure in operations.failures if failure.kind is FailureKind.QUARANTINE]
     evidence = [f"{failure.reference} at {format_time(failure.at)} UTC, in {failure.actor}" for failure in quarantined]
     text = f"{len(quarantined)}" if quarantined else "nothing"
-    return Criterion("quarantine", "quarantine", "nothing in it", text, not quarantined, shortened(evidence))
+    return Criterion(
+        "quarantine", "quarantine", "nothing in it", text, not quarantined, shortened(evidence), final=bool(quarantined)
+    )
 
 
 def _books(operations: Operations) -> Criterion:

@@ -22,6 +22,9 @@ from domain.trading.snapshot import day_of
 from domain.validation.criteria import CENT, Criteria, Criterion, format_limit, format_percent, format_ratio, shortened
 from domain.wording import counted, format_time
 
+FIRST_SNAPSHOT = "the first snapshot"
+MIN_RETURNS = 2
+"""Daily returns of which a Sharpe ratio can be computed."""
 CENTURY_DAYS = 36_500
 """Above this number of days, a note names no date."""
 
@@ -103,7 +106,13 @@ def _days(history: History, criteria: Criteria) -> Criterion:
         evidence.insert(0, f"from {whole_days[0]:%Y-%m-%d} to {whole_days[-1]:%Y-%m-%d}")
     passed = len(whole_days) >= criteria.min_days
     required = f"at least {criteria.min_days}, from 00:00 to 24:00 UTC"
-    return Criterion("days", "whole days", required, str(len(whole_days)), passed, shortened(evidence))
+    waits_for = ""
+    if not passed:
+        missing = criteria.min_days - len(whole_days)
+        waits_for = (
+            f"{counted(missing, 'day')}, until {max(first, day_of(history.until)) + DAY * missing:%Y-%m-%d} 00:00 UTC"
+        )
+    return Criterion("days", "whole days", required, str(len(whole_days)), passed, shortened(evidence), waits_for)
 
 
 def _trades(round_trips: Sequence[RoundTrip], older: int, criteria: Criteria) -> Criterion:
@@ -116,13 +125,14 @@ def _trades(round_trips: Sequence[RoundTrip], older: int, criteria: Criteria) ->
         evidence.append(f"{older} that {were} not count")
     passed = len(round_trips) >= criteria.min_trades
     required = f"at least {criteria.min_trades}"
-    return Criterion("trades", "round trips", required, str(len(round_trips)), passed, tuple(evidence))
+    waits_for = "" if passed else counted(criteria.min_trades - len(round_trips), "round trip")
+    return Criterion("trades", "round trips", required, str(len(round_trips)), passed, tuple(evidence), waits_for)
 
 
 def _win_rate(round_trips: Sequence[RoundTrip], criteria: Criteria) -> Criterion:
     required = f"at least {format_limit(criteria.min_win_rate)}"
     if not round_trips:
-        return Criterion("win_rate", "win rate", required, NO_ROUND_TRIPS, passed=False)
+        return Criterion("win_rate", "win rate", required, NO_ROUND_TRIPS, False, waits_for="the first round trip")
     wins = sum(trip.net > ZERO for trip in round_trips)
     rate = divide(Decimal(wins), Decimal(len(round_trips)))
     text = f"{format_percent(rate, criteria.min_win_rate)} ({wins} of {len(round_trips)})"
@@ -133,7 +143,10 @@ def _sharpe(returns: DailyReturns, criteria: Criteria) -> Criterion:
     sharpe = sharpe_ratio(returns)
     required = f"at least {plain(criteria.min_sharpe)}"
     if sharpe.value is None:
-        return Criterion("sharpe_ratio", "Sharpe ratio", required, str(sharpe.reason), passed=False)
+        text, waits_for = str(sharpe.reason), "daily returns that differ"
+        if len(returns.values) < MIN_RETURNS:
+            waits_for = f"{counted(MIN_RETURNS - len(returns.values), 'whole day')} more"
+        return Criterion("sharpe_ratio", "Sharpe ratio", required, text, False, waits_for=waits_for)
     text = format_ratio(sharpe.value, criteria.min_sharpe)
     evidence = (f"of {len(returns.values)} daily returns, a year of {returns.days_per_year}",)
     passed = sharpe.value >= criteria.min_sharpe
@@ -143,14 +156,14 @@ def _sharpe(returns: DailyReturns, criteria: Criteria) -> Criterion:
 def _drawdown(history: History, criteria: Criteria) -> Criterion:
     required = f"at most {format_limit(criteria.max_drawdown)}"
     if not history.valuations:
-        return Criterion("max_drawdown", "max drawdown", required, "no snapshot yet", passed=False)
+        return Criterion("max_drawdown", "max drawdown", required, "no snapshot yet", False, waits_for=FIRST_SNAPSHOT)
     fall = max_drawdown(history.weighted, history.opening)
     evidence: tuple[str, ...] = ()
     if fall.peak_at is not None and fall.trough_at is not None:
         evidence = (f"from the peak at {format_time(fall.peak_at)} to the trough at {format_time(fall.trough_at)} UTC",)
     passed = fall.fraction <= criteria.max_drawdown
     text = format_percent(fall.fraction, criteria.max_drawdown)
-    return Criterion("max_drawdown", "max drawdown", required, text, passed, evidence)
+    return Criterion("max_drawdown", "max drawdown", required, text, passed, evidence, final=not passed)
 
 
 def _net(history: History, closings: Sequence[Decimal], criteria: Criteria) -> Criterion:
@@ -158,7 +171,8 @@ def _net(history: History, closings: Sequence[Decimal], criteria: Criteria) -> C
     required = f"above {plain(criteria.min_net)}, of closings and of the value"
     if not closings or not history.valuations:
         text = "no position was closed yet" if history.valuations else "no snapshot yet"
-        return Criterion("net_result", "net result", required, text, passed=False)
+        waits_for = "the first closed position" if history.valuations else FIRST_SNAPSHOT
+        return Criterion("net_result", "net result", required, text, False, waits_for=waits_for)
     closed = total(closings)
     last = history.valuations[-1]
     change = subtract(last.gain, history.opening.gain)

@@ -8,13 +8,13 @@ has a probabilistic Sharpe ratio below 0.95 is *underpowered*: it may still be l
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from domain.analytics.performance import History
 from domain.analytics.performance_metric import PerformanceMetric
-from domain.validation.criteria import Criteria, Criterion, shortened
+from domain.validation.criteria import Criteria, Criterion, CriterionState, shortened
 from domain.validation.operational import Operations, operational
 from domain.validation.statistical import Statistical, power, statistical
 from domain.wording import joined
@@ -38,6 +38,9 @@ class Run:
     end_reason: str | None = None
 
 
+NO_LIMITS = Criteria()
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The verdict on one portfolio over one period.
@@ -57,6 +60,7 @@ class Verdict:
         run: the stored run; None for a preview.
         accepted_by: name of the person who accepted an underpowered result.
         foreign: decisions of strategies that the run is not bound to; they do not count.
+        limits: the values that the criteria require.
     """
 
     portfolio: str
@@ -73,11 +77,22 @@ class Verdict:
     run: Run | None = None
     accepted_by: str | None = None
     foreign: tuple[str, ...] = ()
+    limits: Criteria = NO_LIMITS
 
     @property
     def operational_passed(self) -> bool:
         """Whether all operational criteria are met."""
         return all(criterion.passed for criterion in self.operational)
+
+    @property
+    def operational_state(self) -> str:
+        """*passed*, *failed*, or *not yet* where nothing failed and a criterion cannot be judged yet."""
+        return "passed" if self.operational_passed else _state_of(self.operational)
+
+    @property
+    def statistical_state(self) -> str:
+        """The statistical verdict, or *not yet* where nothing failed and a criterion cannot be judged yet."""
+        return self.statistical.value if self.statistical is not Statistical.FAILED else _state_of(self.criteria)
 
     @property
     def acceptable(self) -> bool:
@@ -94,8 +109,7 @@ class Verdict:
         """The reasons why it is not ready, as clauses for a person; empty where it is."""
         reasons = list(self._obstacles)
         if self.statistical is Statistical.FAILED:
-            unmet = [criterion.title for criterion in self.criteria if not criterion.passed]
-            reasons.append(f"statistically failed ({joined(unmet)})")
+            reasons.append(f"statistically {_unmet(self.statistical_state, self.criteria)}")
         elif self.statistical is Statistical.UNDERPOWERED and self.accepted_by is None:
             reasons.append("statistically underpowered: all criteria are met, but the result may still be luck")
         return tuple(reasons)
@@ -110,14 +124,29 @@ class Verdict:
         elif self.run.ended_at is not None:
             obstacles.append(f"run {self.run.name} has ended")
         if not self.operational_passed:
-            unmet = [criterion.title for criterion in self.operational if not criterion.passed]
-            obstacles.append(f"operationally failed ({joined(unmet)})")
+            obstacles.append(f"operationally {_unmet(self.operational_state, self.operational)}")
         return tuple(obstacles)
 
     @property
     def priced(self) -> str:
         """The price sources as text."""
         return joined(self.sources) if self.sources else "unknown"
+
+
+def _settled(criteria: tuple[Criterion, ...], *, ended: bool) -> tuple[Criterion, ...]:
+    """Return criteria; in a run that has ended none waits for anything."""
+    return tuple(replace(one, waits_for="") for one in criteria) if ended else criteria
+
+
+def _state_of(criteria: Sequence[Criterion]) -> str:
+    return "failed" if any(one.state is CriterionState.NOT_MET for one in criteria) else "not yet"
+
+
+def _unmet(state: str, criteria: Sequence[Criterion]) -> str:
+    """Return the criteria that failed; those that cannot be judged yet where none failed."""
+    kind = CriterionState.NOT_MET if state == "failed" else CriterionState.NOT_YET
+    titles = [one.title for one in criteria if one.state is kind]
+    return f"failed ({joined(titles)})" if state == "failed" else f"not decided yet ({joined(titles)})"
 
 
 def judge(
@@ -151,13 +180,14 @@ def judge(
     foreign = shortened(operations.foreign, operations.foreign_count)
     if foreign:
         notes = (*notes, f"decisions of other strategies, which do not count: {', '.join(foreign)}")
+    ended = run is not None and run.ended_at is not None
     power_notes = power(history.returns, criteria) if findings.result is Statistical.UNDERPOWERED else ()
     return Verdict(
         portfolio=portfolio,
         since=operations.since,
         until=operations.until,
-        operational=operational(operations, criteria),
-        criteria=findings.criteria,
+        operational=_settled(operational(operations, criteria), ended=ended),
+        criteria=_settled(findings.criteria, ended=ended),
         statistical=findings.result,
         psr=findings.psr,
         min_psr=criteria.min_psr,
@@ -167,4 +197,5 @@ def judge(
         run=run,
         accepted_by=accepted_by if findings.result is Statistical.UNDERPOWERED else None,
         foreign=foreign,
+        limits=criteria,
     )

@@ -14,6 +14,7 @@ from domain.analytics.performance import History
 from domain.errors import UnknownPortfolio
 from domain.program import command_name
 from domain.validation.criteria import Criteria
+from domain.validation.progress import Progress, progress_of
 from domain.validation.verdict import Run, Verdict, judge
 from domain.wording import format_time, quoted
 from persistence.queries.history import consistent_read, read_history
@@ -69,6 +70,26 @@ def verdicts(
         all_runs = runs(cursor)
         names = portfolios or portfolio_names(cursor)
         return [_up_to_now(cursor, portfolio, criteria, all_runs, ledger) for portfolio in names]
+
+
+def open_progress(engine: Engine) -> list[Progress]:
+    """Return how far each open run is with each of its portfolios.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with consistent_read(engine) as cursor:
+        open_runs = runs(cursor, only_open=True)
+        if not open_runs:
+            return []
+        cursor.execute(IDLE_TIMEOUT)
+        ledger, existing = ledger_differences(cursor), set(portfolio_names(cursor))
+        return [
+            progress_of(_of_run(cursor, portfolio, stored, stored.criteria, ledger))
+            for stored in open_runs
+            for portfolio in stored.portfolios
+            if portfolio in existing
+        ]
 
 
 def _of_run(

@@ -12,12 +12,13 @@ from psycopg.types.json import Jsonb
 from domain.analytics.returns import DAY
 from domain.errors import UnknownPortfolio
 from domain.trading.snapshot import day_of
+from domain.validation.progress import Progress
 from domain.validation.verdict import Verdict
 from persistence.connections import transaction
 from persistence.lease import writing
 from persistence.queries.history import consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
-from persistence.queries.validation import IDLE_TIMEOUT, verdict_at
+from persistence.queries.validation import IDLE_TIMEOUT, open_progress, verdict_at
 from persistence.rows import KEEP_EXISTING, insert_rows
 from persistence.stores.store import Store
 from persistence.stores.validation_runs import StoredRun, end_changed, now, runs
@@ -48,6 +49,10 @@ class VerdictStore(Store):
             for stored in stored_runs
             if stored.run.id in self._ended - before
         ]
+
+    def progress(self) -> list[Progress]:
+        """Return how far each open run is with each of its portfolios."""
+        return open_progress(self.engine)
 
     def fill(self, until: datetime, stopping: Callable[[], bool] = lambda: False) -> list[Verdict]:
         """Store the missing verdicts of the days that ended at or before ``until``; return them, oldest first.

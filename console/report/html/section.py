@@ -15,6 +15,7 @@ from console.report.html import charts, formatting
 from console.report.html.charts import Chart
 from console.report.html.formatting import Amounts
 from console.report.metrics_table import OVERVIEW_COLUMNS, MetricRow, drawdown_text, metric_row, metric_rows
+from console.report.verdicts import progress_text
 from domain.analytics.equity_curve import CurvePoint
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
@@ -39,6 +40,11 @@ class Section:
     id: str
     report: Report
     verdict: Verdict | None
+
+    @property
+    def progress(self) -> str | None:
+        """How far the validation run is; None where none is open."""
+        return progress_text(self.verdict) if self.verdict is not None else None
 
     @property
     def name(self) -> str:

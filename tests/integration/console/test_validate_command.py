@@ -166,6 +166,12 @@ def test_no_stray_action_ends_a_run_without_a_question(
     with running_system(embedded_url, alarms) as system:
         assert 0 == validate("start", "spring", "--strategy", "trend")[0]
         assert 0 == run("decide", "BUY", "BTC/USDT", "--confidence", "1", "--strategy", "trend", "--wait")[0]
+        assert 0 == main(["status", "--json", "--database-url", embedded_url])
+        (progress,) = json.loads(capsys.readouterr().out)["validation"]
+        assert ("spring", "default") == (progress["run"], progress["portfolio"])
+        assert progress["progress"].startswith("day 1 of 14, 0 of 20 round trips, ")
+        main(["status", "--database-url", embedded_url])
+        assert "spring of default: day 1 of 14, 0 of 20 round trips, " in capsys.readouterr().out
         stop = "end the run first: run.py validate stop spring --reason TEXT"
         bound = "portfolio default is in validation run spring, which is not bound to strategy"
         with pytest.raises(WouldEndValidation, match=f"{bound} manual, so the decision would be rejected; {stop}"):

@@ -15,6 +15,7 @@ from domain.alarms import AlarmKind
 from domain.errors import DatabaseUnavailable, DatabaseUnsuitable, Fenced
 from domain.validation.criteria import Criteria
 from domain.validation.operational import Operations
+from domain.validation.progress import Course, Progress
 from domain.validation.verdict import Run, Verdict, judge
 from tests.support.values.analytics_builders import DAY, DAY_1
 from tests.support.values.periods import TRIPS, good, history
@@ -33,6 +34,7 @@ class Stored:
         self.sentences: list[str] = []
         self.verdicts: list[Verdict] = []
         self.closed = 0
+        self.runs: list[Progress] = []
         self.alarms: list[tuple[str, str, bool]] = []
 
     def notify(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
@@ -42,6 +44,9 @@ class Stored:
         if self.errors:
             raise self.errors.pop(0)
         return self.sentences
+
+    def progress(self) -> list[Progress]:
+        return self.runs
 
     def fill(self, until: datetime, stopping: Callable[[], bool]) -> list[Verdict]:
         self.filled_until.append(until)
@@ -147,12 +152,35 @@ def test_ends_and_verdicts_are_in_the_log(
     run = Run(1, "spring", DAY_1)
     stored.verdicts = [judge("default", history(TRIPS, good()), days, Criteria(), real_prices=True, run=run)]
     hand.on()
-    unmet = "operationally failed (uptime, audits and prices in time)"
+    unmet = "operationally failed (uptime)"
     assert [
         ("WARNING", "validation run spring has ended: max_price_age 30 → 60 since epoch 12"),
         ("INFO", f"validation run spring, 2026-01-14: portfolio default is not ready: {unmet}"),
     ] == log_lines
     assert [("validation_ended", stored.sentences[0], False)] == stored.alarms
+
+
+def test_a_run_that_will_not_pass_is_an_alarm_a_day_before_and_once(
+    job: ValidationJob, stored: Stored, hand: Hand
+) -> None:
+    def run(name: str, course: Course, days: int) -> Progress:
+        return Progress(name, "default", course, "day 1 of 14, …", EVENING + days * DAY + timedelta(minutes=2))
+
+    stored.runs = [
+        run("fine", Course.ON_COURSE, 0), run("early", Course.BEHIND, 2), run("late", Course.BEHIND, 1),
+        run("lost", Course.LOST, 9),
+    ]  # fmt: skip
+    hand.time += timedelta(hours=1)
+    hand.on()
+    hand.time += timedelta(minutes=5)
+    hand.on()
+    late = "validation late of portfolio default: day 1 of 14, …; its days end at 00:00 UTC"
+    lost = "validation lost of portfolio default: day 1 of 14, …"
+    assert [("validation_at_risk", late, False), ("validation_at_risk", lost, False)] == stored.alarms
+    hand.time += DAY
+    hand.on()
+    early = "validation early of portfolio default: day 1 of 14, …; its days end at 00:00 UTC"
+    assert [("validation_at_risk", early, False)] == stored.alarms[2:]
 
 
 def test_a_process_that_is_fenced_writes_nothing_more(stored: Stored, hand: Hand) -> None:

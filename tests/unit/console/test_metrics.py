@@ -117,7 +117,7 @@ def scraped() -> Scrape:
 def test_decisions_are_counted_by_outcome_and_reason(scraped: Scrape) -> None:
     counted = {("executed", "executed"): 1, ("rejected", "no_price"): 1, ("rejected", "no_room"): 1}
     assert counted == scraped.above_zero("paper_decisions_total")
-    assert 23 == len(scraped.by("paper_decisions_total"))
+    assert 24 == len(scraped.by("paper_decisions_total"))
     assert {("false",): 1} == scraped.above_zero("paper_decisions_under_way")
     assert 12 == scraped.value("paper_decisions_waiting")
     assert {("default",): 1, ("second",): 0} == {
