@@ -29,6 +29,7 @@ from actors.messages import (
     RefuseAccount,
     Refused,
     RefuseSized,
+    RequestRules,
     RulesChanged,
     SizeAgain,
     Tick,
@@ -107,6 +108,8 @@ class ExecutionSimulator(PathBehaviour):
         if downtime.waiting:
             request = RequestHistory(message.generation, downtime.since, self._recovery.timeout)
             self._routes.price_tracker.tell(request)
+        # Those that the PositionKeeper has sent before, after it had read the books, came too early.
+        self._routes.position_keeper.tell(RequestRules(message.generation))
         if not self._awaits_data:
             self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
 
@@ -173,10 +176,12 @@ class ExecutionSimulator(PathBehaviour):
         self.about = None
 
     def _change_rules(self, message: RulesChanged, now: Instant) -> None:
+        """Take the rules, then send them to the Sizer: they come there in the order of a portfolio's events."""
         self._report_unreported(now)  # released, data of a halt are not matched again by the rules after it
         self._sequencer.on_rules(message.rules)
         if self._downtime.keep_only({row.portfolio for row in message.rules}):
             self._report_waiting(NO_ADVANCE)
+        self._routes.sizer.tell(message)
 
     def _change_accounts(self, message: Message, now: Instant) -> None:
         """Carry out the requests for accounts; those of a portfolio that is settled, or not known yet, wait."""

@@ -71,7 +71,7 @@ class PositionKeeper(PathBehaviour):
         self._halts = halts
         self._notify = notify
         self._committed: dict[PortfolioName, PortfolioState] = {}
-        self._last_request = 0
+        self._last_request: int | None = None  # that is not answered yet
 
     def rebuild(self, message: Rebuild) -> None:
         """Drop uncommitted state, commit the generation so that older ones can write no more, and reload."""
@@ -85,7 +85,7 @@ class PositionKeeper(PathBehaviour):
             return
         self._committed = {portfolio.name: portfolio for portfolio in portfolios}
         self._halts.update(portfolio.rules for portfolio in portfolios)
-        self._last_request = 0
+        self._last_request = None
         self.generation = message.generation
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
         self._routes.supervisor.tell(Rebuilt("PositionKeeper", message.generation, portfolios))
@@ -142,7 +142,8 @@ class PositionKeeper(PathBehaviour):
             if isinstance(message, Audit):
                 self._audit(message)
         requests = [message.request for message in messages if isinstance(message, RequestRules)]
-        self._last_request = max([self._last_request, *requests])
+        if requests:
+            self._last_request = max(self._last_request or 0, *requests)
         # Between two generations a poll has nothing to read: the next one reloads.
         outdated = bool(requests) or halted or any(isinstance(message, Wake) for message in messages)
         if self.generation is not None and outdated:
@@ -355,7 +356,7 @@ class PositionKeeper(PathBehaviour):
             self._end_generation("; ".join(by_portfolio.values()))
 
     def _reload_rules(self) -> None:
-        """Read the rules that people change, and send them to the Sizer; the next decision is sized by them."""
+        """Read the rules that people change; send them if they have changed, or were requested."""
         assert self.generation is not None
         try:
             rules = self._retry.once(self._ledger.rules)
@@ -368,8 +369,8 @@ class PositionKeeper(PathBehaviour):
             # It is a new portfolio under the old name; its cash must be read again.
             self._end_generation("a portfolio was deleted and created again")
             return
-        request, self._last_request = self._last_request, 0
-        if {row.portfolio: row for row in rules} == before and not request:
+        request, self._last_request = self._last_request, None
+        if {row.portfolio: row for row in rules} == before and request is None:
             return
         self._committed = {
             row.portfolio: replace(self._committed[row.portfolio], rules=row)
@@ -382,9 +383,7 @@ class PositionKeeper(PathBehaviour):
             old = before.get(row.portfolio)
             if old is None or row.revision != old.revision:  # a halt does not raise the revision
                 logger.info("portfolio {} now trades by revision {} of its rules", row.portfolio, row.revision)
-        changed = RulesChanged(self.generation, rules, request)
-        self._routes.execution_simulator.tell(changed)  # first: it must know a portfolio before its first order
-        self._routes.sizer.tell(changed)
+        self._routes.execution_simulator.tell(RulesChanged(self.generation, rules, request or 0))
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from loguru import logger
@@ -47,6 +48,9 @@ from domain.trading.open_orders.protection import SizedProtection
 from domain.trading.sizing import removed_portfolio, unknown_portfolio
 from domain.types import Clock, DecisionId, Instant
 
+REQUEST_INTERVAL = timedelta(seconds=1)
+"""Between two requests for prices, until an answer has the instruments: the PriceTracker may crash on a request."""
+
 
 class Sizer(PathBehaviour):
     """The driver of a `DecisionQueue`: it hands messages to the queue, and sends what becomes of the decisions.
@@ -64,14 +68,23 @@ class Sizer(PathBehaviour):
         # Decisions of unknown portfolios, each with the number of its `RequestRules`.
         self._without_portfolio: list[tuple[int, PendingDecision]] = []
         self._last_request = 0
+        self._requested_at: Instant | None = None  # the prices; None once they are here
 
     def rebuild(self, message: Rebuild) -> None:
         """Start from the committed state, and request the prices that this process has seen."""
         self._queue.begin(message.portfolios)
         self._without_portfolio = []
         self.generation = message.generation
-        self._routes.price_tracker.tell(SendPrices(self._routes.sizer.tell))
+        self._request_prices(Instant.of(self._clock))
         self._routes.supervisor.tell(Rebuilt("Sizer", message.generation))
+
+    def _request_prices(self, now: Instant) -> None:
+        self._requested_at = now
+        self._routes.price_tracker.tell(SendPrices(self._routes.sizer.tell))
+
+    def _request_again(self, now: Instant) -> None:
+        if self._requested_at is not None and now.since(self._requested_at) >= REQUEST_INTERVAL:
+            self._request_prices(now)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the projections, the decisions that wait, and the newest quotes."""
@@ -107,11 +120,13 @@ class Sizer(PathBehaviour):
             case Prices():
                 self._send(self._queue.on_earlier_prices(message.quotes, message.points, now))
                 if message.catalog is not None:
+                    self._requested_at = None
                     self._send(self._queue.on_instruments(message.catalog, now))
             case InstrumentsLoaded():
                 self._send(self._queue.on_instruments(message.catalog, now))
             case Tick():
                 self._send(self._queue.on_time(now))
+                self._request_again(now)
             case Flush():
                 self._queue.draining = True
                 self._routes.execution_simulator.tell(message)

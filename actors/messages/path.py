@@ -232,17 +232,22 @@ class Settled(PathMessage):
 
 
 class RequestRules(PathMessage):
-    """Sizer to PositionKeeper: read the portfolios' rules again, because a decision names an unknown portfolio.
+    """To the PositionKeeper: read the portfolios' rules again, and send them.
+
+    The ExecutionSimulator sends it as a generation begins; the Sizer, because a decision names an unknown portfolio.
 
     Attributes:
-        request: the number of this request; `RulesChanged` repeats it.
+        request: the number of this request of the Sizer; `RulesChanged` repeats it.
     """
 
-    request: int
+    request: int = 0
 
 
 class RulesChanged(PathMessage):
-    """PositionKeeper to ExecutionSimulator and Sizer: the present rules of all portfolios; a missing one was deleted.
+    """PositionKeeper to ExecutionSimulator, and from there to the Sizer: the present rules of all portfolios.
+
+    A portfolio that is missing was deleted. The Sizer gets them between the events of a portfolio that come before and
+    after them: it knows a portfolio before its first event, and the ExecutionSimulator before its first order.
 
     Attributes:
         answered: the last `RequestRules` that arrived before the rules were read.

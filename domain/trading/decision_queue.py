@@ -142,11 +142,11 @@ class DecisionQueue:
         return list(self._size_next(account, now))
 
     def on_returned(self, portfolio: PortfolioName, now: Instant) -> list[Step]:
-        """Size the decision in flight again: the portfolio's state has changed before it arrived."""
+        """Size the decision in flight again: the portfolio's state has changed before it arrived; see `take_back`."""
         account = self._accounts.get(portfolio)
         if account is None or account.in_flight is None:
             return []
-        (decision, instrument), account.in_flight = account.in_flight, None
+        decision, instrument = account.take_back()
         if not account.cancels:
             account.ready.appendleft((decision, instrument))
             return list(self._size_next(account, now))

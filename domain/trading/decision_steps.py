@@ -65,6 +65,9 @@ Sized: TypeAlias = SizedOrder | SizedAmend | SizedProtection | SizedRefusal
 Step: TypeAlias = Sized | CancelOrders | Refusal | AwaitsPrice | AwaitsSettlement | AwaitsPortfolio
 """The next step of a decision."""
 
+MAX_RETURNS = 10
+"""So often a decision may come back from the market while its portfolio does not change; once is enough."""
+
 
 @dataclass(slots=True)
 class QueuedAccount:
@@ -76,6 +79,8 @@ class QueuedAccount:
         in_flight: the decision that has been sized, and whose answer is not here yet.
         cancels: CANCEL decisions that name the one in flight: they wait for its answer, since it may come back.
         settling: nothing is sized before it is settled what the market did while the program was away.
+        returned: the decision that came back last, with the version of the portfolio at that moment.
+        returns: how often it has come back at this version.
     """
 
     state: PortfolioState
@@ -84,3 +89,24 @@ class QueuedAccount:
     in_flight: tuple[PendingDecision, Instrument] | None = None
     cancels: list[CancelOrders] = field(default_factory=list)
     settling: bool = False
+    returned: tuple[DecisionId, int] | None = None
+    returns: int = 0
+
+    def take_back(self) -> tuple[PendingDecision, Instrument]:
+        """Take the decision in flight, which came back.
+
+        The event on which it came back has come before it, so at one version a decision comes back once. If it comes
+        back again and again, this state and the market's differ: only a new generation ends that.
+
+        Raises:
+            RuntimeError: it has come back `MAX_RETURNS` times at one version.
+        """
+        assert self.in_flight is not None
+        (decision, instrument), self.in_flight = self.in_flight, None
+        version = self.state.version
+        self.returns = self.returns + 1 if self.returned == (decision.id, version) else 1
+        self.returned = decision.id, version
+        if self.returns == MAX_RETURNS:
+            msg = f"decision {decision.id} came back {MAX_RETURNS} times at version {version} of its portfolio"
+            raise RuntimeError(msg)
+        return decision, instrument

@@ -64,6 +64,33 @@ def test_a_deposit_is_there_for_the_next_decision(stepper: Stepper) -> None:
     assert Decimal(20_000) == fill.event.sizing.equity
 
 
+def test_a_deposit_into_a_portfolio_that_is_new_is_there_for_its_first_decision(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(stepper, AccountKind.DEPOSIT, amount=10_000, portfolio="new")
+    stepper.run()  # nobody knows the portfolio yet
+    stepper.database.open_portfolio(rules(portfolio="new"))
+
+    def carry_out(*point: str) -> None:
+        if point == ("sent", "RulesChanged"):  # before the PositionKeeper does anything else
+            monkeypatch.setattr(failpoints, "hook", None)
+            cell = stepper.cells["ExecutionSimulator"]
+            while cell.mailbox.deliverable:
+                envelope = cell.mailbox.get()
+                assert envelope is not None
+                cell.receive(envelope.message)
+
+    monkeypatch.setattr(failpoints, "hook", carry_out)
+    stepper.wiring.wake("paper_config")
+    stepper.run()
+    id_ = put(stepper, portfolio="new")
+    stepper.settle()
+    assert {1: ("done", "done: cash is 20000")} == stepper.database.ends
+    outcome = status(stepper, id_)
+    assert outcome is not None
+    assert "executed" == outcome[0]
+
+
 def test_a_withdrawal_beyond_the_free_cash_ends_with_the_reason(stepper: Stepper) -> None:
     buy(stepper)
     before = stepper.database.portfolios[DEFAULT]

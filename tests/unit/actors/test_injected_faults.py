@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from domain import failpoints
 from domain.errors import DatabaseUnavailable, LeaseHeld, PaperTradingError, SubmissionInDoubt
 from domain.failures import FailureKind
 from domain.trading.decision import Accepted, Decision
+from domain.types import OutcomeStatus
 from tests.faults.world import World
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import SteppedCell
@@ -99,6 +101,62 @@ def test_a_portfolio_that_is_deleted_while_it_trades_is_no_crash(stepper: Steppe
     outcome = stepper.database.rows[1].outcome
     assert outcome is not None
     assert "unknown portfolio: there is no portfolio 'default'" == outcome.reason
+
+
+def step_until(stepper: Stepper, actor: str, message: str) -> None:
+    """Go on until an actor has handled a message of a kind."""
+    begin = len(stepper.trace)
+    while f"{actor} {message}" not in stepper.trace[begin:]:
+        assert stepper.step()
+
+
+def take_next(stepper: Stepper, actor: str) -> None:
+    """Let an actor handle what waits for it, and no other one anything."""
+    cell = stepper.cells[actor]
+    while cell.mailbox.deliverable:
+        envelope = cell.mailbox.get()
+        assert envelope is not None
+        cell.receive(envelope.message)
+
+
+@pytest.mark.parametrize("actor", ["Sizer", "ExecutionSimulator"])
+def test_a_halt_that_is_read_as_a_generation_begins_holds_in_it(stepper: Stepper, actor: str) -> None:
+    stepper.crash("DecisionWatcher")
+    stepper.run()
+    stepper.pass_by(1)
+    step_until(stepper, "PositionKeeper", "Rebuild")  # it has read the books, and the others are not rebuilt yet
+    (name,) = stepper.database.portfolios
+    state = stepper.database.portfolios[name]
+    stepper.database.portfolios[name] = replace(state, rules=replace(state.rules, halted="by hand"))
+    stepper.cells["PositionKeeper"].receive(Wake())
+    take_next(stepper, actor)
+    stepper.run()
+    message = submit(stepper)
+    stepper.quote({"BTC/USDT": "100"})
+    stepper.settle()
+    assert "halted: by hand" == message.outcome.get(timeout=0).reason
+
+
+def test_prices_are_requested_again_if_the_request_died_with_its_receiver(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryDatabase, "read", lambda *_: None)  # the stored prices are not here yet
+        stepper.crash("PriceTracker")
+        stepper.crash("Sizer")
+        stepper.run()
+        stepper.pass_by(1)
+        stepper.run()
+        stepper.crash("PriceTracker")
+    stepper.run()
+    stepper.pass_by(1)
+    stepper.tell("Sizer", Tick())
+    stepper.run()
+    stepper.pass_by(1)
+    stepper.quote({"BTC/USDT": "100"})
+    message = submit(stepper)
+    stepper.settle()
+    assert OutcomeStatus.EXECUTED == message.outcome.get(timeout=0).status
 
 
 # A caller's second try

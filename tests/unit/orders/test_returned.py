@@ -6,10 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Refusal
 from domain.trading.decision_queue import DecisionQueue
-from domain.trading.decision_steps import SizedRefusal, Step
+from domain.trading.decision_steps import MAX_RETURNS, SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.amending import SizedAmend
@@ -107,6 +109,18 @@ def test_a_refusal_for_too_little_cash_holds_only_for_the_state_that_it_rests_on
     parts.answer(cancelled, answered=False)
     (again,) = parts.queue.on_returned(DEFAULT.portfolio, NOW)
     assert isinstance(again, SizedOrder)
+
+
+def test_what_comes_back_again_and_again_although_nothing_has_changed_is_an_error() -> None:
+    parts = Parts()
+    parts.sequencer.begin([PortfolioState.opened(DEFAULT)], held=[DEFAULT.portfolio])
+    sized = parts.decide(received(quantity=1))
+    for _ in range(MAX_RETURNS - 1):
+        assert isinstance(sized, SizedOrder)
+        assert Returned(DEFAULT.portfolio) == parts.sequencer.on_order(sized, NOW)
+        (sized,) = parts.queue.on_returned(DEFAULT.portfolio, NOW)
+    with pytest.raises(RuntimeError, match="decision 1 came back 10 times at version 0 of its portfolio"):
+        parts.queue.on_returned(DEFAULT.portfolio, NOW)
 
 
 def test_what_came_back_stays_in_front_of_later_decisions() -> None:
