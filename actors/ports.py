@@ -20,6 +20,7 @@ from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, PricePoint
 from domain.trading.snapshot import Snapshot
 from domain.types import DecisionId, Generation, Instant, PortfolioName, Symbol
+from domain.validation.verdict import Verdict
 
 
 class Ledger(Protocol):
@@ -125,6 +126,22 @@ class Alarms(Protocol):
 
     def notify(self, alarm: Alarm) -> None:
         """Send an alarm soon; never waits."""
+
+
+class TradingObserver(Protocol):
+    """The receiver of what has been committed, for messages to people; `console.alerts.trading` implements it.
+
+    Its methods never wait and never raise: they run on the path of a decision.
+    """
+
+    def committed(self, results: Sequence[Result | AccountResult]) -> None:
+        """Take the results of one transaction."""
+
+    def valued(self, snapshots: Sequence[Snapshot]) -> None:
+        """Take snapshots that are stored."""
+
+    def judged(self, verdicts: Sequence[Verdict]) -> None:
+        """Take verdicts of days of validation runs."""
 
 
 class Connections(Protocol):

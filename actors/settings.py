@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
+from actors.configuration.message_settings import MessageSettings
 from actors.configuration.portfolio_settings import PortfolioSettings
 from actors.configuration.settings_redaction import (
     MASK,
@@ -59,7 +60,7 @@ until an actor counts as hung, the permitted restarts, and the intervals of chec
 `Settings.portfolio_values`, or in the test's list of those that are not recorded."""
 
 
-class Settings(PortfolioSettings):
+class Settings(MessageSettings, PortfolioSettings):
     """What a user may set. Amounts and ratios are Decimals, times are seconds.
 
     Raises:
@@ -258,9 +259,10 @@ class Settings(PortfolioSettings):
 
     def redacted(self) -> dict[str, str | None]:
         """Return each setting as text for a person, secrets masked."""
-        texts = {name: MASK for name in SECRET_SETTINGS if getattr(self, name) is not None}
-        texts["alert_services"] = ", ".join(map(masked_service, self.alert_addresses()))
+        texts: dict[str, str | None] = {name: MASK for name in SECRET_SETTINGS if getattr(self, name) is not None}
+        texts["alert_services"] = ", ".join(map(masked_service, self.alert_addresses())) or None
         texts["exchange_options"] = str(masked(self.exchange_options))
+        texts["alert_trading"] = self.message_text()
         if arguments := self.alert_arguments():
             texts["alert_command"] = masked_command(arguments)
         return {

@@ -13,7 +13,8 @@ from actors.introspection.counters import Counts
 from actors.introspection.inspection import Inspector
 from actors.introspection.status import SystemStatus, state_of, status_of
 from actors.messages import Crash, Drain, Message, Submit
-from actors.ports import Alarms
+from actors.observed_ports import observed
+from actors.ports import Alarms, TradingObserver
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from actors.runtime.runtime import Runtime
@@ -121,6 +122,7 @@ class TradingSystem(TradingClient):
         clock: Clock | None = None,
         include_backlog: bool = False,
         alarms: Alarms | None = None,
+        observer: TradingObserver | None = None,
         hide: Callable[[str], str] = str,
     ) -> TradingSystem:
         """Start the system, and return once it takes decisions.
@@ -131,6 +133,7 @@ class TradingSystem(TradingClient):
             clock: clock; None: the machine's.
             include_backlog: insert copies of the decisions that an adopted table already had, to be traded now.
             alarms: receiver of alarms, which sends them to people; None: the log alone has them.
+            observer: receiver of what is committed, for messages about trading; its methods must not block.
             hide: masks secrets in the texts of failures that are stored and shown.
 
         Raises:
@@ -168,7 +171,8 @@ class TradingSystem(TradingClient):
                 "PositionKeeper": ledger.engine, "DecisionWatcher": decisions.engine, "Snapshotter": snapshots.engine
             }  # fmt: skip
 
-            ports = Ports(ledger, decisions, prices, snapshots, failures, Disconnector(url, engines), source, alarms)
+            books, valuations, verdicts = observed(observer, ledger, snapshots, VerdictStore(url, lease))
+            ports = Ports(books, decisions, prices, valuations, failures, Disconnector(url, engines), source, alarms)
             point = StartingPoint(ledger.last_generation(), epoch)
             wiring = Wiring(settings, ports, point, Runtime(clock, Timer(clock)), end.set, hide)
             undo.callback(wiring.end)
@@ -183,7 +187,7 @@ class TradingSystem(TradingClient):
             listener = Listener(url, ["paper_decisions", "paper_config", "paper_account"], wiring.wake)
             listener.start()
             undo.callback(listener.stop)
-            validation = ValidationJob(VerdictStore(url, lease), clock, wiring.notifier.notify)
+            validation = ValidationJob(verdicts, clock, wiring.notifier.notify)
             validation.start()
             undo.callback(validation.stop)
             wiring.schedule()

@@ -45,6 +45,7 @@ SECTIONS = {
 These only create the row of the portfolio `default` in `paper_trading_config`. From then on the row decides; change it
 with `run.py portfolio set`, or by SQL ([database.md](database.md#paper_trading_config)).""",
     ),
+    "alert_trading": ("Messages about trading", "More on them: [alerts.md](alerts.md#messages-about-trading)."),
     "check_interval": ("Service", "More on them: [operations.md](operations.md), [guarantees.md](guarantees.md)."),
     "validation_min_days": (
         "Validation",

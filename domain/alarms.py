@@ -30,8 +30,17 @@ class AlarmKind(StrEnum):
     VALIDATION_ENDED = "validation_ended"
     VALIDATION_AT_RISK = "validation_at_risk"
     TEST = "test"
+    FILL = "fill"
+    POSITION_CLOSED = "position_closed"
+    DAILY_SUMMARY = "daily_summary"
+    DRAWDOWN = "drawdown"
+    VALIDATION = "validation"
 
 
+FOLDED_KINDS = {AlarmKind.FILL: "fills", AlarmKind.POSITION_CLOSED: "positions closed"}
+"""Kinds of messages of which there may be many; several become *17 fills in the last minute*."""
+TRADING_KINDS = frozenset({*FOLDED_KINDS, AlarmKind.DAILY_SUMMARY, AlarmKind.DRAWDOWN, AlarmKind.VALIDATION})
+"""Messages about trading: a user chooses them by portfolio, and they wait until the quiet hours are over."""
 FATAL_KINDS = frozenset({AlarmKind.RESTART_LIMIT, AlarmKind.GAVE_UP, AlarmKind.LEASE_TAKEN})
 """Kinds of alarms after which the process ends."""
 
@@ -43,12 +52,22 @@ class Alarm:
     Attributes:
         text: one sentence for a person, on one line.
         over: True where the state that an earlier alarm of this kind reported has ended.
+        portfolio: that it is about; None where it is about several, or none.
+        count: number of events that it stands for.
     """
 
     at: datetime
     kind: AlarmKind
     text: str
     over: bool = False
+    portfolio: str | None = None
+    count: int = 1
+
+    @property
+    def topic(self) -> tuple[AlarmKind, str | None]:
+        """What it is about: of one topic, one notification a minute is sent."""
+        by_portfolio = self.kind in TRADING_KINDS and self.kind not in FOLDED_KINDS
+        return self.kind, self.portfolio if by_portfolio else None
 
 
 class Notify(Protocol):

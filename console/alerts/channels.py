@@ -60,14 +60,20 @@ def channels(settings: Settings) -> list[Channel]:
     """Return the channels that the settings define.
 
     Raises:
-        SettingsError: the command's program cannot be run, an address is not valid, or Apprise is not installed.
+        SettingsError: the command's program cannot be run, an address is not valid, Apprise is not installed, or
+            `alert_trading` is set without a receiver.
     """
     configured: list[Channel] = []
     if arguments := settings.alert_arguments():
         configured.append(CommandChannel(arguments))
     if settings.alert_url is not None:
         configured.append(UrlChannel(settings.alert_url.get_secret_value()))
-    return [*configured, *service_channels(settings.alert_addresses())]
+    configured += service_channels(settings.alert_addresses())
+    if settings.message_rules() and not configured:
+        raise SettingsError(
+            "setting alert_trading has no effect without a receiver: set alert_services, alert_command or alert_url"
+        )
+    return configured
 
 
 class CommandChannel:

@@ -1,8 +1,9 @@
-"""Alarms that wait for one receiver, at most one notification a kind and minute. No threads, no clock: plain values.
+"""Alarms that wait for one receiver, at most one notification a topic and minute. No threads, no clock: plain values.
 
-The first alarm of a kind is due at once. The outbox holds back those that follow within the window; at its end, the
-newest is due and carries the number of the others. So the outbox never holds more than one notification of a kind, and
-the last one sent of a kind states how things stand.
+The topic of an alarm is its kind; of some messages about trading also the portfolio. The first alarm of a topic is due
+at once. The outbox holds back those that follow within the window; at its end, the newest is due and carries the number
+of the others. So the outbox never holds more than one notification of a topic, and the last one sent of a topic states
+how things stand. Messages about trading are also kept for as long as the quiet hours last.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from domain.alarms import Alarm, AlarmKind
+from domain.alarms import FOLDED_KINDS, TRADING_KINDS, Alarm, AlarmKind
 
+Topic = tuple[AlarmKind, str | None]
+MINUTE = timedelta(seconds=61)
+"""What counts as a minute: a window, and the second in which an event is taken up."""
 MAX_EARLIER = 5
 """Number of held back alarms whose text is sent; the others are counted, and the log has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Message to a receiver: the newest alarm of a kind, with those held back before it.
+    """Message to a receiver: the newest alarm of a kind, with those of its topic held back before it.
 
     Attributes:
-        alarm: the newest of its kind.
-        held_back: number of alarms of its kind since the last notification that were not sent.
+        alarm: the newest of its topic.
+        held_back: number of alarms of its topic since the last notification that were not sent.
         earlier: the last of these, the newest last.
         since: time of the first of these.
         undelivered: number of alarms that could not be delivered to this receiver since the last delivery.
@@ -40,19 +44,27 @@ class Notification:
     @property
     def count(self) -> int:
         """Number of alarms that it stands for."""
-        return 1 + self.held_back
+        return self.alarm.count + self.held_back
 
     @property
     def text(self) -> str:
         """One sentence for a person."""
+        if (events := FOLDED_KINDS.get(self.alarm.kind)) is not None:
+            return f"{self._count_of(events)}, the last: {self.alarm.text}" if self.count > 1 else self.alarm.text
         if self.since is None:
             return self.alarm.text
-        return f"{self.alarm.text} (and {self.held_back} more of this kind since {self.since:%H:%M:%S} UTC)"
+        since = self.since.astimezone(UTC)
+        return f"{self.alarm.text} (and {self.held_back} more of this kind since {since:%H:%M:%S} UTC)"
 
     def followed_by(self, alarm: Alarm) -> Notification:
         """Return the notification of a newer alarm, with this one among those held back."""
         earlier = (*self.earlier, self.alarm)[-MAX_EARLIER:]
-        return Notification(alarm, self.count, earlier, self.since or self.alarm.at.astimezone(UTC))
+        return Notification(alarm, self.count, earlier, self.since or self.alarm.at)
+
+    def _count_of(self, events: str) -> str:
+        since = self.since or self.alarm.at
+        lately = self.alarm.at - since <= MINUTE
+        return f"{self.count} {events} {'in the last minute' if lately else f'since {since:%H:%M %Z}'}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that a receiver gets."""
@@ -61,7 +73,8 @@ class Notification:
             "text": self.text,
             "at": _iso_utc(self.alarm.at),
             "over": self.alarm.over,
-            "held_back": self.held_back,
+            "portfolio": self.alarm.portfolio,
+            "held_back": self.count - 1,
             "earlier": [
                 {"at": _iso_utc(earlier.at), "over": earlier.over, "text": earlier.text} for earlier in self.earlier
             ],
@@ -75,43 +88,49 @@ class Outbox:
     """Outbox of one receiver: takes alarms, returns notifications.
 
     Args:
-        window: seconds between two notifications of a kind.
+        window: seconds between two notifications of a topic.
     """
 
     def __init__(self, window: float) -> None:
         self._window = window
-        self._waiting: dict[AlarmKind, Notification] = {}
-        self._free_at: dict[AlarmKind, float] = {}
+        self._waiting: dict[Topic, Notification] = {}
+        self._free_at: dict[Topic, float] = {}
 
     def put(self, alarm: Alarm) -> None:
-        """Keep an alarm until it is due; it replaces an older one of its kind."""
-        before = self._waiting.get(alarm.kind)
-        self._waiting[alarm.kind] = Notification(alarm) if before is None else before.followed_by(alarm)
+        """Keep an alarm until it is due; it replaces an older one of its topic."""
+        before = self._waiting.get(alarm.topic)
+        self._waiting[alarm.topic] = Notification(alarm) if before is None else before.followed_by(alarm)
 
-    def take(self, now: float, *, hurry: bool = False) -> Notification | None:
-        """Return the due notification that has waited longest; None if none is due.
+    def take(self, now: float, *, quiet: float = 0.0, hurry: bool = False) -> Notification | None:
+        """Return the due notification that has waited longest, one about trading last; None if none is due.
 
         Args:
             now: seconds of a monotonic clock.
-            hurry: count every waiting notification as due.
+            quiet: seconds for which messages about trading are kept.
+            hurry: count every waiting notification as due, apart from what the quiet hours keep.
         """
-        ready = [kind for kind in self._waiting if hurry or self._due_in(kind, now) == 0]
+        ready = [
+            topic
+            for topic in self._waiting
+            if (hurry and not (quiet and topic[0] in TRADING_KINDS)) or self._due_in(topic, now, quiet) == 0
+        ]
         if not ready:
             return None
-        kind = min(ready, key=lambda kind: self._waiting[kind].alarm.at)
-        self._free_at[kind] = now + self._window
-        return self._waiting.pop(kind)
+        topic = min(ready, key=lambda topic: (topic[0] in TRADING_KINDS, self._waiting[topic].alarm.at))
+        self._free_at[topic] = now + self._window
+        return self._waiting.pop(topic)
 
-    def due_in(self, now: float) -> float | None:
+    def due_in(self, now: float, *, quiet: float = 0.0) -> float | None:
         """Return the seconds until a notification is due; None if nothing waits."""
-        return min((self._due_in(kind, now) for kind in self._waiting), default=None)
+        return min((self._due_in(topic, now, quiet) for topic in self._waiting), default=None)
 
-    def _due_in(self, kind: AlarmKind, now: float) -> float:
-        return max(0.0, self._free_at.get(kind, now) - now)
+    def _due_in(self, topic: Topic, now: float, quiet: float) -> float:
+        kept = quiet if topic[0] in TRADING_KINDS else 0.0
+        return max(0.0, kept, self._free_at.get(topic, now) - now)
 
     @property
     def waiting(self) -> list[Notification]:
-        """The waiting notification of each kind."""
+        """The waiting notification of each topic."""
         return list(self._waiting.values())
 
 

@@ -1,4 +1,4 @@
-"""Delivery of alarms to the receivers that the settings ``alert_command`` and ``alert_url`` name.
+"""Delivery of alarms to the receivers that the settings name.
 
 Each receiver has a thread and an outbox of its own, so one that hangs delays neither an actor nor another receiver. A
 failed delivery is retried with growing pauses; after `RETRY_TIMEOUT_S` the alarm is counted as undelivered and logged.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from loguru import logger
@@ -30,6 +30,8 @@ ATTEMPT_TIMEOUT_S = 10.0
 RETRY_TIMEOUT_S = 900.0
 """Time after which a delivery is not retried any more."""
 MIN_RETRY_INTERVAL_S, MAX_RETRY_INTERVAL_S = 0.5, 60.0
+QUIET_CHECK_S = 60.0
+"""Time between two looks at the clock in quiet hours: it may be set, and the machine may sleep."""
 STOP_TIMEOUT_S = 0.5
 """Longest wait of a stop for the alarms that are not delivered yet."""
 FATAL_STOP_TIMEOUT_S = 5.0
@@ -45,6 +47,7 @@ class AlertSender:
         attempt_timeout: time limit of one delivery attempt, in seconds.
         retry_timeout: seconds after which a delivery is not retried any more.
         max_retry_interval: longest pause between two attempts, in seconds.
+        quiet: returns the seconds for which messages about trading are to be kept.
     """
 
     def __init__(
@@ -55,17 +58,23 @@ class AlertSender:
         attempt_timeout: float = ATTEMPT_TIMEOUT_S,
         retry_timeout: float = RETRY_TIMEOUT_S,
         max_retry_interval: float = MAX_RETRY_INTERVAL_S,
+        quiet: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        first_wait_s = min(MIN_RETRY_INTERVAL_S, max_retry_interval)
+        policy = RetryPolicy((AlertFailed,), first_wait_s, max_retry_interval, retry_timeout)
         self._workers = [
-            DeliveryWorker(channel, Outbox(window), attempt_timeout, retry_timeout, max_retry_interval)
-            for channel in channels
+            DeliveryWorker(channel, Outbox(window), attempt_timeout, policy, quiet) for channel in channels
         ]
 
     def notify(self, alarm: Alarm) -> None:
         """Queue an alarm for every receiver, without waiting."""
-        alarm = replace(alarm, text=secrets_hidden(alarm.text))
+        self.notify_all([alarm])
+
+    def notify_all(self, alarms: Iterable[Alarm]) -> None:
+        """Queue alarms of one moment, so that those of one topic become one notification."""
+        masked = [replace(alarm, text=secrets_hidden(alarm.text)) for alarm in alarms]
         for worker in self._workers:
-            worker.put(alarm)
+            worker.put(masked)
 
     @property
     def undelivered(self) -> int:
@@ -103,7 +112,12 @@ class DeliveryWorker:
     """
 
     def __init__(
-        self, channel: Channel, outbox: Outbox, attempt_timeout: float, retry_timeout: float, max_retry_interval: float
+        self,
+        channel: Channel,
+        outbox: Outbox,
+        attempt_timeout: float,
+        policy: RetryPolicy,
+        quiet: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.abandoned = 0
         self._channel = channel
@@ -115,18 +129,19 @@ class DeliveryWorker:
         self._cut = threading.Event()
         self._worker = WorkerThread(channel.setting, self._deliver_due, finish=self._deliver_due)
         self._finishing = self._worker.stopping
-        first_wait_s = min(MIN_RETRY_INTERVAL_S, max_retry_interval)
-        self._policy = RetryPolicy((AlertFailed,), first_wait_s, max_retry_interval, retry_timeout)
+        self._policy = policy
+        self._quiet = quiet
         self._failures = LogOnce.to(logger)
 
     def start(self) -> None:
         """Start the thread."""
         self._worker.start()
 
-    def put(self, alarm: Alarm) -> None:
-        """Queue an alarm, without waiting."""
+    def put(self, alarms: Iterable[Alarm]) -> None:
+        """Queue alarms, without waiting."""
         with self._lock:
-            self._outbox.put(alarm)
+            for alarm in alarms:
+                self._outbox.put(alarm)
         self._worker.wake()
 
     @property
@@ -167,12 +182,13 @@ class DeliveryWorker:
             with self._lock:
                 self._in_hand = None
         with self._lock:
-            pause = self._outbox.due_in(time.monotonic())
+            pause = self._outbox.due_in(time.monotonic(), quiet=min(self._quiet(), QUIET_CHECK_S))
         return UNTIL_WOKEN_S if pause is None else pause
 
     def _next(self) -> Notification | None:
         with self._lock:
-            self._in_hand = self._outbox.take(time.monotonic(), hurry=self._finishing.is_set())
+            hurry = self._finishing.is_set()
+            self._in_hand = self._outbox.take(time.monotonic(), quiet=self._quiet(), hurry=hurry)
             return self._in_hand
 
     def _deliver(self, notification: Notification) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 from loguru import logger
 
+from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
 from console.alerts.channels import channels
 from console.alerts.sender import AlertSender
+from console.alerts.trading import TradingMessages, quiet_seconds
 from console.cli import print_error
 from console.database import database_label
 from console.debug.protocol import ConsoleConnection, socket_path
@@ -112,13 +115,21 @@ def start(
     logs.to_file(settings.home, settings.log_level)
     failure: Exception | None = None
     metrics_collector = MetricsCollector()
+    rules, clock = settings.message_rules(), SystemClock()
+    sender = AlertSender(channels(settings), quiet=partial(quiet_seconds, rules, clock))
+    messages = TradingMessages(rules, sender.notify_all, clock) if rules else None
     with (
         stoppable() as signals,
         _endpoint(settings, metrics_collector) as endpoint,
-        AlertSender(channels(settings)) as sender,
+        sender,
         TradingSystem.start(
-            settings, include_backlog=include_backlog, alarms=sender, hide=logs.secrets_hidden
+            settings,
+            include_backlog=include_backlog,
+            alarms=sender,
+            observer=messages,
+            hide=logs.secrets_hidden,
         ) as system,
+        _sending(messages, system),
         metrics_collector.serving(system),
         ConsoleServer(
             socket_path(settings),
@@ -151,6 +162,14 @@ def start(
         print_error(str(failure))
         raise typer.Exit(exit_code_of(failure))
     logger.info("stopped")
+
+
+def _sending(messages: TradingMessages | None, system: TradingSystem) -> AbstractContextManager[None]:
+    """Send messages about trading, if any are wanted, while the block runs."""
+    if messages is None:
+        return nullcontext()
+    facts = system.facts
+    return messages.serving(system.database_url, facts.price_source, real_prices=facts.real_prices)
 
 
 @contextmanager

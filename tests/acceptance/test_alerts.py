@@ -14,7 +14,7 @@ from loguru import logger
 from console import logs
 from console.cli import main
 from persistence.stores import halts
-from tests.support.system.program import ROOT, Program, environment, until
+from tests.support.system.program import ROOT, Program, environment, run, until
 from tests.support.system.web_receiver import Receiver
 
 SECRET = "s3cret-word"
@@ -38,17 +38,28 @@ def test_a_halt_is_delivered_through_both_channels_and_no_secret_leaks(
             database_url=embedded_url,
             alert_url=receiver.url(f"/hooks/{SECRET}"),
             alert_command=f"{sys.executable} {script} {delivered}",
+            alert_trading="position_closed",
         )
         with Program("start", env=env) as service:
             service.wait_for()
+            for action in ("BUY", "SELL"):
+                assert (
+                    0
+                    == run(
+                        "decide", action, "BTC/USDT", "--confidence", "1", "--quantity", "0.01", "--wait", env=env
+                    ).code
+                )
+            closed = [receiver.next()["text"] for _ in range(2)]  # after the 500, again
+            assert closed[0].startswith("default: closed LONG BTC/USDT at ")
+            assert closed[0].endswith(" (simulated prices)")
             halts.insert(embedded_url, None, "reviewing", "tester", halted=True)
-            documents = [receiver.next() for _ in range(2)]  # after the 500, again
-            until(delivered.exists, "the command ran")
+            document = receiver.next()
+            until(lambda: "halt" in delivered.read_text(), "the command ran")
             ended = service.stop()
         text = "halted: portfolio default (reviewing)"
-        assert [("halt", text)] * 2 == [(document["kind"], document["text"]) for document in documents]
-        assert {service.pid} == {document["process"] for document in documents}
-        assert f"halt|{text}|{text}\n" == delivered.read_text()
+        assert ("halt", text, service.pid) == tuple(document[name] for name in ("kind", "text", "process"))
+        lines = [f"position_closed|{closed[0]}|{closed[0]}", f"halt|{text}|{text}"]
+        assert lines == delivered.read_text().splitlines()
         assert 0 == ended.code
         assert "alert_url: delivery failed; retrying: 127.0.0.1 answered 500" in ended.err
         log = (tmp_path / "home" / "logs" / logs.FILE).read_text()

@@ -16,6 +16,8 @@ from decimal import Decimal
 from typing import Any
 
 from actors.messages import Message, Tick
+from actors.observed_ports import observed
+from actors.ports import TradingObserver
 from actors.price_listener import TrackerListener
 from actors.runtime.address import CURRENT
 from actors.settings import Settings
@@ -74,6 +76,7 @@ class Stepper:
         delays: deliver delayed messages when the clock reaches their time (`pass_by`), not at once.
         source: a price source that several processes share.
         limits: how much market data wait for a commit; those of the program without them.
+        observer: gets what is committed.
         settings: settings that differ from `SETTINGS`.
 
     Attributes:
@@ -94,6 +97,7 @@ class Stepper:
         delays: bool = False,
         source: PassiveSource | None = None,
         limits: BufferLimits = USUAL_LIMITS,
+        observer: TradingObserver | None = None,
         **settings: Any,
     ) -> None:
         self.database = database
@@ -105,9 +109,10 @@ class Stepper:
         self._random = random.Random(seed)
         self._timer = SteppedTimer(self.clock, delays=delays)
         session = Session(database)
+        ledger, snapshots, _ = observed(observer, session, session, session)
         self.wiring = Wiring(
             Settings.isolated(seed=seed, **(SETTINGS | settings)),
-            Ports(session, session, session, session, session, session, self.source, alarms=self),
+            Ports(ledger, session, session, snapshots, session, session, self.source, alarms=self),
             StartingPoint(database.generation, session.epoch),
             stepped_runtime(self.clock, self._timer, limits),
             self._end_process,

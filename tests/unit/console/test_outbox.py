@@ -6,6 +6,7 @@ import os
 import socket
 from datetime import timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,10 +89,68 @@ def test_the_json_object_of_a_notification() -> None:
         "text": "halt at 3 (and 1 more of this kind since 12:00:00 UTC)",
         "at": "2026-01-05T12:00:03+00:00",
         "over": False,
+        "portfolio": None,
         "held_back": 1,
         "earlier": [{"at": "2026-01-05T12:00:02+00:00", "over": True, "text": "halt at 2"}],
         "undelivered": 4,
     } == document
+
+
+# Messages about trading
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def fill(seconds: float, count: int = 1, portfolio: str = "a") -> Alarm:
+    at = (NOON + timedelta(seconds=seconds)).astimezone(BERLIN)
+    return Alarm(at, AlarmKind.FILL, f"{portfolio}: bought {seconds:g}", portfolio=portfolio, count=count)
+
+
+def test_many_fills_are_one_message_with_their_number() -> None:
+    outbox = Outbox(60)
+    outbox.put(fill(0))
+    assert "a: bought 0" == Notification(fill(0)).text
+    assert Notification(fill(0)) == outbox.take(0)
+    for second in range(1, 17):
+        outbox.put(fill(second, portfolio="b"))
+    outbox.put(fill(59, count=4))
+    notification = outbox.take(60)
+    assert notification is not None
+    assert "20 fills in the last minute, the last: a: bought 59" == notification.text
+    assert (20, 19) == (notification.count, notification.to_dict()["held_back"])
+    assert "17 fills in the last minute, the last: a: bought 5" == Notification(fill(5, count=17)).text
+    late = Notification(fill(0)).followed_by(fill(7_200))
+    assert "2 fills since 13:00 CET, the last: a: bought 7200" == late.text
+    closed = Alarm(NOON, AlarmKind.POSITION_CLOSED, "closed", count=3)
+    assert "3 positions closed in the last minute, the last: closed" == Notification(closed).text
+
+
+def test_summaries_of_two_portfolios_are_two_messages() -> None:
+    outbox = Outbox(60)
+    summaries = [Alarm(NOON, AlarmKind.DAILY_SUMMARY, name, portfolio=name) for name in ("a", "b")]
+    for summary in summaries:
+        outbox.put(summary)
+    assert summaries == [taken.alarm for _ in range(2) if (taken := outbox.take(0)) is not None]
+
+
+def test_quiet_hours_keep_messages_about_trading_and_nothing_else() -> None:
+    outbox = Outbox(60)
+    outbox.put(fill(0))
+    outbox.put(alarm(1))
+    assert Notification(alarm(1)) == outbox.take(1, quiet=3_600)
+    assert (None, None) == (outbox.take(1, quiet=3_600), outbox.take(1, quiet=3_600, hurry=True))
+    assert (3_600, 1) == (outbox.due_in(1, quiet=3_600), number_waiting(outbox))
+    outbox.put(fill(1_000))
+    taken = outbox.take(3_601)
+    assert taken is not None
+    assert "2 fills since 13:00 CET, the last: a: bought 1000" == taken.text
+
+
+def test_an_alarm_about_a_failure_goes_first() -> None:
+    outbox = Outbox(60)
+    outbox.put(fill(0))
+    outbox.put(alarm(5))
+    assert [AlarmKind.HALT, AlarmKind.FILL] == [taken.alarm.kind for _ in range(2) if (taken := outbox.take(5))]
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(list(AlarmKind))), max_size=40))
