@@ -165,7 +165,7 @@ class DeliveryWorker:
         self.cut()
         self._worker.stop(STOP_TIMEOUT_S / 5)
         if left := sum(notification.count for notification in self._undone()):
-            logger.warning("{}: {} alarms not delivered before the stop; the log has them", self._channel.setting, left)
+            logger.warning("{}: {} alarms not delivered before the stop", self._channel.setting, left)
 
     def _undone(self) -> list[Notification]:
         """Return what waits, and what is being delivered."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -31,11 +30,9 @@ def decide(system: TradingSystem, action: str, quantity: str) -> None:
 
 def test_messages_of_a_running_system_and_its_summary(database_url: str) -> None:
     alarms: list[Alarm] = []
-    hanging = threading.Event()
 
     def send(sent: Iterable[Alarm]) -> None:
         alarms.extend(sent)
-        hanging.wait(0.01)
 
     settings = isolated_settings(database_url, alert_trading="fill, position_closed")
     messages = TradingMessages(settings.message_rules(), send, SystemClock())
@@ -45,16 +42,16 @@ def test_messages_of_a_running_system_and_its_summary(database_url: str) -> None
         TradingSystem.start(settings, source=source, observer=messages) as system,
         messages.serving(system.database_url, "simulated", real_prices=False),
     ):
-        decide(system, "BUY", "0.02")
-        decide(system, "SELL", "0.005")
-        decide(system, "SELL", "0.015")
+        decide(system, "BUY", "0.016")
+        decide(system, "SELL", "0.004")
+        decide(system, "SELL", "0.012")
         until(lambda: sum(alarm.count for alarm in alarms) == 4)
         portfolios.create(database_url, "later", settings.new_portfolio())
     kinds = sorted((alarm.kind.value, alarm.text.partition(" at ")[0]) for alarm in alarms)
     assert [
-        ("fill", "default: bought 0.02 BTC/USDT"),
-        ("fill", "default: sold 0.005 BTC/USDT"),
-        ("fill", "default: sold 0.015 BTC/USDT"),
+        ("fill", "default: bought 0.016 BTC/USDT"),
+        ("fill", "default: sold 0.004 BTC/USDT"),
+        ("fill", "default: sold 0.012 BTC/USDT"),
         ("position_closed", "default: closed LONG BTC/USDT"),
     ] == kinds
     with psycopg.connect(database_url) as session:

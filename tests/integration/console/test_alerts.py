@@ -168,6 +168,26 @@ def test_held_back_alarms_are_delivered_at_a_stop() -> None:
     assert ["first", "second"] == [notification.alarm.text for notification in channel.notifications]
 
 
+def test_messages_about_trading_wait_for_the_end_of_the_quiet_hours(
+    log_lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "QUIET_CHECK_S", 0.01)
+    channel, quiet = Recording(), threading.Event()
+    quiet.set()
+    with AlertSender([channel], quiet=lambda: 3_600.0 if quiet.is_set() else 0.0) as sender:
+        sender.notify_all([alarm(f"fill {number}", AlarmKind.FILL) for number in range(17)])
+        sender.notify(alarm("halted", AlarmKind.HALT))
+        assert channel.delivered.acquire(timeout=5)
+        assert ["halted"] == [notification.alarm.text for notification in channel.notifications]
+        quiet.clear()
+        assert channel.delivered.acquire(timeout=5)
+        assert "17 fills in the last minute, the last: fill 16" == channel.notifications[-1].text
+        quiet.set()
+        sender.notify_all([alarm("late", AlarmKind.DRAWDOWN), alarm("late", AlarmKind.FILL)])
+    assert 2 == len(channel.notifications)  # a stop at night wakes nobody
+    assert ["WARNING alert_test: 2 alarms not delivered before the stop"] == log_lines
+
+
 # Secrets
 
 
