@@ -18,6 +18,7 @@ from domain.trading.open_orders.settlement import Advance
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.snapshot import Snapshot
 from domain.types import Generation, PortfolioName
+from domain.validation.progress import Progress
 from domain.validation.verdict import Verdict
 
 
@@ -107,6 +108,10 @@ class ObservedVerdicts:
     def end_changed(self) -> list[str]:
         """See `Verdicts.end_changed`."""
         return self._verdicts.end_changed()
+
+    def progress(self) -> list[Progress]:
+        """See `Verdicts.progress`."""
+        return self._verdicts.progress()
 
     def fill(self, until: datetime, stopping: Callable[[], bool]) -> list[Verdict]:
         """See `Verdicts.fill`."""

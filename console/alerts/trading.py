@@ -16,7 +16,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from console.alerts.trading_texts import closed_text, drawdown_text, fill_text, summary_text, verdict_text
+from console.alerts.trading_texts import closed_text, drawdown_text, fill_text, summary_text
 from domain.alarms import Alarm, AlarmKind, alarm_text
 from domain.errors import DatabaseError
 from domain.log_once import LogOnce
@@ -29,6 +29,7 @@ from domain.trading_messages.drawdown import DrawdownWatch, drawdown
 from domain.trading_messages.rules import MessageRules
 from domain.trading_messages.schedule import day_until
 from domain.types import Clock, PositionId
+from domain.validation.progress import progress_of
 from domain.validation.verdict import Verdict
 from domain.worker_thread import WorkerThread
 from persistence.queries.trading_messages import Peak, Summary, TradingMessageReader
@@ -174,10 +175,10 @@ class TradingMessages:
             return {}
 
     def _send_verdicts(self, verdicts: Sequence[Verdict]) -> None:
-        newest = {(verdict.run and verdict.run.id, verdict.portfolio): verdict for verdict in verdicts}
+        newest = {(verdict.run.id, verdict.portfolio): verdict for verdict in verdicts if verdict.run is not None}
         for verdict in newest.values():
             if self._rules.wants(verdict.portfolio, AlarmKind.VALIDATION):
-                self._send_one(AlarmKind.VALIDATION, verdict.portfolio, verdict_text(verdict))
+                self._send_one(AlarmKind.VALIDATION, verdict.portfolio, progress_of(verdict).sentence)
 
     def _check_drawdowns(self, snapshots: Sequence[Snapshot]) -> None:
         if not snapshots:

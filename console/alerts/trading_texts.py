@@ -12,7 +12,6 @@ from domain.trading.arithmetic import ZERO, divide, multiply, subtract
 from domain.trading.bookkeeping import Result
 from domain.trading_messages.drawdown import Passed, drawdown
 from domain.types import Side
-from domain.validation.verdict import Verdict
 from domain.wording import counted, format_duration
 from persistence.queries.trading_messages import Summary
 
@@ -78,19 +77,6 @@ def drawdown_text(portfolio: str, passed: Passed, limit: Decimal) -> str:
     if passed.over:
         return f"{portfolio}: the drawdown is {now} again, at most half of the limit of {percent(limit)}"
     return f"{portfolio}: the drawdown is {now}, above the limit of {percent(limit)}"
-
-
-def verdict_text(verdict: Verdict) -> str:
-    """Return how a validation run stood at the end of a day: ready, or each criterion that is not met."""
-    run = verdict.run.name if verdict.run is not None else ""
-    day = verdict.until - timedelta(microseconds=1)
-    begin = f"{verdict.portfolio}: validation {run} at the end of {day:%Y-%m-%d}"
-    if verdict.ready:
-        return f"{begin}: all criteria are met"
-    criteria = [*verdict.criteria, *verdict.operational]
-    unmet = [f"{one.title} {one.seen} ({one.required})" for one in criteria if not one.passed]
-    met = f"{len(criteria) - len(unmet)} of {len(criteria)} criteria met"
-    return f"{begin}: {met}; not yet: {'; '.join(unmet or verdict.missing)}"
 
 
 def percent(fraction: Decimal, *, with_sign: bool = False) -> str:

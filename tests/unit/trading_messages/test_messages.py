@@ -302,22 +302,19 @@ def test_the_actors_hand_on_their_snapshots() -> None:
 
 
 def verdict(day: int, portfolio: str = "default") -> Verdict:
-    """Return a verdict at the end of a day on which one of two criteria is met."""
+    """Return a verdict at the end of a day, on which nothing is wrong."""
     since, until = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, day + 1, tzinfo=UTC)
-    days = Criterion("days", "days", "at least 14", str(day), passed=False)
-    books = Criterion("books", "books", "balanced", "balanced", passed=True)
-    psr = undefined("too few returns")
-    run = Run(1, "spring", since)
+    days = Criterion("days", "days", "at least 14", str(day), passed=False, waits_for="more days")
+    round_trips = Criterion("trades", "round trips", "at least 20", "5", passed=False, waits_for="more round trips")
+    psr, run = undefined("too few returns"), Run(1, "spring", since)
     return Verdict(
-        portfolio, since, until, (books,), (days,), Statistical.FAILED, psr, Decimal("0.95"), (), True, ("kraken",), run
-    )
+        portfolio, since, until, (), (days, round_trips), Statistical.FAILED, psr, Decimal("0.95"), (), True,
+        ("kraken",), run,
+    )  # fmt: skip
 
 
 def test_the_progress_of_a_validation_is_the_newest_verdict_of_each_portfolio() -> None:
     sent = Sent(alert_trading={"default": ["validation"]})
-    sent.messages.judged([verdict(day=day, portfolio=name) for day in (1, 2) for name in ("default", "other")])
-    begin = "validation default: validation spring at the end of 2026-01-02"
-    assert [f"{begin}: 1 of 2 criteria met; not yet: days 2 (at least 14)"] == sent.texts()
-    ready = replace(verdict(14), criteria=(), statistical=Statistical.PASSED)
-    sent.messages.judged([ready])
-    assert ["validation default: validation spring at the end of 2026-01-14: all criteria are met"] == sent.texts()
+    sent.messages.judged([verdict(day, portfolio) for day in (1, 2) for portfolio in ("default", "other")])
+    text = "validation validation spring of portfolio default: day 3 of 14, 5 of 20 round trips, on course"
+    assert [text] == sent.texts()
