@@ -6,6 +6,7 @@ this name. So this module runs first, and it checks the other names before it im
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -50,9 +51,11 @@ def main() -> int:
         require_own_packages()
     except ForeignPackage as error:
         return _failed(program, str(error), "foreign_package", 2)
+    gc.disable()  # until the imports are done: console.heap
     try:
         from console.cli import main as command_line  # noqa: PLC0415 - only now it is certain whose it is
     except ModuleNotFoundError as error:
+        gc.enable()
         if (HOME / "pyproject.toml").is_file():
             remedy = f"run `make install` in {HOME}, then .venv/bin/python run.py"
         else:

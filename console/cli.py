@@ -21,6 +21,7 @@ import typer
 from loguru import logger
 
 from console.errors import FAILURE, WRONG_INPUT, exit_code_of
+from console.heap import collect_from_now_on, leave_end_uncollected
 from console.logs import secrets_hidden
 from console.signals import (
     STOPPING,
@@ -118,11 +119,14 @@ def main(args: Sequence[str] | None = None) -> int:
         restore_signals(before if args is not None else dict.fromkeys(before, signal.SIG_IGN))
         if args is None:
             leave_closed_streams()
+            leave_end_uncollected()
 
 
 def _run(arguments: list[str]) -> int:
     try:
-        code = _command_line(arguments[0]).main(args=arguments, prog_name=command_name(), standalone_mode=False)
+        command_line = _command_line(arguments[0])
+        collect_from_now_on()
+        code = command_line.main(args=arguments, prog_name=command_name(), standalone_mode=False)
         sys.stdout.flush()
     except PaperTradingError as error:
         stopped = is_of_a_stop(error)
