@@ -27,6 +27,8 @@ from loguru import logger
 from tests.support.database.servers import TIMESCALEDB, Server, ServerPool, Unavailable
 from tests.support.database.upgraded import until_the_end
 from tests.support.hanging_tests import processes_listed
+from tests.support.memory_folder import memory_folder
+from tests.support.system.program import FORKS
 
 # The same examples each time: a red build is red because of a change, and prints how to repeat it.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -44,11 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have tests not depend on how they were started, and give each run of root a folder of its own.
 
     Root's embedded servers run as another user, who must pass every folder above them. The default is one folder of all
-    runs, and pytest closes it to others whenever a run begins.
+    runs, and pytest closes it to others whenever a run begins. The run's folder is in memory where there is enough.
     """
     no_ignored_signal_is_inherited(config)
     if os.geteuid() == 0 and not hasattr(config, "workerinput") and config.option.basetemp is None:
-        config.stash[FOLDER] = Path(tempfile.mkdtemp(prefix="paper-tests-"))
+        config.stash[FOLDER] = Path(tempfile.mkdtemp(prefix="paper-tests-", dir=memory_folder()))
         config.option.basetemp = str(config.stash[FOLDER] / "run")
 
 
@@ -199,6 +201,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if (servers := config.stash.get(POOL, None)) is not None:
         for name, reason in servers.missing.items():
             terminalreporter.write_line(f"NOT TESTED on {name}: {reason}", red=True, bold=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _starts_shared(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> None:
+    """The processes that run the tests start each of the program's commands from scratch once, together."""
+    folder = tmp_path_factory.getbasetemp()
+    FORKS.share_starts(folder.parent if hasattr(pytestconfig, "workerinput") else folder)
 
 
 @pytest.fixture(autouse=True, scope="session")

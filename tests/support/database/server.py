@@ -6,6 +6,7 @@ import secrets
 import socket
 import subprocess
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -196,8 +197,20 @@ class Server(ABC):
         prepare(url)
         if not self.may_copy:
             return url
+        self._seal(url)
         self._prepared[prepare] = url
         return self.prepared_database(prepare)
+
+    def _seal(self, url: str) -> None:
+        """Have nobody connect to a database any more, so that it can be copied: TimescaleDB's scheduler would stay."""
+        name = str(conninfo_to_dict(url)["dbname"])
+        with self.connect() as admin:
+            admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+            sessions = "FROM pg_stat_activity WHERE datname = %s"
+            deadline = time.monotonic() + 30
+            while admin.execute(f"SELECT pg_terminate_backend(pid) {sessions}", [name]).fetchall():
+                assert time.monotonic() < deadline, f"sessions of {name} do not end"
+                time.sleep(0.02)
 
     def drop_database(self, url: str) -> None:
         """Drop a database that `create_database` made, and end all of its sessions.

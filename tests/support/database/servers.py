@@ -35,6 +35,7 @@ from typing import Any
 
 from tests.support.database.server import Server, Unavailable, run, url_of
 from tests.support.database.timescaledb import TIMESCALEDB, find_timescaledb
+from tests.support.memory_folder import memory_folder
 
 
 class LocalServer(Server):
@@ -81,7 +82,7 @@ class LocalServer(Server):
 
     def _set_up(self) -> None:
         # Not in TMPDIR: a socket's path has about 100 bytes, and root's system user must reach the folder.
-        self._folder = Path(tempfile.mkdtemp(prefix="paper-pg-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="paper-pg-", dir=memory_folder() or "/tmp"))
         # The server uses the shifted clock of the tests, too (.ci/clocks).
         clock = {name: value for name, value in os.environ.items() if name.startswith(("FAKETIME", "LD_PRELOAD"))}
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **clock}

@@ -26,6 +26,8 @@ HOW_TO_GET_TIMESCALEDB = (
 class ScriptedServer(Server):
     """TimescaleDB from the development script; see the comment at its top."""
 
+    may_copy = True
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._url: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import os
 import shlex
@@ -63,27 +64,47 @@ def run_all(*commands: str, env: Mapping[str, str]) -> list[Ended]:
 
 
 class _Forks:
-    """Forks of the program, for what this process has started from scratch before: the same with fewer imports."""
+    """Forks of the program, for commands that were started from scratch before: the same with fewer imports."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._started: set[str] = set()
+        self._shared: Path | None = None
         self._server: ForkServer | None = None
+
+    def share_starts(self, folder: Path) -> None:
+        """Start each command from scratch once for all processes that run the tests.
+
+        Args:
+            folder: one that these processes share; it gets a file for each command.
+        """
+        self._shared = folder
 
     def start(self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> ForkedProcess | None:
         """Start a command as a fork; None if it must be started from scratch."""
         command = arguments[0] if arguments else ""
         with self._lock:
-            if command not in self._started or sys.platform != "linux":
-                self._started.add(command)
+            if sys.platform != "linux" or self._is_first(command):
                 return None
             if self._server is None:
                 self._server = ForkServer()
                 atexit.register(self._server.close)
         return self._server.start(arguments, env, cwd) if self._server.fits(env) else None
 
+    def _is_first(self, command: str) -> bool:
+        if command in self._started:
+            return False
+        self._started.add(command)
+        if self._shared is None:
+            return True
+        try:
+            (self._shared / f"started-{hashlib.sha256(command.encode()).hexdigest()[:16]}").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
 
-_FORKS = _Forks()
+
+FORKS = _Forks()
 
 
 class Program:
@@ -95,7 +116,7 @@ class Program:
     """
 
     def __init__(self, *arguments: str, env: Mapping[str, str], cwd: Path = ROOT, umask: int = -1) -> None:
-        forked = _FORKS.start(arguments, env, cwd) if umask == -1 else None
+        forked = FORKS.start(arguments, env, cwd) if umask == -1 else None
         self._process = forked or subprocess.Popen(
             [sys.executable, str(ROOT / "run.py"), *arguments],
             stdin=subprocess.DEVNULL,
