@@ -24,6 +24,7 @@ from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import settings
 from loguru import logger
 
+from tests.support.captured_log import captured_log
 from tests.support.database.servers import TIMESCALEDB, Server, ServerPool, Unavailable
 from tests.support.database.upgraded import until_the_end
 from tests.support.hanging_tests import processes_listed
@@ -214,3 +215,12 @@ def _starts_shared(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytes
 def _quiet() -> None:
     """What the program logs is for people; tests read what they assert."""
     logger.remove()
+
+
+@pytest.fixture
+def log_lines(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """The log lines, as level and message: those that the mark ``logged`` of the test or its module names."""
+    mark = request.node.get_closest_marker("logged")
+    chosen = mark if mark is not None else pytest.mark.logged(level="WARNING").mark
+    with captured_log(*chosen.args, **chosen.kwargs) as lines:
+        yield lines

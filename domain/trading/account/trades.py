@@ -85,6 +85,53 @@ def increase(held: Position | None, order: Order, fill: Fill, side: PositionSide
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Closing:
+    """What closes all or part of a position, and for how much.
+
+    Attributes:
+        order_id: of the order, or the request of a write-off.
+        notional: quantity × price, in money.
+    """
+
+    order_id: OrderId
+    fill_no: int
+    portfolio: PortfolioName
+    quantity: Decimal
+    price: Decimal
+    notional: Decimal
+    commission: Decimal
+    at: datetime
+
+    def trade(self, held: Position) -> Trade:
+        """Return the trade that it makes of a position."""
+        closes = self.quantity == held.quantity
+        # What closes the position takes the remainder, so that rounded shares always add up to the total.
+        cost, entry_commission = (
+            whole if closes else money(divide(multiply(whole, self.quantity), held.quantity))
+            for whole in (held.cost, held.entry_commission)
+        )
+        return Trade(
+            position_id=held.position_id,
+            order_id=self.order_id,
+            fill_no=self.fill_no,
+            portfolio=self.portfolio,
+            symbol=held.symbol,
+            asset_class=held.asset_class,
+            side=held.side,
+            quantity=self.quantity,
+            cost=cost,
+            exit_notional=self.notional,
+            exit_price=self.price,
+            entry_commission=entry_commission,
+            exit_commission=self.commission,
+            entry_time=held.opened_at,
+            exit_time=self.at,
+            strategy=held.strategy,
+            closes=closes,
+        )
+
+
 def reduce(held: Position, order: Order, fill: Fill) -> tuple[Position | None, Trade]:
     """Return a position after a fill that closes a part or all of it, and the trade.
 
@@ -95,37 +142,14 @@ def reduce(held: Position, order: Order, fill: Fill) -> tuple[Position | None, T
     if left < ZERO:
         msg = f"order {order.order_id} closes {fill.quantity} of {held.quantity} {held.symbol}"
         raise ValueError(msg)
-    closes = left == ZERO
-    # The fill that closes the position takes the remainder, so that rounded shares always add up to the total.
-    cost = held.cost if closes else money(divide(multiply(held.cost, fill.quantity), held.quantity))
-    entry_commission = (
-        held.entry_commission
-        if closes
-        else money(divide(multiply(held.entry_commission, fill.quantity), held.quantity))
-    )
-    trade = Trade(
-        position_id=held.position_id,
-        order_id=order.order_id,
-        fill_no=fill.fill_no,
-        portfolio=order.portfolio,
-        symbol=held.symbol,
-        asset_class=held.asset_class,
-        side=held.side,
-        quantity=fill.quantity,
-        cost=cost,
-        exit_notional=fill.notional,
-        exit_price=fill.price,
-        entry_commission=entry_commission,
-        exit_commission=fill.commission,
-        entry_time=held.opened_at,
-        exit_time=fill.filled_at,
-        strategy=held.strategy,
-        closes=closes,
-    )
-    if closes:
+    trade = _Closing(
+        order.order_id, fill.fill_no, order.portfolio, fill.quantity, fill.price, fill.notional, fill.commission,
+        fill.filled_at,
+    ).trade(held)  # fmt: skip
+    if trade.closes:
         return None, trade
-    rest = held.resized(left, subtract(held.cost, cost), subtract(held.entry_commission, entry_commission), fill.price)
-    return rest, trade
+    cost, commission = subtract(held.cost, trade.cost), subtract(held.entry_commission, trade.entry_commission)
+    return held.resized(left, cost, commission, fill.price), trade
 
 
 def write_off(held: Position, portfolio: PortfolioName, request_uid: UUID, price: Decimal, at: datetime) -> Trade:
@@ -138,22 +162,5 @@ def write_off(held: Position, portfolio: PortfolioName, request_uid: UUID, price
         price: 0 where nothing is left.
         at: the time.
     """
-    return Trade(
-        position_id=held.position_id,
-        order_id=OrderId(request_uid),
-        fill_no=NO_FILL,
-        portfolio=portfolio,
-        symbol=held.symbol,
-        asset_class=held.asset_class,
-        side=held.side,
-        quantity=held.quantity,
-        cost=held.cost,
-        exit_notional=money(multiply(held.quantity, price)),
-        exit_price=price,
-        entry_commission=held.entry_commission,
-        exit_commission=ZERO,
-        entry_time=held.opened_at,
-        exit_time=at,
-        strategy=held.strategy,
-        closes=True,
-    )
+    notional = money(multiply(held.quantity, price))
+    return _Closing(OrderId(request_uid), NO_FILL, portfolio, held.quantity, price, notional, ZERO, at).trade(held)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,10 @@ from console.errors import AlertFailed
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import SettingsError
 from tests.support.system.alarms import alarm, no_proxy, state
-from tests.support.system.running_system import captured_log, until
+from tests.support.system.running_system import until
 from tests.support.system.web_receiver import HANG, Receiver
 
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    with captured_log("console") as lines:
-        yield lines
+pytestmark = pytest.mark.logged("console")
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from loguru import logger
 
 from actors import Decision
 from domain.errors import DatabaseError
@@ -24,17 +23,7 @@ CRASHED = "WARNING the embedded PostgreSQL has crashed; restarting it"
 RUNS_AGAIN = "INFO the embedded PostgreSQL runs again"
 
 
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    """The log lines of the watch."""
-    lines: list[str] = []
-    sink = logger.add(
-        lambda line: lines.append(line.rstrip("\n")),
-        filter="persistence.embedded.watch",
-        format="{level} {message}",
-    )
-    yield lines
-    logger.remove(sink)
+pytestmark = pytest.mark.logged("persistence.embedded.watch")
 
 
 @pytest.fixture(scope="module")

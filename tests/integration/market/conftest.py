@@ -1,4 +1,4 @@
-"""An exchange on this machine, sources of its prices, and what they log."""
+"""An exchange on this machine, and sources of its prices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from tests.support.exchange.okx import OkxServer
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import SourceFactory
-from tests.support.system.running_system import captured_log
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +29,6 @@ def server(_ccxt: None) -> Iterator[ExchangeServer]:
 def okx(_ccxt: None) -> Iterator[OkxServer]:
     with OkxServer() as running:
         yield running
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    with captured_log("market") as lines:
-        yield lines
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, RARE, SOL, SourceFactory
 from tests.support.system.running_system import until
 
+pytestmark = pytest.mark.logged("market")
+
 
 @BOTH
 def test_the_catalog_and_the_rules_of_its_instruments(exchange: str, open_source: SourceFactory) -> None:

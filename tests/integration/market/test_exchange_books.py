@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from actors import Settings, TradingSystem
 from actors.runtime.timer import SystemClock
 from domain.trading.decision import Decision
@@ -18,6 +20,8 @@ from tests.support.exchange.okx import OkxServer
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH, BTC, ETH, QUICK, RARE, Recorder, SourceFactory
 from tests.support.system.running_system import until
+
+pytestmark = pytest.mark.logged("market")
 
 BOOKS = replace(RARE, book_interval=0.01, book_stream_retry=0.5, poll_interval=0.1)
 IMPATIENT = replace(BOOKS, book_timeout=0.5)

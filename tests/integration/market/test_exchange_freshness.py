@@ -22,6 +22,8 @@ from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BTC, ETH, QUICK, Recorder, SourceFactory
 from tests.support.system.running_system import until
 
+pytestmark = pytest.mark.logged("market")
+
 MINUTES_10 = timedelta(minutes=10)
 
 

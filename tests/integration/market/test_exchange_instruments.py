@@ -22,6 +22,8 @@ from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, SOL, Recorder, SourceFactory
 from tests.support.system.running_system import until
 
+pytestmark = pytest.mark.logged("market")
+
 
 def test_subscriptions_while_the_markets_are_loaded_stop_nothing(
     open_source: SourceFactory, server: ExchangeServer, log_lines: list[str]

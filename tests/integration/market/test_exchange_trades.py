@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from domain.trading.arithmetic import plain
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BTC, ETH, QUICK, RARE, Recorder, SourceFactory
 from tests.support.system.running_system import until
+
+pytestmark = pytest.mark.logged("market")
 
 
 def trades(recorder: Recorder) -> list[tuple[str, Decimal | None]]:

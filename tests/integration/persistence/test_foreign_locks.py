@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
-from loguru import logger
 
 from tests.support.system.running_system import running_system, until, until_all_ended
 
@@ -23,14 +20,6 @@ def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the time limits of the sessions."""
     monkeypatch.setattr("persistence.connections.LOCK_TIMEOUT", "300ms")
     monkeypatch.setattr("persistence.connections.STATEMENT_TIMEOUT", "500ms")
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    lines: list[str] = []
-    handler = logger.add(lambda message: lines.append(str(message)), level="WARNING", backtrace=True)
-    yield lines
-    logger.remove(handler)
 
 
 @pytest.mark.parametrize(

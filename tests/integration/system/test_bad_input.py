@@ -11,7 +11,6 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loguru import logger
 
 from actors import Decision, TradingSystem
 from console.cli import main
@@ -20,6 +19,7 @@ from domain.trading.decision import Reason
 from tests.support.bad_input.cases import CASES, GOOD, Case
 from tests.support.bad_input.interfaces import answers
 from tests.support.bad_input.page import PAGE, row, rows
+from tests.support.captured_log import captured_log
 from tests.support.database.servers import Server
 from tests.support.system.running_system import assert_sound, running_system, until_all_ended
 
@@ -40,9 +40,10 @@ ANYTHING = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def log_lines() -> list[str]:
-    """Log lines from WARNING on, tracebacks included."""
-    return []
+def log_lines() -> Iterator[list[str]]:
+    """Log lines from WARNING on, of all cases."""
+    with captured_log(level="WARNING") as lines:
+        yield lines
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +52,10 @@ def system(embedded_server: Server, log_lines: list[str]) -> Iterator[TradingSys
     url = embedded_server.create_database()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("console.logs.to_terminal", lambda _: None)  # else it would replace this test's log handler
-        handler = logger.add(lambda message: log_lines.append(str(message)), level="WARNING", backtrace=True)
         with running_system(url) as system:
             yield system
             until_all_ended(system.ledger_reader)
             assert_sound(system.ledger_reader, sum(system.ledger_reader.outcomes().values()))
-        logger.remove(handler)
     embedded_server.drop_database(url)
 
 

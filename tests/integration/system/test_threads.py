@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from loguru import logger
 
 from actors import Decision, TradingSystem
 from domain.alarms import Notify
@@ -28,14 +27,6 @@ from tests.support.system.running_system import running_system, until
 from tests.support.values.builders import NOON, quote
 
 SILENT: Notify = lambda *_, **__: None  # noqa: E731 - other tests are about alarms
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    lines: list[str] = []
-    handler = logger.add(lambda message: lines.append(str(message)), level="WARNING", format="{message}")
-    yield lines
-    logger.remove(handler)
 
 
 @pytest.fixture
@@ -96,7 +87,7 @@ def test_the_listener_survives_an_error_in_its_callback(embedded_url: str, log_l
     listener.stop()
     assert 3 == listener.failures.count
     (line,) = log_lines
-    assert line.startswith("a wake-up on paper_decisions was lost; polling goes on: an unexpected error")
+    assert line.startswith("WARNING a wake-up on paper_decisions was lost; polling goes on: an unexpected error")
     assert "Traceback" in line
 
 
@@ -160,7 +151,7 @@ def test_the_lease_survives_unexpected_errors_while_it_reconnects(
     assert [] == lost
     assert Epoch(1) == held.epoch
     (line,) = log_lines
-    assert line.startswith("the lease's connection is lost; nothing is written until it is back")
+    assert line.startswith("WARNING the lease's connection is lost; nothing is written until it is back")
 
 
 def test_a_lease_that_cannot_be_renewed_is_still_held(held: Lease, embedded_url: str, log_lines: list[str]) -> None:
@@ -178,7 +169,7 @@ def test_a_lease_that_cannot_be_renewed_is_still_held(held: Lease, embedded_url:
         before = renewed_at(embedded_url)
         until(lambda: renewed_at(embedded_url) > before, 5)
     assert [] == lost
-    assert ["the lease cannot be renewed at the moment: no writes\n"] == log_lines
+    assert ["WARNING the lease cannot be renewed at the moment: no writes"] == log_lines
 
 
 def test_the_price_recorder_survives_an_unexpected_error(held: Lease, embedded_url: str, log_lines: list[str]) -> None:
@@ -190,7 +181,7 @@ def test_the_price_recorder_survives_an_unexpected_error(held: Lease, embedded_u
     assert 2 == recorder.dropped
     assert 1 == recorder.failures.count
     (line,) = log_lines
-    assert line.startswith("prices are not stored at the moment: 'str' object has no attribute")
+    assert line.startswith("WARNING prices are not stored at the moment: 'str' object has no attribute")
 
 
 def _stored(url: str) -> int:
@@ -227,4 +218,4 @@ def test_an_attached_client_survives_unexpected_errors_while_it_reads_outcomes(
         patient = attached.submit(Decision(symbol="ETH/USDT", decision="HOLD", confidence=1))
         assert patient.get(timeout=5).status == "ignored"
     (line,) = log_lines
-    assert line.startswith("cannot read outcomes until the database is available again: an unexpected error")
+    assert line.startswith("WARNING cannot read outcomes until the database is available again: an unexpected error")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from loguru import logger
 
 from actors.messages import (
     DataSeen,
@@ -134,17 +133,3 @@ def trade(symbol: Symbol, price: int, seen: Instant) -> Quote:
 @pytest.fixture
 def tracked() -> Tracked:
     return Tracked()
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    """The log lines, as level and message."""
-    lines: list[str] = []
-    sink = logger.add(
-        lambda line: lines.append(line.rstrip("\n")),
-        level="INFO",
-        format="{level} {message}",
-        filter=lambda record: "alarm" not in record["extra"],
-    )
-    yield lines
-    logger.remove(sink)

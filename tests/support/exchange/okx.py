@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from tests.support.exchange.listings import Listing
 from tests.support.exchange.server import ExchangeServer
+from tests.support.exchange.sockets import serve
 
 Level = tuple[str, str]
 """Price and size."""
@@ -122,19 +123,7 @@ class OkxServer(ExchangeServer):
         return {"bids": bids, "asks": asks, "ts": self._milliseconds(), "seqId": book.number, "prevSeqId": -1}
 
     async def _okx_stream(self, request: web.Request) -> web.StreamResponse:
-        if not self.streams:
-            return web.Response(status=503, text="<html>Service Unavailable</html>")
-        ws = web.WebSocketResponse()
-        await ws.prepare(request)
-        client = _Client(ws)
-        self._clients.append(client)
-        try:
-            async for message in ws:
-                if message.type is WSMsgType.TEXT:
-                    await self._handle(client, message.data)
-        finally:
-            self._clients.remove(client)
-        return ws
+        return await serve(request, _Client, self._clients, self._handle, accepted=self.streams)
 
     async def _handle(self, client: _Client, text: str) -> None:
         if text == "ping":

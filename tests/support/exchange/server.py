@@ -11,13 +11,13 @@ import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from tests.support.exchange.listings import (
     Listing,
@@ -31,7 +31,7 @@ from tests.support.exchange.listings import (
     listings,
 )
 from tests.support.exchange.past import Past
-from tests.support.exchange.sockets import cancel_all_others, send
+from tests.support.exchange.sockets import cancel_all_others, send, serve
 
 
 @dataclass
@@ -281,22 +281,10 @@ class ExchangeServer:
         return await self._answer(request, {"error": [], "result": result})
 
     async def _kraken_stream(self, request: web.Request) -> web.StreamResponse:
-        if not self.streams:
-            return web.Response(status=503, text="<html>Service Unavailable</html>")
-        ws = web.WebSocketResponse()
-        await ws.prepare(request)
-        socket = _Socket(ws)
-        self._sockets.append(socket)
-        try:
-            async for message in ws:
-                if message.type is not WSMsgType.TEXT:
-                    break
-                await self._handle_kraken_request(socket, json.loads(message.data))
-        finally:
-            self._sockets.remove(socket)
-        return ws
+        return await serve(request, _Socket, self._sockets, self._handle_kraken_request, accepted=self.streams)
 
-    async def _handle_kraken_request(self, socket: _Socket, request: Mapping[str, Any]) -> None:
+    async def _handle_kraken_request(self, socket: _Socket, text: str) -> None:
+        request = json.loads(text)
         if request.get("method") == "ping":
             await socket.ws.send_json({"method": "pong", "req_id": request.get("req_id")})
         elif request.get("method") == "subscribe" and request["params"]["channel"] == "trade":

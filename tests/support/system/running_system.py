@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid5
 
-from loguru import logger
-
 from actors import Settings, TradingSystem
 from actors.ports import Alarms
 from actors.runtime.timer import SystemClock
@@ -121,14 +119,3 @@ def next_line(process: subprocess.Popen[str], seconds: float = 60.0) -> str:
     ready, _, _ = select.select([process.stdout], [], [], seconds)
     assert ready, f"{process.args} printed nothing within {seconds:g} s"
     return process.stdout.readline()
-
-
-@contextmanager
-def captured_log(package: str) -> Iterator[list[str]]:
-    """Collect the log lines of one package from INFO on; threads of earlier tests may log in others."""
-    lines: list[str] = []
-    sink = logger.add(
-        lambda line: lines.append(line.rstrip("\n")), level="INFO", format="{level} {message}", filter=package
-    )
-    yield lines
-    logger.remove(sink)

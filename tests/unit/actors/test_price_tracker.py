@@ -18,9 +18,11 @@ from actors.price_tracker import SUBSCRIPTION_LIFETIME
 from domain.trading.instruments import Calendars
 from domain.trading.quotes import PricePoint, Quote
 from domain.types import Instant
-from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked, log_lines, tracked
+from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked, tracked
 
-__all__ = ["log_lines", "tracked"]  # fixtures
+__all__ = ["tracked"]  # a fixture
+
+pytestmark = pytest.mark.logged("actors", alarms=False)
 
 DOUBTED = "over 3 times away from the last price; set aside until confirmed"
 SO = "decisions that need a price wait, then are rejected"

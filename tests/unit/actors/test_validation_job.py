@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 
 import pytest
-from loguru import logger
 
 from actors.validation_job import CHECK_INTERVAL_S, RETRY_INTERVAL_S, ValidationJob
 from domain.alarms import AlarmKind
@@ -104,14 +103,6 @@ def job(stored: Stored, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> Iterator
     assert 1 <= stored.closed
 
 
-@pytest.fixture
-def log_lines() -> Iterator[list[tuple[str, str]]]:
-    lines: list[tuple[str, str]] = []
-    sink = logger.add(lambda line: lines.append((line.record["level"].name, line.record["message"])), level="INFO")
-    yield lines
-    logger.remove(sink)
-
-
 def test_a_day_is_judged_a_minute_after_its_end(job: ValidationJob, stored: Stored, hand: Hand) -> None:
     # Two minutes to midnight: three to the day's verdict.
     assert 180 == hand.on()
@@ -125,7 +116,7 @@ def test_a_day_is_judged_a_minute_after_its_end(job: ValidationJob, stored: Stor
 
 
 def test_a_database_that_is_away_is_tried_again(
-    job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[tuple[str, str]]
+    job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[str]
 ) -> None:
     stored.errors = [DatabaseUnavailable("away"), DatabaseUnavailable("away")]
     assert [RETRY_INTERVAL_S, RETRY_INTERVAL_S, 180] == [hand.on(), hand.on(), hand.on()]
@@ -133,20 +124,18 @@ def test_a_database_that_is_away_is_tried_again(
 
 
 def test_whatever_goes_wrong_is_said_once_and_ends_nothing(
-    job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[tuple[str, str]]
+    job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[str]
 ) -> None:
     lacking = DatabaseUnsuitable("the database role lacks a right")
     stored.errors = [ZeroDivisionError("x"), ZeroDivisionError("x"), lacking]
     assert [CHECK_INTERVAL_S, CHECK_INTERVAL_S, CHECK_INTERVAL_S, 180] == [hand.on(), hand.on(), hand.on(), hand.on()]
     assert [
-        ("ERROR", "cannot compute the day's verdict, retrying: ZeroDivisionError: x"),
-        ("ERROR", f"cannot compute the day's verdict, retrying: DatabaseUnsuitable: {lacking}"),
+        "ERROR cannot compute the day's verdict, retrying: ZeroDivisionError: x",
+        f"ERROR cannot compute the day's verdict, retrying: DatabaseUnsuitable: {lacking}",
     ] == log_lines
 
 
-def test_ends_and_verdicts_are_in_the_log(
-    job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[tuple[str, str]]
-) -> None:
+def test_ends_and_verdicts_are_in_the_log(job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[str]) -> None:
     stored.sentences = ["validation run spring has ended: max_price_age 30 → 60 since epoch 12"]
     days = Operations(DAY_1, DAY_1 + 14 * DAY)
     run = Run(1, "spring", DAY_1)
@@ -154,8 +143,8 @@ def test_ends_and_verdicts_are_in_the_log(
     hand.on()
     unmet = "operationally failed (uptime)"
     assert [
-        ("WARNING", "validation run spring has ended: max_price_age 30 → 60 since epoch 12"),
-        ("INFO", f"validation run spring, 2026-01-14: portfolio default is not ready: {unmet}"),
+        "WARNING validation run spring has ended: max_price_age 30 → 60 since epoch 12",
+        f"INFO validation run spring, 2026-01-14: portfolio default is not ready: {unmet}",
     ] == log_lines
     assert [("validation_ended", stored.sentences[0], False)] == stored.alarms
 

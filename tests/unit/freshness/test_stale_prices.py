@@ -6,14 +6,18 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from actors.messages import QuotesSeen, Subscribe
 from domain.trading.freshness.age import ClockKind, Fresh, Freshness, TimeMark
 from domain.trading.quotes import Quote
 from domain.types import Instant, Symbol
-from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked, log_lines, tracked
+from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked, tracked
 from tests.support.values.builders import NOON
 
-__all__ = ["log_lines", "tracked"]  # fixtures
+__all__ = ["tracked"]  # a fixture
+
+pytestmark = pytest.mark.logged("actors", alarms=False)
 
 
 def aged(tracked: Tracked, symbol: Symbol, price: int, fresh: Fresh = Fresh.ALL, behind: float = 0) -> Quote:

@@ -28,7 +28,8 @@ from market.files import file_source
 from market.files.file_source import FilePrices
 from market.files.opening import open_files
 from market.files.recording import TimeSpan
-from tests.support.system.running_system import captured_log, until
+from tests.support.captured_log import captured_log
+from tests.support.system.running_system import until
 from tests.support.values.builders import received, refused, rules
 
 pytestmark = pytest.mark.clock
