@@ -224,7 +224,7 @@ class DecisionWatcher(PathBehaviour):
             return
         for request in requests:
             self._account_requests.add(request.id)
-            logger.info("request {}: {} for portfolio {}", request.id, request.what, request.portfolio)
+            logger.info("request {}: {} for {}", request.id, request.what, request.scope)
             self._routes.execution_simulator.tell(ChangeAccount(self.generation, request))
 
     def _cancel_unread(self, decisions: Sequence[PendingDecision], refused: set[DecisionId]) -> list[Refusal]:

@@ -17,7 +17,6 @@ from actors.messages import (
     DataSeen,
     Execute,
     Flush,
-    ForgetPrice,
     Happened,
     KeptData,
     MatchedUpTo,
@@ -41,7 +40,7 @@ from actors.settlement.driver import Downtime, RecoveryRules
 from actors.settlement.messages import HistoryFetched, RequestHistory, Settling
 from actors.supervision.messages import Rebuilt
 from domain.market_data.buffer import LostData
-from domain.trading.account.applying import AccountResult
+from domain.trading.account.changes import AccountChange, AccountEvents
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
@@ -197,12 +196,12 @@ class ExecutionSimulator(PathBehaviour):
                     self._account_requests.append(request)
                 case AccountRefusal() as refusal:
                     self._routes.position_keeper.tell(RefuseAccount(self.generation, refusal))
-                case ended, change:
-                    self._report_account(ended, change)
+                case changes:
+                    self._report_accounts(request, changes)
 
     def _changed_account(
         self, request: AccountRequest, now: Instant
-    ) -> tuple[tuple[Result, ...], AccountResult] | AccountRefusal | None:
+    ) -> tuple[AccountChange, ...] | AccountRefusal | None:
         try:
             return self._sequencer.on_account_event(request, now)
         except Exception as error:  # noqa: BLE001 - it is logged, and the request ends with it
@@ -210,14 +209,14 @@ class ExecutionSimulator(PathBehaviour):
             logger.exception("request {} cannot be carried out", request.id)
             return AccountRefusal(request, f"internal error: {error}")
 
-    def _report_account(self, ended: tuple[Result, ...], change: AccountResult) -> None:
+    def _report_accounts(self, request: AccountRequest, changes: tuple[AccountChange, ...]) -> None:
         assert self.generation is not None
-        if change.old_units is not None:
-            self._routes.price_tracker.tell(ForgetPrice(change.old_units))
-        self._routes.sizer.tell(AccountChanged(self.generation, change))
-        events = tuple(result.event for result in ended)
-        record = RecordAccount(self.generation, events, change.event, self._live(change.state))
-        self._routes.position_keeper.tell(record)
+        accounts = []
+        for ended, change in changes:
+            self._routes.sizer.tell(AccountChanged(self.generation, change))
+            events = tuple(result.event for result in ended)
+            accounts.append(AccountEvents(events, change.event, self._live(change.state)))
+        self._routes.position_keeper.tell(RecordAccount(self.generation, request, tuple(accounts)))
         self._watch_changes()
 
     def _answer(self, portfolio: PortfolioName, sequenced: Sequenced, answered: DecisionId | None) -> None:

@@ -12,7 +12,8 @@ from decimal import Decimal
 from actors.ports import Ledger, Snapshots, TradingObserver
 from actors.validation_job import Verdicts
 from domain.trading.account.applying import AccountResult
-from domain.trading.account.requests import AccountRefusal
+from domain.trading.account.changes import AccountChange
+from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.open_orders.settlement import Advance
 from domain.trading.portfolio import PortfolioRules, PortfolioState
@@ -47,10 +48,13 @@ class ObservedLedger:
         self._ledger.commit(generation, group)
         self._observer.committed(tuple(group))
 
-    def commit_account(self, generation: Generation, ended: Sequence[Result], change: AccountResult) -> None:
+    def commit_account(self, generation: Generation, request: AccountRequest, changes: Sequence[AccountChange]) -> None:
         """See `Ledger.commit_account`."""
-        self._ledger.commit_account(generation, ended, change)
-        self._observer.committed((*ended, change))
+        self._ledger.commit_account(generation, request, changes)
+        committed: list[Result | AccountResult] = []
+        for ended, result in changes:
+            committed += [*ended, result]
+        self._observer.committed(committed)
 
     def raise_generation(self, generation: Generation) -> None:
         """See `Ledger.raise_generation`."""

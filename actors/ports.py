@@ -12,6 +12,7 @@ from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, Wri
 from domain.failures import Failure
 from domain.market_data.price_second import PriceSecond
 from domain.trading.account.applying import AccountResult
+from domain.trading.account.changes import AccountChange
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
@@ -44,8 +45,8 @@ class Ledger(Protocol):
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         """Write whole units of results in one transaction, with the decisions that they end and the halts they need."""
 
-    def commit_account(self, generation: Generation, ended: Sequence[Result], change: AccountResult) -> None:
-        """Write a change of an account, the ends of orders before it, and the end of its request in one transaction."""
+    def commit_account(self, generation: Generation, request: AccountRequest, changes: Sequence[AccountChange]) -> None:
+        """Write changes of accounts, the ends of orders before them, and that of the request in one transaction."""
 
     def refuse_account(self, generation: Generation, refusal: AccountRefusal) -> None:
         """End a request that changes nothing."""

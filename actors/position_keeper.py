@@ -15,6 +15,7 @@ from actors.messages import (
     Audit,
     Committed,
     Flush,
+    ForgetPrice,
     MatchedUpTo,
     Message,
     Rebuild,
@@ -37,8 +38,9 @@ from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
 from domain.alarms import AlarmKind, Notify
 from domain.audit import differences
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
+from domain.trading.account.changes import apply_accounts, last_splits, outcome_of
 from domain.trading.account.requests import AccountRefusal
-from domain.trading.bookkeeping import Result, apply, apply_all
+from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
 from domain.trading.events import Filled
 from domain.trading.open_orders.protection import halt_for_frozen, halts_after, held, lost_stops, unprotected
@@ -87,6 +89,8 @@ class PositionKeeper(PathBehaviour):
         self._halts.update(portfolio.rules for portfolio in portfolios)
         self._last_request = None
         self.generation = message.generation
+        for symbol, at in last_splits(portfolios).items():
+            self._routes.price_tracker.tell(ForgetPrice(symbol, at))
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
         self._routes.supervisor.tell(Rebuilt("PositionKeeper", message.generation, portfolios))
 
@@ -173,27 +177,27 @@ class PositionKeeper(PathBehaviour):
     def _refuse_unwritable(self, generation: Generation, message: Message, error: WriteRefused) -> None:
         """End a request whose event the database refuses, and reload: ExecutionSimulator and Sizer are ahead."""
         if isinstance(message, RecordAccount):
-            refusal = AccountRefusal(message.event.request, f"the database refuses it: {error}")
+            refusal = AccountRefusal(message.request, f"the database refuses it: {error}")
             with suppress(DatabaseError):  # the next generation comes to the same end
                 self._retry.until_done_unless_away(lambda: self._ledger.refuse_account(generation, refusal))
         self._retry.backoff()
         self._end_generation(str(error))
 
     def _commit_account(self, generation: Generation, message: RecordAccount) -> None:
-        name = message.event.request.portfolio
-        if name not in self._committed:
+        if (changes := apply_accounts(self._committed, message.accounts)) is None:
             raise Fenced("a portfolio was deleted while its account changed")
-        ended = apply_all(self._committed, message.ended)
-        change = apply(ended[-1].state if ended else self._committed[name], message.event)
-        if message.progress is not None:
-            change = replace(change, state=replace(change.state, progress=message.progress))
-        self._retry.until_done_unless_away(lambda: self._ledger.commit_account(generation, ended, change))
-        rules, progress = self._committed[name].rules, change.state.progress._replace(marks=())
-        self._committed[name] = replace(change.state, rules=rules, progress=progress)
-        self._routes.snapshotter.tell(Committed({name: self._committed[name]}))
+        self._retry.until_done_unless_away(lambda: self._ledger.commit_account(generation, message.request, changes))
+        touched = {change.result.state.name: change.result.state for change in changes}
+        for name, state in touched.items():
+            progress = state.progress._replace(marks=())
+            self._committed[name] = replace(state, rules=self._committed[name].rules, progress=progress)
+        for symbol, at in last_splits(self._committed[name] for name in touched).items():
+            self._routes.price_tracker.tell(ForgetPrice(symbol, at))  # first: the next snapshots need other prices
+        self._routes.snapshotter.tell(Committed({name: self._committed[name] for name in touched}))
+        ended = [result for change in changes for result in change.ended]
         self._settle(ended, [])
-        request = change.request
-        logger.info("request {}: {} of portfolio {}: {}", request.id, request.what, name, change.outcome(len(ended)))
+        request = message.request
+        logger.info("request {}: {} of {}: {}", request.id, request.what, request.scope, outcome_of(changes))
         self._report_halts(ended)
 
     def _advance(self, matched: Sequence[MatchedUpTo]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actors.introspection.quotes import describe_quote
@@ -12,6 +12,7 @@ from actors.messages import (
     AcceptPrice,
     DataSeen,
     ForgetPrice,
+    HeldBack,
     InstrumentsLoaded,
     KeptData,
     Message,
@@ -42,6 +43,7 @@ from domain.types import Clock, Instant, Symbol
 
 DELETE_INTERVAL = timedelta(hours=1)
 """Between two deletions of old prices from the database."""
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 SUBSCRIPTION_LIFETIME = timedelta(minutes=15)
 """How long a symbol without an open position is watched after a decision subscribed to it; the next one renews it."""
 
@@ -119,6 +121,8 @@ class PriceTracker(Behaviour):
         # By symbol: when a decision last subscribed to it.
         self._subscribed_at: dict[Symbol, Instant] = {}
         self._deleted_at: Instant | None = None
+        self._split_at: dict[Symbol, datetime] = {}
+        self._held_back: dict[Symbol, str] = {}
 
     def started(self) -> None:
         """Request the stored prices; the source sends the rest again."""
@@ -165,12 +169,18 @@ class PriceTracker(Behaviour):
             self._source.subscribe([symbol])
             self._watch_books()
             return
-        of_books = isinstance(message, ForgetPrice)
-        self._held_prices.release(symbol, "the split is in the books" if of_books else "it counts as it is")
-        if of_books:
-            self._quotes.pop(symbol, None)
+        if isinstance(message, AcceptPrice):
+            self._held_prices.release(symbol, "it counts as it is")
+        # Sent again when a generation begins: what this behaviour knows by then may be later already.
+        elif message.at >= self._started_at.time and message.at > self._split_at.get(symbol, EARLIEST):
+            self._split_at[symbol] = message.at
+            self._held_prices.release(symbol, "the split is in the books", until=message.at)
+            quote = self._quotes.get(symbol)
+            if quote is not None and quote.seen_at <= message.at:
+                del self._quotes[symbol]
             if self._stored is not None:
                 self._stored.pop(symbol, None)
+        self._report_held_back()
 
     def _set_catalog(self, catalog: InstrumentCatalog | None) -> None:
         self._catalog = catalog
@@ -185,6 +195,7 @@ class PriceTracker(Behaviour):
                     plausible.append(quote)
             elif (judged := self._held_prices.judge(quote, self._catalog)) is not None:
                 plausible.append(judged)
+        self._report_held_back()
         numbered = self._buffer.number(plausible)
         data = [quote.market_data for quote in numbered if quote.symbol in self._buffer.watched]
         accepted: dict[Symbol, Quote] = {}
@@ -205,6 +216,12 @@ class PriceTracker(Behaviour):
             self._routes.execution_simulator.tell(DataSeen(tuple(data)))
         if accepted or for_sells:
             self._routes.sizer.tell(QuotesSeen({**for_sells, **accepted}))
+
+    def _report_held_back(self) -> None:
+        """Tell the Sizer which prices are held back, if these are others than before."""
+        if (reasons := self._held_prices.reasons) != self._held_back:
+            self._held_back = reasons
+            self._routes.sizer.tell(HeldBack(reasons))
 
     def _take_trade(self, trade: Quote, newest: Quote | None) -> None:
         """Store the price of a trade with the newest bid and ask; the Sizer keeps the quote, which has them, too."""
@@ -337,7 +354,7 @@ class PriceTracker(Behaviour):
         requests, self._price_requests, self._requests_waited_a_tick = self._price_requests, [], False
         for reply_to in requests:
             points = {**(self._stored or {}), **{symbol: quote.point for symbol, quote in self._quotes.items()}}
-            reply_to(Prices(self._catalog, dict(self._quotes), points))
+            reply_to(Prices(self._catalog, dict(self._quotes), points, self._held_prices.reasons))
 
     def _take_stored(self, stored: Mapping[Symbol, PricePoint | None] | None) -> None:
         if stored is None:

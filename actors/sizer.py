@@ -17,6 +17,7 @@ from actors.messages import (
     Execute,
     Flush,
     Happened,
+    HeldBack,
     InstrumentsLoaded,
     Message,
     Pause,
@@ -39,13 +40,13 @@ from actors.runtime.routes import Routes
 from actors.settlement.messages import Settling
 from actors.supervision.messages import Rebuilt
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import DecisionQueue, SizingRules
+from domain.trading.decision_queue import DecisionQueue
 from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, AwaitsSettlement, SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.protection import SizedProtection
-from domain.trading.sizing import removed_portfolio, unknown_portfolio
+from domain.trading.sizing import SizingRules, removed_portfolio, unknown_portfolio
 from domain.types import Clock, DecisionId, Instant
 
 REQUEST_INTERVAL = timedelta(seconds=1)
@@ -117,11 +118,8 @@ class Sizer(PathBehaviour):
                 self._send(self._queue.on_settling(message.portfolios, now))
             case RulesChanged():
                 self._change_rules(message, now)
-            case Prices():
-                self._send(self._queue.on_earlier_prices(message.quotes, message.points, now))
-                if message.catalog is not None:
-                    self._requested_at = None
-                    self._send(self._queue.on_instruments(message.catalog, now))
+            case HeldBack() | Prices():
+                self._take_prices(message, now)
             case InstrumentsLoaded():
                 self._send(self._queue.on_instruments(message.catalog, now))
             case Tick():
@@ -168,6 +166,16 @@ class Sizer(PathBehaviour):
                     self._routes.decision_watcher.tell(Waits(self.generation, step.decision_id))
                 case AwaitsSettlement():
                     self._routes.decision_watcher.tell(Waits(self.generation, step.decision_id))
+
+    def _take_prices(self, message: HeldBack | Prices, now: Instant) -> None:
+        if isinstance(message, HeldBack):
+            self._queue.on_held_prices(message.reasons)
+            return
+        self._queue.on_held_prices(message.held_back)
+        self._send(self._queue.on_earlier_prices(message.quotes, message.points, now))
+        if message.catalog is not None:
+            self._requested_at = None
+            self._send(self._queue.on_instruments(message.catalog, now))
 
     def _size_again(self, message: SizeAgain, now: Instant) -> None:
         if self._queue.in_flight(message.portfolio) == message.decision_id:

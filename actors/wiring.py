@@ -45,10 +45,10 @@ from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
 from domain.market_data.buffer import MarketDataBuffer, first_number
-from domain.trading.decision_queue import SizingRules
 from domain.trading.instruments import Calendars
 from domain.trading.quotes import PriceSource
 from domain.trading.sessions.decision_age import AgeLimit
+from domain.trading.sizing import SizingRules
 
 DEADLINE_CHECK_INTERVAL = timedelta(milliseconds=100)
 """Between two checks for decisions that have waited too long for a price, and for orders that have expired."""

@@ -8,11 +8,12 @@ from actors.messages.base import Latest, Message, PathMessage
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout, settle
 from domain.errors import SubmissionInDoubt, WriteRefused
 from domain.trading.account.applying import AccountResult
+from domain.trading.account.changes import AccountEvents
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
 from domain.trading.decision_steps import SizedRefusal
-from domain.trading.events import AccountEvent, Event, SizedOrder
+from domain.trading.events import Event, SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.protection import SizedProtection
@@ -167,21 +168,15 @@ class ChangeAccount(PathMessage):
 
 
 class RecordAccount(PathMessage):
-    """ExecutionSimulator to PositionKeeper: a change of an account, and the ends of orders before it.
+    """ExecutionSimulator to PositionKeeper: what a request makes of accounts; all of it is written, or nothing."""
 
-    Attributes:
-        ended: written together with it, or not at all.
-        progress: of the portfolio after it; None where nothing of it is stored with it.
-    """
-
-    ended: tuple[Event, ...]
-    event: AccountEvent
-    progress: Progress | None = None
+    request: AccountRequest
+    accounts: tuple[AccountEvents, ...]
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
         """The decisions whose orders end."""
-        return tuple(dict.fromkeys(event.order.decision_id for event in self.ended))
+        return tuple(dict.fromkeys(event.order.decision_id for one in self.accounts for event in one.ended))
 
 
 class RefuseAccount(PathMessage):

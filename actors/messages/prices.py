@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from datetime import datetime
 
 from actors.messages.base import Latest, Message, PathMessage
 from domain.market_data.buffer import LostData
@@ -110,9 +111,22 @@ class AcceptPrice(Message):
 
 
 class ForgetPrice(Message):
-    """ExecutionSimulator to PriceTracker: the price of a symbol is in units of before a split, and counts no more."""
+    """PositionKeeper to PriceTracker: a split of a symbol is in the books, so that earlier prices count no more.
+
+    It is sent again when a generation begins, because it may be lost in between.
+
+    Attributes:
+        at: the time of the split.
+    """
 
     symbol: Symbol
+    at: datetime
+
+
+class HeldBack(Latest):
+    """PriceTracker to Sizer: the symbols whose newest price is held back, each with the reason; all of them."""
+
+    reasons: Mapping[Symbol, str]
 
 
 class Prices(Message):
@@ -122,11 +136,13 @@ class Prices(Message):
         catalog: the instruments; None before they are loaded.
         quotes: the newest quotes that this process has seen.
         points: the newest price of each symbol; a stored one if this process has seen none.
+        held_back: see `HeldBack`.
     """
 
     catalog: InstrumentCatalog | None
     quotes: Mapping[Symbol, Quote]
     points: Mapping[Symbol, PricePoint]
+    held_back: Mapping[Symbol, str] = field(default_factory=dict)
 
 
 class SendPrices(Message):

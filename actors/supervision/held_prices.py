@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loguru import logger
@@ -65,11 +65,25 @@ class HeldPrices:
         self._log.failed(message, key=quote.symbol)  # until an accepted price arrives
         return None
 
-    def release(self, symbol: Symbol, reason: str) -> None:
-        """Accept the next price of a symbol, whatever it is."""
+    def release(self, symbol: Symbol, reason: str, until: datetime | None = None) -> None:
+        """Accept the next price of a symbol, whatever it is.
+
+        Args:
+            symbol: the symbol.
+            reason: a clause for the alarm.
+            until: not if a price is held back that was first seen after this.
+        """
+        held = self.filter.suspects.get(symbol)
+        if held is not None and until is not None and held.first.seen_at > until:
+            return
         suspect = self.filter.forget(symbol)
         if suspect is not None and suspect.split is not None:
             self._report(f"the price of {symbol} is no longer held back: {reason}", over=True)
+
+    @property
+    def reasons(self) -> dict[Symbol, str]:
+        """Why the newest price of a symbol is held back."""
+        return {symbol: _sentence(suspect) for symbol, suspect in self.filter.suspects.items()}
 
     @property
     def sentences(self) -> list[str]:
@@ -95,10 +109,10 @@ class HeldPrices:
         if suspect.first.real:
             until = f" until {(suspect.first.seen_at + self._split_hold).astimezone(UTC):%H:%M:%S} UTC"
         program = command_name()
-        adjust = f"{program} portfolio adjust NAME {symbol} --split {suspect.split} --reason …"
+        adjust = f"{program} portfolio adjust {symbol} --split {suspect.split} --all-portfolios --reason …"
         self._report(
-            f"{_sentence(suspect)}; it is held back{until}, and nothing is bought. Confirm with `{adjust}` for each"
-            f' portfolio that holds it, or refuse with `{program} console -c "accept-price {symbol}" --yes`'
+            f"{_sentence(suspect)}; it is held back{until}, and nothing is bought. Confirm with `{adjust}`, or refuse"
+            f' with `{program} console -c "accept-price {symbol}" --yes`'
         )
 
     def _report_end(self, quote: Quote, suspect: Suspect) -> None:
@@ -116,4 +130,5 @@ class HeldPrices:
 
 def _sentence(suspect: Suspect) -> str:
     price, before = plain(suspect.first.price), plain(suspect.before)
-    return f"{suspect.first.symbol} at {price} after {before} looks like a {suspect.split} split"
+    looks = f"looks like a {suspect.split} split" if suspect.split is not None else "is not confirmed yet"
+    return f"{suspect.first.symbol} at {price} after {before} {looks}"

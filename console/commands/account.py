@@ -1,4 +1,4 @@
-"""``run.py portfolio deposit``, ``withdraw``, ``adjust`` and ``events``: what changes an account without an order."""
+"""``run.py portfolio deposit``, ``withdraw``, ``adjust``, ``cancel-request`` and ``events``: no order makes them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from console.errors import Refused
 from console.options import AsJson, Limit, with_settings
 from console.validation_guard import confirm_end, end_changed_runs
 from domain.errors import InvalidRequest, NotRunning, WriteRefused
+from domain.program import command_name
 from domain.trading.account.requests import AccountKind
 from domain.trading.arithmetic import exact_number
 from domain.wording import format_time, one_line
 from persistence.listener import wake_ups
 from persistence.queries.row_lists import LedgerReader, not_running_message
+from persistence.stores.books.account import cancel_request as cancel
 from persistence.stores.books.account import insert_request, read_request
 from persistence.stores.portfolios import violated_constraint
 
@@ -62,8 +64,13 @@ def withdraw(settings: Settings, name: Name, cash: Cash, reason: Why, as_json: A
 @with_settings
 def adjust(
     settings: Settings,
-    name: Name,
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="The market, as `run.py positions` shows it.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME SYMBOL",
+            help="The portfolio, unless for all of them, and the market, as `run.py positions` shows it.",
+        ),
+    ],
     reason: Why,
     split: Annotated[
         str | None, typer.Option("--split", metavar="NEW:OLD", help="10:1 makes ten of one, at a tenth of the price.")
@@ -85,12 +92,19 @@ def adjust(
             "--write-off", metavar="PRICE", help="Close the position of a dead market at this price, which may be 0."
         ),
     ] = None,
+    all_portfolios: Annotated[
+        bool,
+        typer.Option(
+            "--all-portfolios", help="Of a split or redenomination: all portfolios that hold the symbol, at once."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     r"""Adjust a portfolio to a change of an instrument: exactly one of the options, or two for a new symbol.
 
     \b
-      run.py portfolio adjust default NVDA/USD --split 10:1 --reason "split of 10 June"
+      run.py portfolio adjust NVDA/USD --split 10:1 --all-portfolios --reason "split of 10 June"
+      run.py portfolio adjust default NVDA/USD --split 10:1 --reason "no other portfolio holds it"
       run.py portfolio adjust default FB/USD --new-symbol META/USD --reason "renamed"
       run.py portfolio adjust default LUNA/USDT --redenominate 1:1000 --new-symbol LUNA2/USDT --reason "new coin"
       run.py portfolio adjust default AAPL/USD --dividend 0.25 --reason "second quarter"
@@ -109,7 +123,13 @@ def adjust(
     if len(chosen) != 1 or (new_symbol is not None and chosen[0] in set(options) - {AccountKind.REDENOMINATION}):
         text = "adjust needs one of --split, --redenominate, --new-symbol, --dividend and --write-off"
         raise wrong_usage(f"{text}; only --redenominate takes --new-symbol, too", "portfolio adjust")
-    values: dict[str, object] = {"kind": chosen[0], "symbol": symbol.strip(), "reason": reason}
+    if all_portfolios and split is None and redenominate is None:
+        raise wrong_usage("--all-portfolios goes with --split or --redenominate only", "portfolio adjust")
+    if len(names) != (1 if all_portfolios else 2):
+        needs = "SYMBOL alone with --all-portfolios" if all_portfolios else "NAME and SYMBOL"
+        raise wrong_usage(f"adjust needs {needs}", "portfolio adjust")
+    name = None if all_portfolios else names[0]
+    values: dict[str, object] = {"kind": chosen[0], "symbol": names[-1].strip(), "reason": reason}
     if new_symbol is not None:
         values["new_symbol"] = new_symbol.strip()
     if (ratio := split or redenominate) is not None:
@@ -119,6 +139,27 @@ def adjust(
     if write_off is not None:
         values["price"] = _decimal("--write-off", write_off)
     _request(settings, name, as_json, **values)
+
+
+@with_settings
+def cancel_request(
+    settings: Settings,
+    number: Annotated[int, typer.Argument(metavar="ID", help="Its number, as `run.py portfolio events` shows it.")],
+    as_json: AsJson = False,
+) -> None:
+    r"""Cancel a deposit, withdrawal or adjustment that has not been carried out yet.
+
+    \b
+      run.py portfolio cancel-request 7
+    """
+    with opened(settings) as url:
+        cancelled = cancel(url, number, f"cancelled by {current_user()}")
+        row = read_request(url, number)
+    if row is None:
+        raise InvalidRequest(f"there is no request {number}; see `{command_name()} portfolio events`")
+    if not cancelled:
+        raise Refused(f"request {number} has ended already: {one_line(row['outcome'])}")
+    answer(as_json, {"request": row}, lambda: print(f"request {number}: {row['outcome']}"))  # noqa: T201
 
 
 @with_settings
@@ -152,21 +193,24 @@ def _ratio(text: str) -> tuple[Decimal, Decimal]:
     return _decimal("ratio", new), _decimal("ratio", old)
 
 
-def _request(settings: Settings, name: str, as_json: bool, **values: object) -> None:
+def _request(settings: Settings, name: str | None, as_json: bool, **values: object) -> None:
     """Insert a request, wait for its end, and print that."""
-    row = {"portfolio": name.strip(), "author": current_user(), **values, "kind": str(values["kind"])}
+    portfolio = None if name is None else name.strip()
+    row = {"portfolio": portfolio, "author": current_user(), **values, "kind": str(values["kind"])}
     with opened(settings) as url, closing(LedgerReader(url)) as reader:
-        reader.require_portfolio(name.strip())
-        ends = values["kind"] in {AccountKind.DEPOSIT, AccountKind.WITHDRAWAL}
-        runs = confirm_end(reader, [name.strip()]) if ends else []
+        runs = []
+        if portfolio is not None:
+            reader.require_portfolio(portfolio)
+            if values["kind"] in {AccountKind.DEPOSIT, AccountKind.WITHDRAWAL}:
+                runs = confirm_end(reader, [portfolio])
         try:
             id_ = insert_request(url, row)
         except WriteRefused as error:
             raise InvalidRequest(violated_constraint(error) or str(error)) from error
         ended = _wait(url, reader, id_)
         end_changed_runs(url, runs)
-    if ended["status"] == "refused":
-        raise Refused(f"request {id_} is refused: {ended['outcome']}")
+    if ended["status"] != "done":
+        raise Refused(f"request {id_} is {ended['status']}: {ended['outcome']}")
     answer(as_json, {"request": ended}, lambda: print(f"request {id_}: {ended['outcome']}"))  # noqa: T201
 
 
@@ -175,10 +219,14 @@ def _wait(url: str, reader: LedgerReader, id_: int) -> dict[str, Any]:
         while True:
             served = reader.served()  # first: a service that stops in between may have ended the request before
             row = read_request(url, id_)
+            assert row is not None  # a request is never deleted
             if row["status"] != "pending":
                 return row
             if not served["running"]:
-                stored = f"request {id_} is stored, and carried out at the next start of the service"
+                stored = (
+                    f"request {id_} is stored, and carried out at the next start of the service, unless you cancel it"
+                )
+                stored += f" (`{command_name()} portfolio cancel-request {id_}`)"
                 raise NotRunning(f"{not_running_message(served)}; {stored}")
             wait(CHECK_INTERVAL_S)
 
@@ -199,6 +247,6 @@ def _event(row: dict[str, Any]) -> tuple[str, ...]:
     time = format_time(row["at"] or row["requested_at"])
     outcome = one_line(row["outcome"] or "waits for the service")
     return (
-        str(row["id"]), time, row["portfolio"], described(row), cash, outcome, one_line(row["reason"]),
+        str(row["id"]), time, row["portfolio"] or "all", described(row), cash, outcome, one_line(row["reason"]),
         one_line(row["author"]),
     )  # fmt: skip

@@ -170,6 +170,7 @@ def change(settings: Settings, rules: dict[str, object], name: Name, as_json: As
 app.command("deposit")(account.deposit)
 app.command("withdraw")(account.withdraw)
 app.command("adjust")(account.adjust)
+app.command("cancel-request")(account.cancel_request)
 app.command("events")(account.events)
 
 

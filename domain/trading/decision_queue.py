@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any
 
 from domain.trading.account.applying import AccountResult
+from domain.trading.account.changes import last_splits
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
 from domain.trading.decision_steps import (
@@ -26,7 +26,7 @@ from domain.trading.decision_steps import (
     Step,
 )
 from domain.trading.freshness.newest_quotes import NewestQuotes
-from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, InstrumentCatalog, Unresolved
+from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import amend, amended_instrument
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.protection import protect
@@ -34,27 +34,8 @@ from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, Posi
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale, waited
-from domain.trading.sizing import pre_trade_check, removed_portfolio, size
+from domain.trading.sizing import SizingRules, pre_trade_check, removed_portfolio, size
 from domain.types import Action, DecisionId, Instant, PortfolioName, PriceRule, Symbol
-
-
-@dataclass(frozen=True, slots=True)
-class SizingRules:
-    """The rules by which prices and decisions are accepted.
-
-    Attributes:
-        price_grace: a quote seen up to this long before the decision was received is fresh enough.
-        max_price_age: a decision without a price for longer than this is rejected.
-        max_decision_age: a decision that is older when it would be sized expires; None: no limit.
-        same_currency: currencies that count 1:1.
-        calendars: of the symbols that have sessions.
-    """
-
-    price_grace: timedelta
-    max_price_age: timedelta
-    max_decision_age: timedelta | None
-    same_currency: frozenset[str]
-    calendars: Calendars = NO_CALENDARS
 
 
 class DecisionQueue:
@@ -84,10 +65,13 @@ class DecisionQueue:
         self._waiting: dict[Symbol | None, list[PendingDecision]] = {}
 
     def begin(self, states: Iterable[PortfolioState]) -> None:
-        """Drop all decisions, and go on from these states. Instruments and prices stay."""
-        self._accounts, self._waiting = {}, {}
-        for state in states:
+        """Drop all decisions, and go on from these states. Instruments and prices stay, but none of before a split."""
+        self._accounts, self._waiting, present = {}, {}, tuple(states)
+        for state in present:
             self._open(state)
+        for symbol, at in last_splits(present).items():
+            if self._quotes.forget_until(symbol, at):
+                self._forget_marks(symbol)
 
     def state(self, portfolio: PortfolioName) -> PortfolioState | None:
         """Return the projection of a portfolio; None if there is no such portfolio."""
@@ -137,8 +121,7 @@ class DecisionQueue:
             account.values.changed(symbol)
         if (old_units := change.old_units) is not None:
             self._quotes.forget(old_units)
-            for marks in self._marks.values():
-                marks.forget(old_units)
+            self._forget_marks(old_units)
         return list(self._size_next(account, now))
 
     def on_returned(self, portfolio: PortfolioName, now: Instant) -> list[Step]:
@@ -168,6 +151,10 @@ class DecisionQueue:
         present = self._marks[PriceRule.LAST]
         self._mark({symbol: point for symbol, point in points.items() if symbol not in present})
         return self.on_quotes(self._quotes.unknown(quotes.values()), now)
+
+    def on_held_prices(self, reasons: Mapping[Symbol, str]) -> None:
+        """Take the symbols whose newest price is held back, each with the reason."""
+        self._quotes.held_back = reasons
 
     def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Step]:
         """Take the instruments, and admit the decisions that waited for them."""
@@ -217,6 +204,10 @@ class DecisionQueue:
     def _mark(self, points: Mapping[Symbol, PricePoint]) -> None:
         for rule, marks in self._marks.items():
             marks.update({symbol: mark(rule, *point) for symbol, point in points.items()})
+
+    def _forget_marks(self, symbol: Symbol) -> None:
+        for marks in self._marks.values():
+            marks.forget(symbol)
 
     def _open(self, state: PortfolioState) -> None:
         self._accounts[state.name] = QueuedAccount(state, PositionValues(state))

@@ -20,7 +20,7 @@ from domain.trading.account.applying import AccountResult
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import DecisionQueue, SizingRules
+from domain.trading.decision_queue import DecisionQueue
 from domain.trading.decision_steps import AwaitsPortfolio, Sized, SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
@@ -30,7 +30,7 @@ from domain.trading.open_orders.protection import SizedProtection
 from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData, Quote
-from domain.trading.sizing import unknown_portfolio
+from domain.trading.sizing import SizingRules, unknown_portfolio
 from domain.types import Instant, PortfolioName
 
 Ended: TypeAlias = Result | Refusal
@@ -98,9 +98,10 @@ class Engine:
         answer = self._sequencer.on_account_event(request, now)
         if answer is None or isinstance(answer, AccountRefusal):
             return [] if answer is None else [answer]
-        ended, change = answer
-        happened: list[Ended | AccountEnded] = [*ended, change]
-        return happened + list(self._run(self._queue.on_account_event(change, now), now))
+        happened: list[Ended | AccountEnded] = []
+        for ended, change in answer:
+            happened += [*ended, change, *self._run(self._queue.on_account_event(change, now), now)]
+        return happened
 
     def _number(self, data: MarketData) -> int:
         """Return the number of a piece of market data: its own, as after a restart, or the next one."""

@@ -88,6 +88,7 @@ class Position(NamedTuple):
         entry_commission: entry commission of the part that is still open.
         last_price: price of its last fill.
         strategy: of the decision that opened it.
+        split_at: when a split changed its units; prices of its symbol from before do not value it.
     """
 
     position_id: PositionId
@@ -100,6 +101,7 @@ class Position(NamedTuple):
     last_price: Decimal
     opened_at: datetime
     strategy: str | None
+    split_at: datetime | None = None
 
     @property
     def entry_price(self) -> Decimal:
@@ -120,6 +122,7 @@ class Position(NamedTuple):
             last_price,
             self.opened_at,
             self.strategy,
+            self.split_at,
         )
 
     def value(self, mark: Decimal) -> Decimal:

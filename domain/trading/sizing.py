@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence
-from domain.trading.instruments import Instrument, Unresolved
+from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, Unresolved
 from domain.trading.open_orders.pricing import Pricing, misplaced_exit, no_price, price_order, with_terms
 from domain.trading.open_orders.terms import MARKET
 from domain.trading.orders import Order, order_id
@@ -26,6 +26,25 @@ REFERENCE_CONFIDENCE = Decimal("0.80")
 RISK_WEIGHT = Decimal("0.5")
 LEG = 1
 """Number of a decision's own order; those of its exits are higher."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizingRules:
+    """The rules by which prices and decisions are accepted.
+
+    Attributes:
+        price_grace: a quote seen up to this long before the decision was received is fresh enough.
+        max_price_age: a decision without a price for longer than this is rejected.
+        max_decision_age: a decision that is older when it would be sized expires; None: no limit.
+        same_currency: currencies that count 1:1.
+        calendars: of the symbols that have sessions.
+    """
+
+    price_grace: timedelta
+    max_price_age: timedelta
+    max_decision_age: timedelta | None
+    same_currency: frozenset[str]
+    calendars: Calendars = NO_CALENDARS
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,11 +110,13 @@ SELECT clock_timestamp() AS now,
 
 
 ACCOUNT_REQUESTS = """
-SELECT r.id, r.portfolio, r.kind, r.symbol, r.new_symbol, r.amount, r.price, r.ratio_new, r.ratio_old, r.reason,
+SELECT r.id, coalesce(e.portfolio, r.portfolio) AS portfolio, r.kind, r.symbol, r.new_symbol, r.amount, r.price,
+       r.ratio_new, r.ratio_old, r.reason,
        r.author, r.requested_at, r.status, r.outcome, r.ended_at, e.version, e.at, e.quantity_before, e.quantity,
        e.cash_delta, e.cash, e.orders
 FROM paper_account_requests r LEFT JOIN paper_account_events e ON e.request_id = r.id
-WHERE r.portfolio = coalesce(CAST(:portfolio AS text), r.portfolio) ORDER BY r.id DESC LIMIT :limit
+WHERE CAST(:portfolio AS text) IS NULL OR :portfolio = coalesce(e.portfolio, r.portfolio, :portfolio)
+ORDER BY r.id DESC, e.portfolio LIMIT :limit
 """
 
 

@@ -10,8 +10,8 @@ import psycopg
 
 from domain.errors import DecisionsEnded, Fenced
 from domain.immutable_map import ImmutableMap
-from domain.trading.account.applying import AccountResult
-from domain.trading.account.requests import AccountRefusal
+from domain.trading.account.changes import AccountChange, outcome_of
+from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result
 from domain.trading.events import DecisionEnd, Filled
@@ -207,8 +207,8 @@ class LedgerStore(Store):
         with transaction(self.engine, "fills") as cursor:
             self._write(cursor, generation, group)
 
-    def commit_account(self, generation: Generation, ended: Sequence[Result], change: AccountResult) -> None:
-        """Write a change of an account and the end of its request, with the ends of orders that come before it.
+    def commit_account(self, generation: Generation, request: AccountRequest, changes: Sequence[AccountChange]) -> None:
+        """Write the changes of accounts and the end of the request, with the ends of orders that come before them.
 
         Raises:
             Fenced: generation or epoch is not the current one, or the request has ended already; the books are to be
@@ -220,11 +220,12 @@ class LedgerStore(Store):
         self._lease.require()
         with transaction(self.engine, "account") as cursor:
             self._require_generation(cursor, generation)
-            end_request(cursor, change.request, "done", change.outcome(len(ended)))
-            if ended:
-                self._write(cursor, generation, ended)
-            write_change(cursor, change)
-            save_states(cursor, [change], [])
+            end_request(cursor, request, "done", outcome_of(changes))
+            for ended, change in changes:
+                if ended:
+                    self._write(cursor, generation, ended)
+                write_change(cursor, change)
+                save_states(cursor, [change], [])
 
     def refuse_account(self, generation: Generation, refusal: AccountRefusal) -> None:
         """End a request that changes nothing; for the errors see `commit_account`."""

@@ -24,7 +24,7 @@ def ask(world: World, draw: random.Random) -> None:
     request = account_request(
         kind,
         number=len(world.database.requests) + 1,
-        portfolio=name,
+        portfolio=None if kind is AccountKind.SPLIT and draw.random() < 0.7 else name,  # one of several is refused
         symbol=None if is_cash else "BTC/USDT",
         amount=None if kind is AccountKind.SPLIT else amount,
         ratio=TWO_FOR_ONE if kind is AccountKind.SPLIT else None,

@@ -64,9 +64,10 @@ VALUES (%s, %s, %s, %s, %s, %s, 'a fault', 'a test')
 REQUESTS = [
     ("deposit", None, 1, None, None),
     ("withdrawal", None, 1_000_000_000, None, None),  # it is refused
-    *(("split", symbol, None, Decimal("1.000001"), 1) for symbol in ("BTC/USDT", "ETH/USDT", "SOL/USDT")),
 ]
-"""Changes of each account while decisions are sent; a split of what is not held is refused. Prices hardly change."""
+"""Changes of each account while decisions are sent."""
+SPLITS = [("split", symbol, None, Decimal("1.000001"), 1) for symbol in ("BTC/USDT", "ETH/USDT", "SOL/USDT")]
+"""Changes of all accounts at once; one of what nobody holds is refused. Prices hardly change."""
 INSERT = f"INSERT INTO trading_decisions ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
 NO_TERMS: OrderColumns = ("market", None, None, None, None, None, None, None)
 MOVES = tuple(Decimal(factor) for factor in ("1", "0.999", "1.001", "0.99", "1.01", "1"))
@@ -81,6 +82,8 @@ CHOSEN = "LTC/USDT"
 """A symbol of one chosen decision alone: no other one uses up the limit of its position."""
 AMENDED = "XLM/USDT"
 """A symbol of orders that rest until they are cancelled, at its price's half."""
+JUMPING = "JUMP/USDT"
+"""A symbol that nobody trades. Each second price is too far from the one before, and is held back."""
 Accepted = Callable[[uuid.UUID, Future[Outcome]], None]
 Row = tuple[uuid.UUID, str, str, str, str | None, str, *OrderColumns]
 
@@ -114,14 +117,17 @@ class MovingPriceSource(FixedPriceSource):
         added = {
             CHOSEN: prices["BTC/USDT"],
             AMENDED: Decimal(100),
+            JUMPING: Decimal(100),
             **dict.fromkeys(downtime.SYMBOLS, downtime.USUAL_PRICE),
         }
         more = [*instruments, *(Instrument(Symbol(name), "USDT") for name in added)]
         super().__init__({**prices, **added}, clock, interval, more)
 
     def _next_prices(self) -> Iterable[tuple[Symbol, Decimal]]:
-        factor = MOVES[next(self._intervals) % len(MOVES)]
-        return [(symbol, price * factor) for symbol, price in super()._next_prices()]
+        number = next(self._intervals)
+        factor = MOVES[number % len(MOVES)]
+        jump = 1 + 4 * (number % 2)
+        return [(s, price * (jump if s == JUMPING else factor)) for s, price in super()._next_prices()]
 
     def history(self, symbol: Symbol, since: datetime, until: datetime, timeout: float) -> History:
         """Return what happened to orders that rested over a downtime."""
@@ -251,6 +257,7 @@ def send(system: TradingSystem, url: str, rows: list[Row], accepted: Accepted) -
                     accepted(row[0], system.submit(wanted, wait="open"))
             if begin == 6:
                 cursor.executemany(REQUEST, [(name, *request) for name in PORTFOLIOS for request in REQUESTS])
+                cursor.executemany(REQUEST, [(None, *split) for split in SPLITS])
 
 
 def stir(system: TradingSystem, point: Point, *, rebuild: bool = False) -> None:

@@ -15,6 +15,9 @@ from domain.trading.portfolio import PortfolioState, Position
 from domain.types import PositionSide, Symbol
 from domain.wording import counted
 
+DONE = "done: "
+"""The outcome of a request that was carried out begins with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class SplitOrder:
@@ -69,17 +72,17 @@ class AccountResult:
         """What has happened."""
         before, after, request = self.before, self.position, self.request
         if isinstance(self.event, Deposited | Withdrawn):
-            return f"done: cash is {plain(self.state.cash)}"
+            return f"{DONE}cash is {plain(self.state.cash)}"
         if request.kind is AccountKind.DIVIDEND:
             verb = "received" if self.cash_delta >= ZERO else "paid"
             held = plain(before.quantity) if before is not None else "0"
-            return f"done: {verb} {plain(abs(self.cash_delta))} for {held} {request.symbol}"
+            return f"{DONE}{verb} {plain(abs(self.cash_delta))} for {held} {request.symbol}"
         if before is None:
-            return f"done: {counted(len(self.orders), 'open order')} in new units"
+            return f"{DONE}{counted(len(self.orders), 'open order')} in new units"
         if after is None:
             net = plain(self.trade.net) if self.trade is not None else "0"
-            return f"done: {plain(before.quantity)} {before.symbol} closed, net result {net}"
-        text = f"done: {plain(before.quantity)} {before.symbol} became {plain(after.quantity)} {after.symbol}"
+            return f"{DONE}{plain(before.quantity)} {before.symbol} closed, net result {net}"
+        text = f"{DONE}{plain(before.quantity)} {before.symbol} became {plain(after.quantity)} {after.symbol}"
         return text + (f"; {counted(len(self.orders), 'open order')} in new units" if self.orders else "")
 
 
@@ -136,7 +139,9 @@ def _convert(state: PortfolioState, event: Adjusted, held: Position | None) -> A
     assert request.symbol is not None
     positions, position = state.positions, None
     if held is not None:
-        position = split_position(held, ratio)._replace(symbol=request.new_symbol or held.symbol)
+        position = held if request.ratio is None else split_position(held, ratio, event.at)
+        if request.new_symbol is not None:  # it has prices of its own, which no split has touched
+            position = position._replace(symbol=request.new_symbol, split_at=None)
         if position.quantity <= ZERO:
             msg = f"nothing is left of {held.quantity} {held.symbol} after {request.what}"
             raise ValueError(msg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from decimal import Decimal
 
 from domain.trading.account.applying import AccountResult, cash_of
@@ -15,6 +16,7 @@ from domain.trading.events import Adjusted, Deposited, Withdrawn
 from domain.trading.open_orders.step import StepOfPortfolio
 from domain.trading.portfolio import PortfolioState, Position
 from domain.types import DecisionId, OrderStatus
+from domain.wording import counted, joined
 
 
 def change_account(
@@ -64,7 +66,8 @@ def _make_room(step: StepOfPortfolio, request: AccountRequest) -> None:
 def _reason_against(step: StepOfPortfolio, request: AccountRequest, frozen: Collection[DecisionId]) -> str | None:
     """Return why a request is refused; None where nothing is against it."""
     state = step.state
-    if state.rules.halted_by_audit:
+    # The units of an instrument change whatever the books say; to leave one out would keep all others from it.
+    if state.rules.halted_by_audit and request.ratio is None:
         return f"portfolio {state.name} is halted by the audit"
     if request.kind is AccountKind.DEPOSIT:
         too_much = add(state.cash, request.amount or ZERO) >= MAX_AMOUNT
@@ -92,20 +95,25 @@ def _reason_against_adjustment(
         if not fits(split):
             reason = "an open order would have no quantity, or a price or quantity out of range; cancel it first"
         elif held is not None:
-            reason = _reason_against_size(held, request.ratio)
+            reason = _reason_against_size(held, request.ratio, step.now.time)
     return reason
 
 
 def _reason_against_withdrawal(state: PortfolioState, amount: Decimal) -> str | None:
     if amount <= state.free_cash:
         return None
-    reserved = state.open_orders.reserved
-    held_back = f", and open orders hold back {plain(reserved)}" if reserved else ""
-    return f"free cash is {plain(state.free_cash)}: cash is {plain(state.cash)}{held_back}"
+    text = f"{plain(amount)} is more than the free cash of {plain(state.free_cash)}"
+    if not (reserving := [one for one in state.open_orders if one.reserved]):
+        return text
+    symbols = joined(sorted({one.order.instrument.symbol for one in reserving}))
+    orders = f"{counted(len(reserving), 'open BUY order')} of {symbols}"
+    reserved = plain(state.open_orders.reserved)
+    reserve = "reserves" if len(reserving) == 1 else "reserve"
+    return f"{text}: {orders} {reserve} {reserved} of the cash of {plain(state.cash)}"
 
 
-def _reason_against_size(held: Position, ratio: Ratio) -> str | None:
-    after = split_position(held, ratio)
+def _reason_against_size(held: Position, ratio: Ratio, at: datetime) -> str | None:
+    after = split_position(held, ratio, at)
     if ZERO < after.quantity < MAX_AMOUNT and after.last_price < MAX_AMOUNT:
         return None
     return f"{plain(held.quantity)} {held.symbol} would become {plain(after.quantity)} at {plain(after.last_price)}"

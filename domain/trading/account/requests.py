@@ -70,6 +70,7 @@ class AccountRequest:
     Attributes:
         id: number of the row.
         uid: the same for each time that it is carried out, as after a crash.
+        portfolio: None: all that hold the symbol, at once; only for a split or a redenomination.
         symbol: of an adjustment; None for a deposit or withdrawal.
         amount: of a deposit or withdrawal, above 0; of a dividend: for one unit.
         price: at which a write-off closes, 0 or more.
@@ -81,7 +82,7 @@ class AccountRequest:
 
     id: int
     uid: UUID
-    portfolio: PortfolioName
+    portfolio: PortfolioName | None
     kind: AccountKind
     reason: str
     author: str
@@ -91,6 +92,11 @@ class AccountRequest:
     price: Decimal | None = None
     ratio: Ratio | None = None
     new_symbol: Symbol | None = None
+
+    @property
+    def scope(self) -> str:
+        """Whose account it is about."""
+        return "all portfolios" if self.portfolio is None else f"portfolio {self.portfolio}"
 
     @property
     def what(self) -> str:

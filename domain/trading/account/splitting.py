@@ -14,9 +14,10 @@ from domain.trading.orders import ExitPlan, Level, Trail
 from domain.trading.portfolio import Position
 
 
-def split_position(held: Position, ratio: Ratio) -> Position:
+def split_position(held: Position, ratio: Ratio, at: datetime) -> Position:
     """Return a position after a split; the rest that has no 18 decimals is gone, the cost stays."""
-    return held._replace(quantity=ratio.quantity(held.quantity), last_price=ratio.price(held.last_price))
+    price = ratio.price(held.last_price)
+    return held._replace(quantity=ratio.quantity(held.quantity), last_price=price, split_at=at)
 
 
 def split_order(open_order: OpenOrder, ratio: Ratio, since: int, at: datetime) -> OpenOrder:

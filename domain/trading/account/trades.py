@@ -85,8 +85,7 @@ def increase(held: Position | None, order: Order, fill: Fill, side: PositionSide
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Closing:
+class _Closing(NamedTuple):
     """What closes all or part of a position, and for how much.
 
     Attributes:
@@ -108,8 +107,8 @@ class _Closing:
         closes = self.quantity == held.quantity
         # What closes the position takes the remainder, so that rounded shares always add up to the total.
         cost, entry_commission = (
-            whole if closes else money(divide(multiply(whole, self.quantity), held.quantity))
-            for whole in (held.cost, held.entry_commission)
+            amount if closes else money(divide(multiply(amount, self.quantity), held.quantity))
+            for amount in (held.cost, held.entry_commission)
         )
         return Trade(
             position_id=held.position_id,

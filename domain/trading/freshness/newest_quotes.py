@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.trading.decision import PendingDecision
@@ -19,9 +19,13 @@ class NewestQuotes:
 
     Args:
         grace: a quote seen up to this long before a decision was received is fresh enough for it.
+
+    Attributes:
+        held_back: the symbols whose newest price is held back, each with the reason.
     """
 
     def __init__(self, grace: timedelta) -> None:
+        self.held_back: Mapping[Symbol, str] = {}
         self._grace = grace
         self._by_rule: dict[PriceRule, dict[Symbol, Quote]] = {rule: {} for rule in PriceRule}
         self._old: dict[Symbol, Quote] = {}
@@ -42,6 +46,14 @@ class NewestQuotes:
         for newest in (*self._by_rule.values(), self._old):
             newest.pop(symbol, None)
 
+    def forget_until(self, symbol: Symbol, time: datetime) -> bool:
+        """Drop the quotes of a symbol unless a later one than this time is known; return whether none is left."""
+        newest = [quotes[symbol] for quotes in (*self._by_rule.values(), self._old) if symbol in quotes]
+        if any(quote.seen_at > time for quote in newest):
+            return False
+        self.forget(symbol)
+        return True
+
     def unknown(self, quotes: Iterable[Quote]) -> list[Quote]:
         """Return those of ``quotes`` whose symbol has no quote yet."""
         symbols = self._by_rule[PriceRule.QUOTE].keys() | self._old.keys()
@@ -57,9 +69,11 @@ class NewestQuotes:
         return symbol in self._old
 
     def why_none(self, decision: PendingDecision, catalog: InstrumentCatalog | None, within: timedelta) -> str:
-        """Return why a decision got no price within a time: none came, or only old ones."""
+        """Return why a decision got no price within a time: none came, only old ones, or one that is held back."""
         resolved = catalog.resolve(decision.symbol) if catalog is not None else None
         if resolved is not None and not isinstance(resolved, Unresolved):
+            if (reason := self.held_back.get(resolved.symbol)) is not None:
+                return reason
             old = self._old.get(resolved.symbol)
             if old is not None and decision.received.since(old.seen) <= self._grace:
                 return why_old(old)

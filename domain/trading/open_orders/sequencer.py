@@ -17,7 +17,9 @@ from datetime import datetime
 from typing import TypeAlias
 
 from domain.trading.account.applying import AccountResult
+from domain.trading.account.changes import AccountChange
 from domain.trading.account.deciding import change_account
+from domain.trading.account.holders import holders, reason_against_scope
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.arithmetic import ZERO, add, subtract
 from domain.trading.bookkeeping import Result
@@ -243,24 +245,36 @@ class Sequencer:
 
     def on_account_event(
         self, request: AccountRequest, now: Instant
-    ) -> tuple[tuple[Result, ...], AccountResult] | AccountRefusal | None:
-        """Carry out a request for an account: end the orders that it ends, and change the account.
+    ) -> tuple[AccountChange, ...] | AccountRefusal | None:
+        """Carry out a request for accounts: end the orders that it ends, and change the accounts.
 
         Returns:
-            The ends of orders, then the change, or why it is refused. None: the portfolio is not known yet, or it is
-            being settled; the same request is to be made again later.
+            The change of each account, or why it is refused. None: a portfolio is not known yet, or it is being
+            settled; the same request is to be made again later.
         """
-        state = self._states.get(request.portfolio)
-        if state is None or state.name in self._held:
+        if request.portfolio is not None:
+            states = [self._states[request.portfolio]] if request.portfolio in self._states else []
+        else:
+            states = holders(self._states.values(), request.symbol or Symbol(""))
+        if (request.portfolio is not None and not states) or any(state.name in self._held for state in states):
             return None
-        step = StepOfPortfolio(state, now, self._seen.get(request.symbol, 0) if request.symbol is not None else 0)
-        change = change_account(step, request, self._frozen)
-        if isinstance(change, AccountRefusal):
-            return change
+        if (reason := reason_against_scope(request, self._states.values())) is not None:
+            return AccountRefusal(request, reason)
+        changed: list[tuple[StepOfPortfolio, AccountResult]] = []
+        for state in states:  # none is changed before it is known that all of them can be
+            step = StepOfPortfolio(state, now, self._seen.get(request.symbol, 0) if request.symbol is not None else 0)
+            result = change_account(step, replace(request, portfolio=state.name), self._frozen)
+            if isinstance(result, AccountRefusal):
+                of_one = "" if request.portfolio is not None else f"portfolio {state.name}: "
+                return AccountRefusal(request, f"{of_one}{result.reason}")
+            changed.append((step, result))
+        return tuple(self._change_account(step, result) for step, result in changed)
+
+    def _change_account(self, step: StepOfPortfolio, result: AccountResult) -> AccountChange:
         ended = self._done(step)
-        for order in change.orders:
-            self._levels.update(state.name, order.after)
-        return ended, change
+        for order in result.orders:
+            self._levels.update(step.state.name, order.after)
+        return AccountChange(ended, result)
 
     def on_data(self, data: MarketData, now: Instant) -> list[tuple[Result, ...]]:
         """Match a piece of market data with the open orders of its symbol: triggers first, then resting orders.

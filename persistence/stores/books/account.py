@@ -29,6 +29,10 @@ SELECT id, uid, portfolio, kind, symbol, amount, price, ratio_new, ratio_old, ne
 FROM paper_account_requests WHERE status = 'pending' AND id <> ALL(%s::bigint[]) ORDER BY id
 """
 
+CANCEL_REQUEST = """
+UPDATE paper_account_requests SET status = 'cancelled', outcome = %s WHERE id = %s AND status = 'pending'
+"""
+
 END_REQUEST = """
 UPDATE paper_account_requests SET status = %s, outcome = %s, ended_at = clock_timestamp()
 WHERE id = %s AND status = 'pending'
@@ -68,11 +72,20 @@ def insert_request(database_url: str, values: Row) -> int:
         return int(one_row(cursor, statement, dict(values))[0])
 
 
-def read_request(database_url: str, request_id: int) -> dict[str, Any]:
-    """Return the row of a request."""
+def cancel_request(database_url: str, request_id: int, outcome: str) -> bool:
+    """Cancel a request unless it has ended; return whether this call has ended it."""
     with session(database_url, "account request") as cursor:
-        (row,) = named_rows(cursor, "SELECT * FROM paper_account_requests WHERE id = %s", [request_id])
-        return row
+        statement = (
+            "UPDATE paper_account_requests SET status = 'cancelled', outcome = %s WHERE id = %s AND status = 'pending'"
+        )
+        return bool(cursor.execute(statement, [outcome, request_id]).rowcount)
+
+
+def read_request(database_url: str, request_id: int) -> dict[str, Any] | None:
+    """Return the row of a request; None if there is none."""
+    with session(database_url, "account request") as cursor:
+        rows = named_rows(cursor, "SELECT * FROM paper_account_requests WHERE id = %s", [request_id])
+        return rows[0] if rows else None
 
 
 def end_request(cursor: psycopg.Cursor, request: AccountRequest, status: str, outcome: str) -> None:
@@ -82,7 +95,7 @@ def end_request(cursor: psycopg.Cursor, request: AccountRequest, status: str, ou
         Fenced: it has ended already.
     """
     if not cursor.execute(END_REQUEST, [status, outcome, request.id]).rowcount:
-        raise Fenced(f"request {request.id} for portfolio {request.portfolio} has ended already")
+        raise Fenced(f"request {request.id} for {request.scope} has ended already")
 
 
 def write_change(cursor: psycopg.Cursor, change: AccountResult) -> None:
@@ -94,9 +107,7 @@ def write_change(cursor: psycopg.Cursor, change: AccountResult) -> None:
         # The symbol may be another one, so it is no update of the same row.
         cursor.execute("DELETE FROM paper_positions WHERE position_id = %s", [change.before.position_id])
         if change.position is not None:
-            split_at = change.event.at if change.request.ratio is not None else None
-            row = {**position_row(change.state.name, change.position), "split_at": split_at}
-            insert_rows(cursor, "paper_positions", [row])
+            insert_rows(cursor, "paper_positions", [position_row(change.state.name, change.position)])
     for order in change.orders:
         _write_split(cursor, order)
     copy_rows(cursor, "paper_order_splits", (split_row(change, order) for order in change.orders))

@@ -292,5 +292,5 @@ def position_row(portfolio: str, position: Position) -> dict[str, object]:
         "entry_commission": position.entry_commission,
         "entry_price": CONTEXT.quantize(position.entry_price, STORED_QUANTUM), "current_price": mark,
         "position_value": position.value(mark), "unrealized_pnl": position.unrealized(mark),
-        "strategy": position.strategy, "opened_at": position.opened_at,
+        "strategy": position.strategy, "opened_at": position.opened_at, "split_at": position.split_at,
     }  # fmt: skip

@@ -16,7 +16,7 @@ from domain.trading.portfolio import Progress
 from domain.types import PortfolioName, Symbol
 from persistence.rows import Row, insert_rows
 
-FIXED = ("position_id", "portfolio", "asset_class", "symbol", "side", "strategy", "opened_at")
+FIXED = ("position_id", "portfolio", "asset_class", "symbol", "side", "strategy", "opened_at", "split_at")
 """Columns of a position that no fill changes."""
 
 SAVE_STATES = """

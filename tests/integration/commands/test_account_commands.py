@@ -21,7 +21,7 @@ def test_a_deposit_and_a_withdrawal(run: Run) -> None:
         code, request["status"], request["kind"], request["amount"],
     )  # fmt: skip
     code, _, error = run("portfolio", "withdraw", "default", "12000.01", "--reason", "greed")
-    assert (2, "run.py: request 3 is refused: free cash is 12000: cash is 12000\n") == (code, error)
+    assert (2, "run.py: request 3 is refused: 12000.01 is more than the free cash of 12000\n") == (code, error)
     (row,) = json.loads(run("portfolio", "list", "--json")[1])["portfolios"]
     assert ("12000", "0") == (row["cash"], row["total_pnl"])
     out = run("portfolio", "events")[1]
@@ -42,6 +42,29 @@ def test_a_split_of_a_position_and_its_orders(run: Run) -> None:
     (trade,) = json.loads(run("trades", "--json")[1])["trades"]
     assert ("0.1", "0") == (trade["quantity"], trade["exit_price"])
     assert "write off of BTC/USDT at 0" in run("portfolio", "events")[1]
+
+
+def test_a_split_of_all_portfolios(run: Run) -> None:
+    run("portfolio", "create", "second", "--capital", "50000")
+    for name in ("default", "second"):
+        decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", "--portfolio", name)
+    split = ("BTC/USDT", "--split", "10:1", "--reason", "a test")
+    code, _, error = run("portfolio", "adjust", "default", *split)
+    held = "portfolio second holds BTC/USDT, too, at the same price; adjust all of them at once, with --all-portfolios"
+    assert (2, f"run.py: request 1 is refused: {held}\n") == (code, error)
+    became = "0.01 BTC/USDT became 0.1 BTC/USDT"
+    assert (0, f"request 2: done: default: {became}. second: {became}\n", "") == run(
+        "portfolio", "adjust", *split, "--all-portfolios"
+    )
+    events = json.loads(run("portfolio", "events", "--json")[1])["events"]
+    assert [("default", "done"), ("second", "done"), ("default", "refused")] == [
+        (row["portfolio"], row["status"]) for row in events
+    ]
+    assert 1 == len(json.loads(run("portfolio", "events", "second", "--json")[1])["events"])
+    code, _, error = run("portfolio", "cancel-request", "2")
+    assert (2, True) == (code, error.startswith("run.py: request 2 has ended already: done: default: "))
+    code, _, error = run("portfolio", "cancel-request", "7")
+    assert (2, "run.py: there is no request 7; see `run.py portfolio events`\n") == (code, error)
 
 
 def test_report_and_csv_show_them_and_no_result_contains_a_deposit(run: Run, tmp_path: Path) -> None:
@@ -77,6 +100,23 @@ def test_wrong_input_is_one_sentence(run: Run) -> None:
         ("adjust", "default", "A", "--split", "10"): "ratio '10': must be NEW:OLD, such as 10:1",
         ("adjust", "default", "A", "--split", "2:2"): "a split changes something",
         ("adjust", "default", "A"): needs,
+        ("adjust", "A", "--split", "2:1"): "adjust needs NAME and SYMBOL",
+        (
+            "adjust",
+            "default",
+            "A",
+            "--split",
+            "2:1",
+            "--all-portfolios",
+        ): "adjust needs SYMBOL alone with --all-portfolios",
+        (
+            "adjust",
+            "A",
+            "--dividend",
+            "1",
+            "--all-portfolios",
+        ): "--all-portfolios goes with --split or --redenominate only",
+        ("adjust", "A", "--split", "2:1", "--all-portfolios"): " is refused: no portfolio holds A",
         ("adjust", "default", "A", "--split", "2:1", "--new-symbol", "B"): needs,
         ("adjust", "default", "A", "--dividend", "1"): " is refused: portfolio default holds no A",
     }

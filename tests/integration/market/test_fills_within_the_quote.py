@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from domain.trading.bookkeeping import Result
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Engine
 from domain.trading.orders import Costs
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.prices import mark
 from domain.trading.quotes import Quote
+from domain.trading.sizing import SizingRules
 from domain.types import Symbol
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH, SourceFactory

@@ -13,11 +13,12 @@ import pytest
 from domain.audit import differences
 from domain.errors import Fenced, WriteRefused
 from domain.trading.account.applying import AccountResult
+from domain.trading.account.changes import AccountChange
 from domain.trading.account.requests import AccountKind, AccountRefusal, AccountRequest, Ratio
 from domain.trading.bookkeeping import Result
 from domain.types import Generation
 from persistence.queries.evidence import evidence
-from persistence.stores.books.account import insert_request
+from persistence.stores.books.account import cancel_request, insert_request, read_request
 from tests.integration.orders.test_open_orders import Market
 from tests.integration.persistence.test_stores import FIRST, InMemory, Stores, real, stores
 from tests.support.account.account_run import account_request
@@ -56,7 +57,7 @@ class Account(Market):
             self.stores.ledger.refuse_account(FIRST, answer)
         else:
             assert isinstance(answer, AccountResult)
-            self.stores.ledger.commit_account(FIRST, ended, answer)
+            self.stores.ledger.commit_account(FIRST, request, [AccountChange(tuple(ended), answer)])
         assert [] == self.stores.decisions.account_requests([])
         if request.ratio is not None:
             self.last = None  # its price counts no more
@@ -140,10 +141,28 @@ def test_a_request_is_carried_out_once(stores: Any) -> None:
     change = account.change(AccountKind.DEPOSIT, amount=1)
     assert isinstance(change, AccountResult)
     with pytest.raises(Fenced, match="request 1 for portfolio default has ended already"):
-        stores.ledger.commit_account(FIRST, [], change)
+        stores.ledger.commit_account(FIRST, change.request, [AccountChange((), change)])
     with pytest.raises(Fenced):
-        stores.ledger.commit_account(Generation(0), [], change)
+        stores.ledger.commit_account(Generation(0), change.request, [AccountChange((), change)])
     assert Decimal(10_001) == account.state.cash
+
+
+def test_a_cancelled_request_is_read_no_more_and_cannot_be_carried_out(real: Stores) -> None:
+    account = Account(real)
+    values = {"portfolio": "default", "kind": "deposit", "amount": 5, "reason": "a test", "author": "me"}
+    first, second = (insert_request(real.url, values) for _ in range(2))
+    requests = real.decisions.account_requests([])
+    assert cancel_request(real.url, first, "cancelled by me")
+    assert not cancel_request(real.url, first, "cancelled again")
+    with psycopg.connect(real.url) as connection:
+        connection.execute("UPDATE paper_account_requests SET status = 'cancelled' WHERE id = %s", [second])
+    assert [] == real.decisions.account_requests([])
+    (change,) = account.engine.on_account_event(requests[0], instant(account.now))
+    assert isinstance(change, AccountResult)
+    with pytest.raises(Fenced, match="request 1 for portfolio default has ended already"):
+        real.ledger.commit_account(FIRST, requests[0], [AccountChange((), change)])
+    outcomes = [str(row["outcome"]) for row in (read_request(real.url, first), read_request(real.url, second)) if row]
+    assert ["cancelled by me", True] == [outcomes[0], outcomes[1].startswith("cancelled by ")]
 
 
 def test_memory_that_lacks_a_deposit_differs_from_the_database(account: Account) -> None:
@@ -180,6 +199,7 @@ REFUSED = [
     ({"kind": "write_off", "symbol": "A", "price": -1}, "price must be 0 or more"),
     ({"kind": "symbol_change", "symbol": "A"}, "a symbol change has a new_symbol, a redenomination may have one"),
     ({"kind": "symbol_change", "symbol": "A", "new_symbol": "A"}, "new_symbol must be another name"),
+    ({"kind": "deposit", "amount": 1, "portfolio": None}, "only a split or redenomination is of all portfolios"),
     ({"kind": "gift", "symbol": "A"}, "kind must be deposit, withdrawal or an adjustment"),
     ({"kind": "deposit", "amount": 1, "reason": " "}, "reason of a request must be 1 to 1 000 characters"),
     ({"kind": "deposit", "amount": 1, "status": "done"}, "a request begins as pending"),
@@ -195,8 +215,12 @@ def test_a_request_that_makes_no_sense_is_refused(real: Stores, values: dict[str
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [
-        ("UPDATE paper_account_requests SET amount = 2", "a request for an account never changes; insert another"),
-        ("DELETE FROM paper_account_requests", "a request for an account never changes; insert another"),
+        (
+            "UPDATE paper_account_requests SET amount = 2",
+            "a request for an account never changes; cancel it, or insert",
+        ),
+        ("DELETE FROM paper_account_requests", "a request for an account never changes; cancel it, or insert another"),
+        ("UPDATE paper_account_requests SET status = 'cancelled'", "never changes"),
         ("UPDATE paper_account_requests SET status = 'done', outcome = 'x', ended_at = now()", "never changes"),
         ("DELETE FROM paper_account_events", "table paper_account_events is written by the program alone"),
     ],

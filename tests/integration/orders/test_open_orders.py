@@ -15,13 +15,13 @@ from domain.audit import differences
 from domain.errors import DecisionsEnded, Fenced
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import CancelTarget, Decision, Outcome, PendingDecision, Reason, Refusal, refuse
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Engine
 from domain.trading.events import OrderAccepted, OrderAmended
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.settlement import Advance
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
+from domain.trading.sizing import SizingRules
 from domain.types import DecisionId, OutcomeStatus
 from tests.integration.persistence.test_stores import FIRST, InMemory, Stores, real, stores
 from tests.support.values.builders import BTC, BY_QUOTE, NOON, instant, instrument, quote, rules, uid

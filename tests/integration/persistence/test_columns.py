@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields, replace
+from dataclasses import replace
 from decimal import Decimal
 
 import psycopg
@@ -22,6 +22,7 @@ from domain.trading.snapshot import Snapshot
 from domain.types import OrderType
 from persistence import schema
 from persistence.queries import row_lists
+from persistence.rows import columns_of
 from persistence.stores import decisions, portfolios, prices
 from persistence.stores.books import account, rows, states
 from tests.support.account.account_run import account_request
@@ -29,7 +30,7 @@ from tests.support.values.builders import BTC, NOON, deal, market_order, quote, 
 
 
 def names(*kinds: type) -> set[str]:
-    return {field.name for kind in kinds for field in fields(kind)}
+    return {name for kind in kinds for name in columns_of(kind)}
 
 
 BOUGHT = deal(PortfolioState.opened(rules()), "BUY", "0.02", 100)
@@ -63,7 +64,7 @@ WRITTEN: dict[str, Collection[str]] = {
     "paper_marks": rows.shared_marks([OTHER])[0][0],
     "paper_fills": rows.fill_row(SALE),
     "paper_trades": rows.trade_row(SALE.trade),
-    "paper_positions": {*rows.position_row("default", SALE.position), "split_at"},
+    "paper_positions": {*rows.position_row("default", SALE.position)},
     "paper_account_events": account.event_row(SPLIT),
     "paper_order_splits": account.split_row(SPLIT, SPLIT.orders[0]),
     "paper_portfolio_snapshots": names(Snapshot),
@@ -71,7 +72,7 @@ WRITTEN: dict[str, Collection[str]] = {
     "market_prices": prices.price_row(PriceSecond.of(quote("100"))),
 }
 READ: dict[str, Collection[str]] = {
-    "trading_decisions": {*decisions.READ, *row_lists.DECISION_COLUMNS} - {"now"},
+    "trading_decisions": {*decisions.READ, *row_lists.DECISION_COLUMNS} - {"now", "foreign_to"},
     "paper_positions": names(Position) - {"last_price"} | {*states.FIXED},
     "paper_trades": names(Trade) | row_lists.UNLISTED["paper_trades"],
     "paper_orders": row_lists.UNLISTED["paper_orders"],

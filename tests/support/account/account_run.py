@@ -28,13 +28,14 @@ ONE_IN = 8
 
 
 def account_request(
-    kind: AccountKind, *, number: int = 1, portfolio: str = "default", symbol: str | None = None,
+    kind: AccountKind, *, number: int = 1, portfolio: str | None = "default", symbol: str | None = None,
     amount: Decimal | int | str | None = None, price: Decimal | int | str | None = None,
     ratio: Ratio | None = None, new_symbol: str | None = None,
 ) -> AccountRequest:  # fmt: skip
     """Return a request."""
     return AccountRequest(
-        number, uid(1_000_000 + number), PortfolioName(portfolio), kind, "a test", "a tester", NOON,
+        number, uid(1_000_000 + number), None if portfolio is None else PortfolioName(portfolio), kind,
+        "a test", "a tester", NOON,
         symbol=None if symbol is None else Symbol(symbol), amount=None if amount is None else Decimal(amount),
         price=None if price is None else Decimal(price), ratio=ratio,
         new_symbol=None if new_symbol is None else Symbol(new_symbol),
@@ -95,6 +96,7 @@ class AccountRun(OrderRun):
         answers = [one for one in happened if isinstance(one, AccountResult | AccountRefusal)]
         require(len(answers) == 1, "one answer", request, happened)
         (answer,) = answers
+        assert request.portfolio is not None
         after = self.states[request.portfolio]
         if isinstance(answer, AccountRefusal):
             self.refusals += 1

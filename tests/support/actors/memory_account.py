@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from domain import failpoints
 from domain.errors import Fenced
 from domain.trading.account.applying import AccountResult
+from domain.trading.account.changes import AccountChange, outcome_of
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.account.trades import Trade
 from domain.trading.bookkeeping import Result
@@ -37,10 +38,16 @@ class MemoryAccount:
         self._answer()
         return [one for one in self.requests if one.id not in self.ends and one.id not in excluded]
 
-    def commit_account(self, generation: Generation, ended: Sequence[Result], change: AccountResult) -> None:
+    def commit_account(self, generation: Generation, request: AccountRequest, changes: Sequence[AccountChange]) -> None:
         self._begin(generation)
-        self._end_request(change.request, "done", change.outcome(len(ended)))
-        self._write_group(ended)
+        self._end_request(request, "done", outcome_of(changes))
+        for ended, change in changes:
+            self._write_group(ended)
+            self._write_change(change)
+        failpoints.reach("committed", "account")
+        self._lose()
+
+    def _write_change(self, change: AccountResult) -> None:
         self.changes.append(change)
         if change.trade is not None:
             self.trades.append(change.trade)
@@ -52,8 +59,6 @@ class MemoryAccount:
             if one.order.order_id not in split and before is not None:  # its mark is stored by itself
                 state = with_stored_mark(state, before)
         self.portfolios[change.state.name] = state
-        failpoints.reach("committed", "account")
-        self._lose()
 
     def refuse_account(self, generation: Generation, refusal: AccountRefusal) -> None:
         self._begin(generation)
@@ -69,7 +74,7 @@ class MemoryAccount:
 
     def _end_request(self, request: AccountRequest, status: str, outcome: str) -> None:
         if request.id in self.ends:
-            raise Fenced(f"request {request.id} for portfolio {request.portfolio} has ended already")
+            raise Fenced(f"request {request.id} for {request.scope} has ended already")
         self.ends[request.id] = status, outcome
 
     @abstractmethod

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from domain.errors import Fenced
-from domain.trading.account.applying import AccountResult
-from domain.trading.account.requests import AccountRefusal
+from domain.trading.account.changes import AccountChange
+from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
 from domain.trading.open_orders.settlement import Advance
@@ -35,9 +35,9 @@ class Session:
         self._require()
         self._database.commit(generation, group)
 
-    def commit_account(self, generation: Generation, ended: Sequence[Result], change: AccountResult) -> None:
+    def commit_account(self, generation: Generation, request: AccountRequest, changes: Sequence[AccountChange]) -> None:
         self._require()
-        self._database.commit_account(generation, ended, change)
+        self._database.commit_account(generation, request, changes)
 
     def refuse_account(self, generation: Generation, refusal: AccountRefusal) -> None:
         self._require()

@@ -11,11 +11,11 @@ from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Engine
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.quotes import Quote
+from domain.trading.sizing import SizingRules
 from domain.types import Action, Symbol
 from tests.support.values.builders import NOON, instant, instrument, quote, received
 from tests.support.values.strategies import INSTRUMENTS, Wish, price_of

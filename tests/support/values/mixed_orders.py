@@ -11,13 +11,13 @@ from decimal import Decimal
 from domain.trading.arithmetic import multiply, round_to, storable
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Ended, Engine
 from domain.trading.events import Filled
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.portfolio import PortfolioState
+from domain.trading.sizing import SizingRules
 from domain.types import FeeRule, OrderType, TimeInForce
 from tests.support.values.builders import NOON, instant, received
 from tests.support.values.mixed_run import INSTRUMENTS as OF_MIXED_RUN

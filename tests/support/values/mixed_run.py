@@ -10,12 +10,12 @@ from decimal import Decimal
 
 from domain.trading.arithmetic import multiply, storable
 from domain.trading.bookkeeping import Result
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Engine
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.orders import ExecutionRules
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
+from domain.trading.sizing import SizingRules
 from domain.types import PriceRule, Symbol
 from tests.support.values.builders import NOON, costs, instant, instrument, received, rules
 

@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 from domain.trading.arithmetic import multiply, round_to
-from domain.trading.decision_queue import SizingRules
 from domain.trading.instruments import Calendars
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import MARKET, OrderTerms, flaw
 from domain.trading.orders import ExecutionRules
 from domain.trading.quotes import Bar, MarketData, Quote
+from domain.trading.sizing import SizingRules
 from domain.types import Action, FeeRule, OrderType, PriceRule, Symbol, TimeInForce
 from tests.support.values.builders import BTC, ETH, costs, instant, instrument, quote, rules
 

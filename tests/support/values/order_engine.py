@@ -19,7 +19,6 @@ from typing import Any
 from domain.trading.arithmetic import money, plain
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, Refusal
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Ended, Engine
 from domain.trading.events import Filled, OrderEnded
 from domain.trading.instruments import Instrument, InstrumentCatalog
@@ -28,6 +27,7 @@ from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.orders import Costs, ExecutionRules
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData
+from domain.trading.sizing import SizingRules
 from domain.types import DecisionId, OrderType, Symbol, TimeInForce
 from tests.support.values.builders import BTC, BY_QUOTE, ETH, NOON, free, holding, instant, instrument, quote, received
 from tests.support.values.builders import rules as rules_of

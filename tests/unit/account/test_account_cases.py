@@ -68,7 +68,7 @@ def test_a_withdrawal_takes_free_cash_to_the_last_unit_and_no_more() -> None:
     assert isinstance(result.event, Withdrawn)
     assert Decimal("0.5") == present(engine).cash
     reason = refused(engine, account_request(AccountKind.WITHDRAWAL, number=2, amount="0.500000000001"))
-    assert "free cash is 0.5: cash is 0.5" == reason
+    assert "0.500000000001 is more than the free cash of 0.5" == reason
     changed(engine, account_request(AccountKind.WITHDRAWAL, number=3, amount="0.5"))
     state = present(engine)
     assert (Decimal(0), Decimal(10_000), 2) == (state.cash, state.flows.withdrawals, state.version)
@@ -80,7 +80,8 @@ def test_what_open_orders_hold_back_cannot_be_withdrawn() -> None:
     terms = OrderTerms(OrderType.LIMIT, limit_price=Decimal(90))
     engine.on_decision(replace(received("BUY", quantity=10), terms=terms), instant())
     reason = refused(engine, account_request(AccountKind.WITHDRAWAL, amount=9_200))
-    assert "free cash is 9100: cash is 10000, and open orders hold back 900" == reason
+    reserved = "1 open BUY order of BTC/USDT reserves 900 of the cash of 10000"
+    assert f"9200 is more than the free cash of 9100: {reserved}" == reason
     changed(engine, account_request(AccountKind.WITHDRAWAL, number=2, amount=9_100))
     assert Decimal(0) == present(engine).free_cash
 

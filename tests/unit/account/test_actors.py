@@ -97,7 +97,7 @@ def test_a_withdrawal_beyond_the_free_cash_ends_with_the_reason(stepper: Stepper
     ask(stepper, AccountKind.WITHDRAWAL, amount=10_000)
     stepper.settle()
     outcome, reason = stepper.database.ends[1]
-    assert ("refused", True) == (outcome, reason.startswith("free cash is "))
+    assert ("refused", True) == (outcome, reason.startswith("10000 is more than the free cash of "))
     assert before == stepper.database.portfolios[DEFAULT]
 
 
@@ -117,6 +117,32 @@ def test_after_a_split_a_decision_waits_for_the_new_price(stepper: Stepper) -> N
     assert stepper.database.rows[sell].outcome is not None
     trade = stepper.database.trades[-1]
     assert (after.quantity, True) == (trade.quantity, trade.closes)
+
+
+def test_a_decision_that_waits_during_a_suspected_split_ends_with_its_name(stepper: Stepper) -> None:
+    stepper.pass_by(2)
+    stepper.quote({BTC: "10"})
+    stepper.settle()
+    id_ = put(stepper, 1)
+    stepper.settle()
+    stepper.pass_by(31)
+    stepper.settle()
+    looks = "BTC/USDT at 10 after 100 looks like a 10:1 split"
+    assert ("rejected", f"no price in time: {looks}") == status(stepper, id_)
+
+
+def test_a_cancelled_request_is_not_carried_out(stepper: Stepper) -> None:
+    request = ask(stepper, AccountKind.DEPOSIT, amount=5, portfolio="second")
+    stepper.run()
+    stepper.database.ends[request.id] = "cancelled", "cancelled by me"  # it waits in the ExecutionSimulator
+    stepper.database.open_portfolio(rules("second"))
+    stepper.wiring.wake("paper_config")
+    settle(stepper)
+    assert {request.id: ("cancelled", "cancelled by me")} == stepper.database.ends
+    assert Decimal(10_000) == stepper.database.portfolios[PortfolioName("second")].cash
+    ask(stepper, AccountKind.DEPOSIT, amount=7, portfolio="second")
+    settle(stepper)
+    assert ("done", "done: cash is 10007") == stepper.database.ends[2]
 
 
 def test_a_request_for_a_portfolio_that_is_made_a_moment_later_waits_for_it(stepper: Stepper) -> None:
@@ -188,6 +214,74 @@ def reached_points() -> list[tuple[str, str]]:
 
 
 POINTS = reached_points()
+
+
+def of_two_portfolios() -> Stepper:
+    """Return a stepper whose two portfolios hold BTC with stops at 95."""
+    database = opened(MemoryDatabase())
+    database.open_portfolio(rules("second"))
+    stepper = begun(database)
+    for number, name in enumerate(("default", "second"), start=1):
+        put(stepper, number, portfolio=name, stop_loss_pct="0.05")
+    stepper.settle()
+    return stepper
+
+
+def split_all(stepper: Stepper) -> None:
+    """Have the price fall to a tenth, which is held back, and split both portfolios; then the price goes on."""
+    for _ in range(4):
+        stepper.quote({BTC: "10"})
+        stepper.settle()
+        stepper.pass_by(1)
+    ask(stepper, AccountKind.SPLIT, portfolio=None, symbol=BTC, ratio=TEN_FOR_ONE)
+    for _ in range(3):
+        stepper.quote({BTC: "10"})
+        stepper.run()
+    settle(stepper)
+    stepper.quote({BTC: "10"})
+    settle(stepper)
+
+
+def test_a_split_of_all_portfolios_happens_at_once() -> None:
+    stepper = of_two_portfolios()
+    before = {name: state.positions[BTC] for name, state in stepper.database.portfolios.items()}
+    split_all(stepper)
+    states = stepper.database.portfolios
+    status_, outcome = stepper.database.ends[1]
+    assert ("done", True) == (status_, outcome.startswith("done: default: "))
+    assert {name: held.quantity * 10 for name, held in before.items()} == {
+        name: state.positions[BTC].quantity for name, state in states.items()
+    }
+    assert 2 == sum(len(state.open_orders) for state in states.values())
+    assert [] == stepper.database.trades
+
+
+def test_a_split_of_one_of_two_portfolios_leaves_the_price_held_back() -> None:
+    stepper = of_two_portfolios()
+    stepper.quote({BTC: "10"})
+    stepper.settle()
+    ask(stepper, AccountKind.SPLIT, symbol=BTC, ratio=TEN_FOR_ONE)
+    settle(stepper)
+    held = "portfolio second holds BTC/USDT, too, at the same price"
+    assert {1: ("refused", f"{held}; adjust all of them at once, with --all-portfolios")} == stepper.database.ends
+    stepper.quote({BTC: "10"})
+    settle(stepper)
+    assert [] == stepper.database.trades
+
+
+@pytest.mark.parametrize("point", POINTS, ids=" ".join)
+def test_no_stop_of_before_a_split_fills_after_it_whatever_crashes(
+    point: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepper = of_two_portfolios()
+    monkeypatch.setattr(failpoints, "hook", crash_at(point, 0))
+    split_all(stepper)
+    monkeypatch.setattr(failpoints, "hook", None)
+    assert ["done"] == [status_ for status_, _ in stepper.database.ends.values()]
+    assert [] == stepper.database.trades
+    assert 2 == len(stepper.database.changes)
+    keeper = stepper.cells["PositionKeeper"].behaviour
+    assert {} == differences(keeper._committed, stepper.database.load())  # type: ignore[attr-defined]
 
 
 def test_the_crash_points_are_those_of_a_requests_way() -> None:

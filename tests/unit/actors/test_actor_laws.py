@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Decision, PendingDecision, Refusal
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Engine
 from domain.trading.instruments import InstrumentCatalog
+from domain.trading.sizing import SizingRules
 from domain.types import Instant, OutcomeStatus
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import NOON, StepClock

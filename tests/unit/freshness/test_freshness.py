@@ -9,7 +9,7 @@ import pytest
 
 from domain.market_data.folding import fold
 from domain.trading.decision import Refusal
-from domain.trading.decision_queue import DecisionQueue, SizingRules
+from domain.trading.decision_queue import DecisionQueue
 from domain.trading.decision_steps import AwaitsPrice, Step
 from domain.trading.events import SizedOrder
 from domain.trading.freshness.age import ClockKind, Fresh, Freshness, TimeMark
@@ -18,6 +18,7 @@ from domain.trading.orders import ExecutionRules
 from domain.trading.portfolio import PortfolioState
 from domain.trading.prices import may_fill
 from domain.trading.quotes import Bar, Quote
+from domain.trading.sizing import SizingRules
 from domain.types import PriceRule
 from tests.support.values.builders import BTC, BY_LAST, BY_QUOTE, ETH, NOON, instant, instrument, quote, received, rules
 

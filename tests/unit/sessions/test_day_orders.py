@@ -10,11 +10,11 @@ import pytest
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Ended, Engine
 from domain.trading.instruments import Calendars, InstrumentCatalog
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.portfolio import PortfolioState
+from domain.trading.sizing import SizingRules
 from domain.types import TimeInForce
 from tests.support.values.builders import BTC, BY_QUOTE, free, holding, instant, instrument, quote, received, rules
 from tests.support.values.order_engine import described, order_terms

@@ -10,6 +10,7 @@ from actors.messages import (
     AcceptPrice,
     DataSeen,
     ForgetPrice,
+    HeldBack,
     InstrumentsLoaded,
     Prices,
     QuotesSeen,
@@ -60,9 +61,9 @@ def test_a_split_is_reported_once_and_taken_as_real_after_ten_minutes(tracked: T
         see(tracked, "120.888")
         tracked.after(10)
     assert [] == sized_from(tracked)
-    confirm = "run.py portfolio adjust NAME NVDA/USD --split 10:1 --reason …"
+    confirm = "run.py portfolio adjust NVDA/USD --split 10:1 --all-portfolios --reason …"
     held = f"WARNING {LOOKS}; it is held back until 12:10:00 UTC, and nothing is bought."
-    commands = f"Confirm with `{confirm}` for each portfolio that holds it, or refuse with `{REFUSE}`"
+    commands = f"Confirm with `{confirm}`, or refuse with `{REFUSE}`"
     assert [f"{held} {commands}"] == tracked.sent_alarms()
     state = tracked.tracker.describe()
     assert [LOOKS] == state["troubles"]
@@ -105,10 +106,28 @@ def test_a_person_may_say_that_it_is_no_split(tracked: Tracked) -> None:
 
 def test_a_split_in_the_books_ends_it(tracked: Tracked) -> None:
     see(tracked, "120.888")
-    tracked.tracker.handle(ForgetPrice(NVDA))
+    booked = ForgetPrice(NVDA, tracked.clock.now())
+    tracked.tracker.handle(booked)
     see(tracked, "121")
     assert [("121", None)] == sized_from(tracked)
     assert "INFO the price of NVDA/USD is no longer held back: the split is in the books" == tracked.sent_alarms()[-1]
+    tracked.after(1)
+    see(tracked, "12.1")
+    tracked.tracker.handle(booked)  # again, as a new generation begins: it says nothing about what came later
+    see(tracked, "12.1")
+    assert [("121", None)] == sized_from(tracked)
+
+
+def test_the_sizer_knows_what_is_held_back_and_when_it_is_over(tracked: Tracked) -> None:
+    see(tracked, "120.888")
+    see(tracked, "120.9")
+    answers: list[Prices] = []
+    tracked.tracker.handle(SendPrices(answers.append))
+    assert [{NVDA: LOOKS}] == [answer.held_back for answer in answers]
+    see(tracked, "1210")
+    see(tracked, "9000")
+    unconfirmed = {NVDA: "NVDA/USD at 9000 after 1210 is not confirmed yet"}
+    assert [{NVDA: LOOKS}, {}, unconfirmed] == [m.reasons for m in tracked.sizer if isinstance(m, HeldBack)]
 
 
 def test_a_price_that_comes_back_ends_it(tracked: Tracked) -> None:

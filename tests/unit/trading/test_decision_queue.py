@@ -11,12 +11,13 @@ import pytest
 from domain.trading import decision_queue
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import DecisionQueue, SizingRules
+from domain.trading.decision_queue import DecisionQueue
 from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, Step
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import PricePoint
+from domain.trading.sizing import SizingRules
 from domain.types import Instant
 from tests.support.values.builders import (
     BTC,

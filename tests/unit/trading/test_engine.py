@@ -11,11 +11,11 @@ import pytest
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Ended, Engine
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
+from domain.trading.sizing import SizingRules
 from domain.types import Instant, PortfolioName
 from tests.support.values.builders import BTC, ETH, NOON, free, instant, instrument, quote, received, rules
 from tests.support.values.order_engine import SIZING, Trade, described, market_data

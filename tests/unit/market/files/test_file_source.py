@@ -16,12 +16,12 @@ from actors.settings import Settings
 from actors.system import price_source
 from domain.errors import SettingsError
 from domain.trading.bookkeeping import Result
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Engine
 from domain.trading.events import Filled
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import BarPrices, Quote
+from domain.trading.sizing import SizingRules
 from domain.types import Instant, Symbol
 from market.base import MonotonicTimer
 from market.files import file_source
