@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from actors.settings import Settings
 from console.database import ledger_reader
@@ -13,12 +16,12 @@ from console.options import AsJson, Limit, Portfolio, with_settings
 from domain.wording import one_line
 from persistence.queries.row_lists import LedgerReader
 
-Cells = dict[str, Callable[[dict[str, Any]], str]]
+Cells = dict[str, Callable[[Mapping[str, Any]], str]]
 """Columns of a table: heading, and the function that formats a row's cell."""
 TEXT_COLUMNS = {"time", "portfolio", "symbol", "side", "decision", "status", "reason", "type", "since", "expires"}
 GIVES_WAY = (
     "slippage", "gross", "commission", "entry price", "confidence", "value", "filled", "since", "reserved", "portfolio",
-    "expires", "", "time", "leg",
+    "expires", "", "time", "leg", "current price",
 )  # fmt: skip
 """Columns that a narrow terminal leaves out, in this order."""
 
@@ -119,10 +122,15 @@ def print_list(
             out.print(f"No {name}.")
             return
         with_currency = [{**row, "currency": currencies.get(row["portfolio"], "")} for row in rows]
-        lines = [[cell(row) for cell in cells.values()] for row in with_currency]
-        gives_way = [column for column in GIVES_WAY if column in cells]
-        out.print(full_table(out, list(cells), lines, right=set(cells) - TEXT_COLUMNS, gives_way=gives_way))
+        out.print(list_table(out, cells, with_currency))
         if (line := sources_line(sources["price_sources_not_real"])) is not None and name != "decisions":
             out.print(f"\n{line}", style="dim")
 
     answer(as_json, {name.rsplit(maxsplit=1)[-1]: rows, **sources}, print_rows)
+
+
+def list_table(out: Console, cells: Cells, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return rows as a table; on a narrow terminal the levels and stops are the last to be left out."""
+    lines = [[cell(row) for cell in cells.values()] for row in rows]
+    gives_way = [column for column in GIVES_WAY if column in cells]
+    return full_table(out, list(cells), lines, right=set(cells) - TEXT_COLUMNS, gives_way=gives_way)

@@ -27,11 +27,13 @@ GIVES_WAY = (
 )  # fmt: skip
 """Columns that a narrow terminal leaves out, in this order."""
 GIVES_WAY_OF: Mapping[str, Sequence[str]] = {
-    # What a person looks for are the levels and what they hold back.
+    # What a person looks for are the levels and what they hold back, and stops.
     "open-orders": (
         "order_expires_at", "created_at", "filled_quantity", "portfolio", "leg", "order_type", "side", "limit_price",
         "reserved", "stop_price",
     ),
+    "positions": ("entry_price", "current_price", "unrealized_pnl"),
+    "orders": ("portfolio", "average_fill_price", "side"),
 }  # fmt: skip
 """The same for single lists, in place of `GIVES_WAY`."""
 MAX_BRANCHES = 100
@@ -43,7 +45,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "positions": (
         "portfolio", "symbol", "side", "quantity", "entry_price", "current_price", "unrealized_pnl", "stop_price",
     ),
-    "orders": ("created_at", "decision_id", "portfolio", "symbol", "side", "quantity", "status", "average_fill_price"),
+    "orders": (
+        "created_at", "decision_id", "portfolio", "symbol", "side", "order_type", "quantity", "status",
+        "average_fill_price",
+    ),
     "open-orders": (
         "decision_id", "leg", "portfolio", "symbol", "side", "order_type", "quantity", "filled_quantity", "limit_price",
         "stop_price", "reserved", "created_at", "order_expires_at",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from decimal import Decimal
 
 import pytest
 from rich.console import Console
 
+from console.commands.list_rows import POSITIONS, list_table
 from console.debug.render import render
 from console.display.table import full_table
 
@@ -61,3 +63,41 @@ def test_the_debug_console_keeps_the_levels_of_open_orders_at_80_columns() -> No
     render("open-orders", [row], Console(file=screen, width=80, color_system=None, highlight=False, markup=False))
     names = ["decision_id", "symbol", "side", "quantity", "limit_price", "stop_price", "reserved"]
     assert names == screen.getvalue().splitlines()[0].split()
+
+
+def test_the_debug_console_keeps_types_of_orders_and_stops_of_positions_at_80_columns() -> None:
+    position = {
+        "portfolio": "default", "symbol": "SOL/USDT", "side": "LONG", "quantity": "21.307249",
+        "entry_price": "200.2666107643721158", "current_price": "200", "unrealized_pnl": "-5.680741942557",
+        "stop_price": "196",
+    }  # fmt: skip
+    order = {
+        "created_at": "2026-01-05T12:00:00+00:00", "decision_id": 123, "portfolio": "default", "symbol": "BTC/USDT",
+        "side": "SELL", "order_type": "trailing_stop", "quantity": "0.01442492", "status": "cancelled",
+        "average_fill_price": None,
+    }  # fmt: skip
+    for command, row, kept in (("positions", position, "stop_price"), ("orders", order, "order_type")):
+        screen = Screen()
+        render(command, [row], Console(file=screen, width=80, color_system=None, highlight=False, markup=False))
+        assert kept in screen.getvalue().splitlines()[0].split()
+
+
+@pytest.mark.parametrize(
+    ("stop", "text"),
+    [(None, "no stop"), (Decimal(5), "95,057.20 for 5, more below"), (Decimal("21.307249"), "95,057.20")],
+)
+def test_positions_keep_their_stops_at_80_columns(stop: Decimal | None, text: str) -> None:
+    position = {
+        "portfolio": "default", "symbol": "SOL/USDT", "side": "LONG", "quantity": Decimal("21.307249"),
+        "entry_price": Decimal("100060.20"), "current_price": Decimal(100_000), "position_value": Decimal("2130724.9"),
+        "unrealized_pnl": Decimal("-1282.69"), "unrealized_pnl_pct": Decimal("-0.0006"), "currency": "USDT",
+        "stop_price": None if stop is None else Decimal("95057.2"), "first_stop_quantity": stop,
+        "stop_quantity": Decimal("21.307249"), "stop_expires_at": None,
+    }  # fmt: skip
+    screen = Screen()
+    out = Console(file=screen, width=80, color_system=None, highlight=False, markup=False)
+    out.print(list_table(out, POSITIONS, [position]))
+    heading, row, *_ = screen.getvalue().splitlines()
+    assert ["default", "SOL/USDT", "LONG", "21.307249"] == row.split()[:4]
+    assert "stop" == heading.split()[-1]
+    assert text in row
