@@ -20,7 +20,7 @@ from deploy.dashboard.parts import (
     value_colours,
 )
 from deploy.dashboard.trading import BIN, STRATEGY_OR_NONE
-from domain.analytics.funnel import AFTER_THRESHOLD
+from domain.analytics.funnel import AFTER_SIZING, AFTER_THRESHOLD, COUNTED
 from domain.trading.decision import Reason
 
 VALIDATION = "v_paper_validation"
@@ -29,13 +29,16 @@ UPTIME = "paper_uptime"
 AUDITS = "paper_audits"
 
 # A decision with an order has the order's spelling of the symbol. The stages are those of domain/analytics/funnel.py:
-# the first word of an outcome's reason tells how far the decision came.
-AFTER, KNOWN = (", ".join(f"'{reason}'" for reason in sorted(reasons)) for reasons in (AFTER_THRESHOLD, Reason))
+# the first word of an outcome's reason tells how far the decision came, and a decision with an order was sized.
+AFTER, SIZED, KNOWN, TRADES = (
+    ", ".join(f"'{word}'" for word in sorted(words)) for words in (AFTER_THRESHOLD, AFTER_SIZING, Reason, COUNTED)
+)
 DECISION_STAGES = f"""
 WITH decided AS (
-    SELECT d.created_at, d.status,
+    SELECT d.created_at, d.status, upper(btrim(d.decision)) IN ({TRADES}) AS trades,
            CASE WHEN d.status IN ('pending', 'open') THEN 'waiting' WHEN d.status = 'executed' THEN 'filled'
-                WHEN word = '{Reason.NO_FILL}' THEN 'sized' WHEN word IN ({AFTER}) THEN 'above threshold'
+                WHEN d.order_id IS NOT NULL OR word IN ({SIZED}) THEN 'sized'
+                WHEN word IN ({AFTER}) THEN 'above threshold'
                 ELSE 'received' END AS stage,
            CASE WHEN word IN ({KNOWN}) THEN word ELSE d.status END AS reason
     FROM (SELECT t.*, split_part(t.outcome_reason, ':', 1) AS word, {STRATEGY_OR_NONE.format("t.strategy")} AS named
@@ -56,13 +59,13 @@ FUNNEL = Panel(
     "bargauge",
     "Decision funnel",
     "Decisions received in the time range; those that are neither HOLD nor below the confidence threshold nor halted; "
-    "those with an order; those filled. A waiting decision counts as received only.",
+    "those that were sized; those filled. A waiting decision counts as received only; a CANCEL, AMEND or PROTECT not.",
     decision_stages_query("""
 SELECT name AS stage, decisions FROM (
     SELECT count(*) AS received, count(*) FILTER (WHERE stage IN ('above threshold', 'sized', 'filled')) AS above,
            count(*) FILTER (WHERE stage IN ('sized', 'filled')) AS sized,
            count(*) FILTER (WHERE stage = 'filled') AS filled
-    FROM decided
+    FROM decided WHERE trades
 ) counted
 CROSS JOIN LATERAL (VALUES ('received', received), ('above threshold', above), ('sized', sized), ('filled', filled))
     AS each(name, decisions)
@@ -84,7 +87,7 @@ REASONS = table(
     decision_stages_query("""
 SELECT CASE stage WHEN 'waiting' THEN 'received' ELSE stage END AS "last stage",
        CASE stage WHEN 'waiting' THEN 'waiting' ELSE reason END AS reason, count(*) AS decisions
-FROM decided WHERE stage <> 'filled' GROUP BY 1, 2 ORDER BY 3 DESC, 2
+FROM decided WHERE trades AND stage <> 'filled' GROUP BY 1, 2 ORDER BY 3 DESC, 2
 """),
     7,
     empty="Every decision was filled.",

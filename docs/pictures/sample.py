@@ -208,7 +208,7 @@ def one(plan: Plan, seed: int, days: int = DAYS, strategy: str | None = None, so
         currency=plan.currency,
         initial_capital=plan.capital,
         strategy=strategy,
-        funnel=funnel((status, reason, number) for (status, reason), number in desk.outcomes.items()),
+        funnel=funnel((status, reason, False, number) for (status, reason), number in desk.outcomes.items()),
         positions=[position for position in desk.positions() if strategy in {None, position.strategy}],
         price_sources=[source],
         price_sources_not_real=[source] if source == SOURCE else [],

@@ -1,4 +1,7 @@
-"""The decision funnel: the number of decisions at each stage, and the reasons why the others left it."""
+"""The decision funnel: the number of decisions at each stage, and the reasons why the others left it.
+
+It counts the decisions that want to trade. A CANCEL, AMEND or PROTECT is about an order or a position that is there.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.trading.decision import Reason
-from domain.types import OutcomeStatus
+from domain.types import Action, OutcomeStatus
 
 UNDECIDED = frozenset({"pending", "open"})
+
+
+COUNTED = (Action.BUY, Action.SELL, Action.HOLD)
+"""The decisions that the funnel counts."""
 
 
 class Stage(StrEnum):
@@ -28,7 +35,7 @@ AFTER_THRESHOLD = frozenset({
 })  # fmt: skip
 """Reasons for a decision at or above the threshold to get no order."""
 AFTER_SIZING = frozenset({Reason.NO_FILL, Reason.POST_ONLY, Reason.NO_VOLUME})
-"""Reasons for an order not to be filled. All other reasons come before the threshold."""
+"""Reasons for a sized order not to be placed. All other reasons come before the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +77,22 @@ class Funnel:
         return dict(zip(Stage, numbers, strict=True))
 
 
-def funnel(counted: Iterable[tuple[str, str | None, int]]) -> Funnel:
-    """Return the funnel of decisions counted by status and reason.
+def funnel(counted: Iterable[tuple[str, str | None, bool, int]]) -> Funnel:
+    """Return the funnel of decisions counted by status, reason, and whether they have an order.
 
     Args:
-        counted: status, the reason up to its colon, and the number of decisions with both; pairs may repeat.
+        counted: status, the reason up to its colon, whether an order was placed for them, and the number of decisions
+            with all three; they may repeat.
     """
     filled = waiting = 0
     lost: Counter[tuple[Stage, str]] = Counter()
-    for status, reason, number in counted:
+    for status, reason, has_order, number in counted:
         if status == OutcomeStatus.EXECUTED:
             filled += number
         elif status in UNDECIDED:
             waiting += number
         else:
-            lost[_drop_off(status, reason)] += number
+            lost[_drop_off(status, reason, has_order)] += number
     order = list(Stage)
     entries = sorted(
         (DropOff(after, reason, number) for (after, reason), number in lost.items()),
@@ -96,9 +104,10 @@ def funnel(counted: Iterable[tuple[str, str | None, int]]) -> Funnel:
     return Funnel(above + dropped[Stage.RECEIVED] + waiting, above, sized, filled, waiting, tuple(entries))
 
 
-def _drop_off(status: str, reason: str | None) -> tuple[Stage, str]:
-    if reason is None or reason not in frozenset(Reason):
+def _drop_off(status: str, reason: str | None, has_order: bool) -> tuple[Stage, str]:
+    known = reason if reason is not None and reason in frozenset(Reason) else None
+    if has_order or known in AFTER_SIZING:  # an order may have rested, and ended without a fill
+        return Stage.SIZED, known or status
+    if known is None:
         return Stage.RECEIVED, status
-    if reason in AFTER_SIZING:
-        return Stage.SIZED, reason
-    return (Stage.ABOVE_THRESHOLD if reason in AFTER_THRESHOLD else Stage.RECEIVED), reason
+    return (Stage.ABOVE_THRESHOLD if known in AFTER_THRESHOLD else Stage.RECEIVED), known

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import Engine
 
-from domain.analytics.funnel import funnel
+from domain.analytics.funnel import COUNTED, funnel
 from domain.analytics.report import AccountEntry, OpenPosition, Report, report
 from domain.analytics.trade_stats import NO_STRATEGY
 from domain.validation.criteria import Criteria
@@ -29,11 +29,12 @@ IN_PERIOD = """(%(since)s::timestamptz IS NULL OR {0} >= %(since)s)
 
 # A reason is a word of `domain.trading.decision.Reason`, a colon and details. One query serves the whole funnel.
 DECISIONS = f"""
-SELECT status, split_part(outcome_reason, ':', 1), count(*) FROM trading_decisions
+SELECT status, split_part(outcome_reason, ':', 1), order_id IS NOT NULL, count(*) FROM trading_decisions
 WHERE portfolio = %(portfolio)s
+  AND upper(btrim(decision)) IN ({", ".join(f"'{action}'" for action in COUNTED)})
   AND {IN_PERIOD.format("created_at")}
   AND {OF_STRATEGY}
-GROUP BY 1, 2
+GROUP BY 1, 2, 3
 """
 
 POSITIONS = f"""

@@ -47,7 +47,7 @@ def hostile_report() -> Report:
     plain = one(plan, SEED)
     return replace(
         plain,
-        funnel=funnel([("executed", None, 3), (EVIL, "other", 4)]),
+        funnel=funnel([("executed", None, True, 3), (EVIL, "other", False, 4)]),
         price_sources=(EVIL, "simulated"),
         price_sources_not_real=(EVIL,),
     )

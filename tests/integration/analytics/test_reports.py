@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import Engine
 
+from domain.analytics.funnel import DropOff, Stage
 from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report
@@ -180,6 +181,17 @@ def test_those_that_traded_most_come_first(engine: Engine) -> None:
     assert ("empty", set(CAPITAL)) == (names[-1], set(names))
 
 
+WITHOUT_FILL = """
+INSERT INTO trading_decisions
+    (portfolio, symbol, decision, confidence, target, quantity, created_at, status, outcome_reason, order_id,
+     processed_at)
+VALUES ('one', 'BTC/USDT', 'buy', 1, NULL, 1, %(at)s, 'expired', 'expired: at noon', gen_random_uuid(), %(at)s),
+       ('one', '*', 'cancel', 1, 'all', NULL, %(at)s, 'executed', 'cancelled: 2 orders of portfolio one', NULL, %(at)s),
+       ('one', '*', 'AMEND', 1, '1', 1, %(at)s, 'rejected', 'post-only: at 101 it would take', NULL, %(at)s)
+"""
+"""An order that rested and expired, and two decisions that trade nothing."""
+
+
 @pytest.fixture(scope="module")
 def deals(embedded_server: Server) -> Iterator[Engine]:
     """Yield a database with one portfolio of one round trip, one of two winners and one of two losers."""
@@ -198,6 +210,9 @@ def deals(embedded_server: Server) -> Iterator[Engine]:
         value(made, name, BEGUN + timedelta(hours=2), total)
     with psycopg.connect(made) as connection:
         assert [] == connection.execute("SELECT * FROM v_paper_ledger_check").fetchall()
+        connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")
+        connection.execute(WITHOUT_FILL, {"at": BEGUN})
+        connection.execute("ALTER TABLE trading_decisions ENABLE TRIGGER USER")
     engine = engine_for(made, "reader")
     yield engine
     engine.dispose()
@@ -223,6 +238,12 @@ def test_one_trade(deals: Engine) -> None:
     assert (("simulated",), ("simulated",)) == (report.price_sources, report.price_sources_not_real)
     first = PeriodReturn(BEGUN.date(), Decimal(8), Decimal("0.008"), complete=False)
     assert first == report.days[0]
+
+
+def test_its_funnel_counts_decisions_that_trade_and_an_order_that_rested_as_sized(deals: Engine) -> None:
+    counts = report_now(deals, "one").funnel
+    assert ((DropOff(Stage.SIZED, "expired", 1),), 0) == (counts.lost, counts.waiting)
+    assert [3, 3, 3, 2] == list(counts.stages.values())
 
 
 def test_no_losers(deals: Engine) -> None:

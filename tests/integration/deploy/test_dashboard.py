@@ -31,9 +31,12 @@ REFUSED = [
     ("rejected", "no room: BTC/USDT is worth 2000, the position limit is 2000", "BUY"),
     ("rejected", "no price in time: none in 30 s", "SELL"),
     ("rejected", "halted: reviewing", "BUY"),
+    ("rejected", "post-only: at 101 it would take, its limit is 102", "BUY"),
     ("cancelled", "changed my mind", "BUY"),
     (None, None, "BUY"),
 ]
+CANCELLED = ("executed", "cancelled: 2 orders of portfolio default", "CANCEL")
+"""It trades nothing, so the funnel does not count it."""
 REFUSED_AT = NOW - timedelta(hours=1)
 EPSILON = Decimal("1e-11")
 
@@ -58,13 +61,13 @@ class DashboardData:
 
 
 def insert_refused_decisions(url: str) -> None:
-    """Insert a decision for each reason of `REFUSED`, and one that waits."""
+    """Insert a decision for each reason of `REFUSED`, one that waits among them, and a CANCEL."""
     with psycopg.connect(url) as connection:
-        for status, reason, action in REFUSED:
+        for status, reason, action in (*REFUSED, CANCELLED):
             row = connection.execute(
-                "INSERT INTO trading_decisions (symbol, decision, confidence, strategy, created_at)"
-                " VALUES ('BTC/USDT', %s, 0.5, 'trend', %s) RETURNING id",
-                [action, REFUSED_AT],
+                "INSERT INTO trading_decisions (symbol, decision, confidence, strategy, created_at, target)"
+                " VALUES ('BTC/USDT', %s, 0.5, 'trend', %s, %s) RETURNING id",
+                [action, REFUSED_AT, "all" if action == "CANCEL" else None],
             ).fetchone()
             assert row is not None
             if status is not None:
@@ -315,10 +318,10 @@ def test_open_positions_are_those_of_the_table(data: DashboardData) -> None:
 def test_the_funnel_is_that_of_the_report(data: DashboardData) -> None:
     filled = len(data.histories["default"].trade_history.executions)
     counted = Counter((status or "pending", (reason or "").partition(":")[0] or None) for status, reason, _ in REFUSED)
-    report = funnel([("executed", "bought", filled), *((*key, number) for key, number in counted.items())])
+    report = funnel([("executed", "bought", True, filled), *((*key, False, number) for key, number in counted.items())])
     stages = {row["stage"]: row["decisions"] for row in data.rows("Decision funnel", data.select())}
     assert {str(stage): number for stage, number in report.stages.items()} == stages
-    assert {"received": filled + 8, "above threshold": filled + 2, "sized": filled, "filled": filled} == stages
+    assert {"received": filled + 9, "above threshold": filled + 3, "sized": filled + 1, "filled": filled} == stages
     reasons = {
         (row["last stage"], row["reason"]): row["decisions"]
         for row in data.rows("Why decisions went no further", data.select())
@@ -329,7 +332,7 @@ def test_the_funnel_is_that_of_the_report(data: DashboardData) -> None:
     outcomes = data.rows("Decisions by outcome", data.select())
     kinds = {kind: sum(row[kind] for row in outcomes) for kind in outcomes[0] if kind != "time"}
     assert {
-        "executed": filled, "rejected": 3, "ignored": 3, "expired or cancelled": 1, "waiting": 1,
+        "executed": filled + 1, "rejected": 4, "ignored": 3, "expired or cancelled": 1, "waiting": 1,
     } == kinds  # fmt: skip
     only = {row["stage"]: row["decisions"] for row in data.rows("Decision funnel", data.select(symbol=["ETH/USDT"]))}
     of_one = sum(fill.symbol == "ETH/USDT" for fill in data.histories["default"].trade_history.executions)

@@ -44,8 +44,9 @@ STRATEGY = one(PLANS[0], SEED, strategy="momentum")
 def empty(received: int = 0) -> Report:
     return report(
         History.full(Valuation(FIRST_DAY, Decimal(10_000)), MADE), portfolio="idle", currency="USDT",
-        initial_capital=Decimal(10_000), strategy=None, funnel=funnel([("ignored", "hold", received)] * bool(received)),
-        positions=[], price_sources=[], price_sources_not_real=[],
+        initial_capital=Decimal(10_000), strategy=None,
+        funnel=funnel([("ignored", "hold", False, received)] * bool(received)), positions=[], price_sources=[],
+        price_sources_not_real=[],
     )  # fmt: skip
 
 
@@ -177,7 +178,12 @@ def test_costs_are_shares_of_what_was_won_before_them() -> None:
 
 def test_the_funnel_names_what_fell_out_where() -> None:
     decisions = funnel(
-        [("executed", None, 6), ("ignored", "hold", 2), ("rejected", "no room", 1), ("pending", None, 1)]
+        [
+            ("executed", None, True, 6),
+            ("ignored", "hold", False, 2),
+            ("rejected", "no room", False, 1),
+            ("pending", None, False, 1),
+        ]
     )
     stages = list(tables.funnel_stages(decisions))
     assert [(str(stage), number) for stage, number in decisions.stages.items()] == [
