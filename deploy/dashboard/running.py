@@ -31,7 +31,7 @@ AUDITS = "paper_audits"
 # A decision with an order has the order's spelling of the symbol. The stages are those of domain/analytics/funnel.py:
 # the first word of an outcome's reason tells how far the decision came, and a decision with an order was sized.
 AFTER, SIZED, KNOWN, TRADES = (
-    ", ".join(f"'{word}'" for word in sorted(words)) for words in (AFTER_THRESHOLD, AFTER_SIZING, Reason, COUNTED)
+    ", ".join(f"'{value}'" for value in sorted(values)) for values in (AFTER_THRESHOLD, AFTER_SIZING, Reason, COUNTED)
 )
 DECISION_STAGES = f"""
 WITH decided AS (

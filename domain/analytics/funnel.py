@@ -105,9 +105,8 @@ def funnel(counted: Iterable[tuple[str, str | None, bool, int]]) -> Funnel:
 
 
 def _drop_off(status: str, reason: str | None, has_order: bool) -> tuple[Stage, str]:
-    known = reason if reason is not None and reason in frozenset(Reason) else None
-    if has_order or known in AFTER_SIZING:  # an order may have rested, and ended without a fill
-        return Stage.SIZED, known or status
-    if known is None:
-        return Stage.RECEIVED, status
-    return (Stage.ABOVE_THRESHOLD if known in AFTER_THRESHOLD else Stage.RECEIVED), known
+    if reason is None or reason not in frozenset(Reason):
+        return (Stage.SIZED if has_order else Stage.RECEIVED), status
+    if has_order or reason in AFTER_SIZING:  # an order may have rested, and ended without a fill
+        return Stage.SIZED, reason
+    return (Stage.ABOVE_THRESHOLD if reason in AFTER_THRESHOLD else Stage.RECEIVED), reason
