@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
 from domain.trading.arithmetic import ZERO, subtract, total
@@ -44,7 +45,7 @@ def reduce_exits(
         held: quantity of the position after the fill.
     """
     symbol = filled.instrument.symbol
-    before = {one.order.order_id: one for one in open_orders.exits(symbol)}
+    before = {one.order.order_id: one for one in sorted(open_orders.exits(symbol), key=_age)}
     if not before:
         return open_orders, ()
     exits = dict(before)
@@ -67,6 +68,13 @@ def reduce_exits(
         one = change.open_order
         open_orders = open_orders.without(one) if change.ended else open_orders.updated(one)
     return open_orders, changed
+
+
+def _age(open_order: OpenOrder) -> tuple[datetime, int, int]:
+    """Return the place of an exit among all, the oldest first; the new seq that an AMEND gives it does not matter."""
+    order = open_order.order
+    number = order.decision_id if isinstance(order.decision_id, int) else 0
+    return order.created_at, number, order.leg
 
 
 def _groups(exits: Iterable[OpenOrder]) -> list[tuple[list[OpenOrder], Decimal]]:

@@ -90,6 +90,7 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing, quote: Quote) 
     ):
         if wanted is not None and rounded is not None and wanted != rounded:
             notes.append(f"{name} {plain(wanted)} rounded to {plain(rounded)}")
+    notes += rounded_exits(terms.exits, order.instrument.tick)
     rests = pricing.limit_price is not None or pricing.stop_price is not None
     if stop_is_reached(replace(order, stop_price=pricing.stop_price), quote):
         notes.append(STOP_REACHED)
@@ -105,6 +106,19 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing, quote: Quote) 
         trail=terms.distance,
         note="; ".join(notes),
     )
+
+
+def rounded_exits(plan: ExitPlan | None, tick: Decimal) -> list[str]:
+    """Return a clause for each price of an exit that is rounded to the tick."""
+    if plan is None:
+        return []
+    prices = [("stop_loss", plan.stop_loss, round_to)] if plan.stop_loss is not None else []
+    prices += [("take_profit", target.level, ceil_to) for target in plan.take_profits]
+    return [
+        f"{name} {plain(level.value)} rounded to {plain(rounded)}"
+        for name, level, to_tick in prices
+        if not level.is_fraction and (rounded := to_tick(level.value, tick)) != level.value
+    ]
 
 
 def no_price(terms: OrderTerms, pricing: Pricing, tick: Decimal, present: Decimal) -> str | None:

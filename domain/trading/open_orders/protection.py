@@ -14,7 +14,7 @@ from domain.trading.events import DecisionEnd, OrderAccepted, OrderEnded
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.exits import exit_groups
 from domain.trading.open_orders.open_order import STOPS
-from domain.trading.open_orders.pricing import misplaced
+from domain.trading.open_orders.pricing import misplaced, rounded_exits
 from domain.trading.open_orders.step import StepOfPortfolio, first_mark, planned_exits, slots
 from domain.trading.open_orders.targets import target_quantities
 from domain.trading.open_orders.terms import NO_EXITS
@@ -146,6 +146,7 @@ def protect(
     if isinstance(exits, Refusal):
         return exits
     note = f"bought at {plain(money(position.entry_price))} on average{_exits_before(state, position, shortfalls)}"
+    note = "; ".join([note, *rounded_exits(plan, instrument.tick)])
     listed = "; ".join(describe(order) for order in exits)
     return SizedProtection(decision.id, exits, quote, state.version, f"protected: {listed} ({note})")
 

@@ -195,9 +195,10 @@ class Trade:
         decision = replace(decision, target=target, terms=terms, received=instant(self.now))
         return self._took(self.engine.on_decision(decision, instant(self.now)))
 
-    def exit(self, leg: int) -> CancelTarget:
-        """Return the target of an open exit by the leg of its order."""
-        (order,) = [one.order for one in self.state.open_orders if one.order.leg == leg]
+    def exit(self, leg: int, entry: int | None = None) -> CancelTarget:
+        """Return the target of an open exit by the leg of its order, and by its decision's id."""
+        orders = [one.order for one in self.state.open_orders if one.order.leg == leg]
+        (order,) = [order for order in orders if entry in {None, order.decision_id}]
         return CancelTarget(order_id=order.order_id)
 
     def wait(self, seconds: int = 1) -> list[str]:

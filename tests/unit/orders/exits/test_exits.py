@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from domain.trading.arithmetic import plain
+from domain.trading.bookkeeping import describe
 from tests.support.values.order_engine import Trade
+
+
+def test_an_exit_between_two_ticks_is_rounded_and_the_outcome_says_so() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 4 stop_loss 90.004 take_profits 110.001:0.5,120.01:0.5")
+    assert [
+        "1 executed: bought 4 BTC/USDT at 100 (stop_loss 90.004 rounded to 90; take_profit 110.001 rounded to 110.01)"
+    ] == trade.outcomes()
+    assert ["SELL 4 BTC/USDT, stop 90", "SELL 2 BTC/USDT, limit 110.01", "SELL 2 BTC/USDT, limit 120.01"] == [
+        describe(one.order) for one in trade.state.open_orders
+    ]
+    trade = Trade(held="4")
+    trade.see("100")
+    trade.send("PROTECT stop_loss 90.005 take_profit 110.001")
+    assert (
+        "1 executed: protected: SELL 4 BTC/USDT, stop 90.01; SELL 4 BTC/USDT, limit 110.01 (bought at 100 on average; "
+        "stop_loss 90.005 rounded to 90.01; take_profit 110.001 rounded to 110.01)"
+    ) == trade.outcomes()[0]
 
 
 def test_exits_open_with_the_first_fill_and_grow_with_each_further_one() -> None:
@@ -64,6 +85,20 @@ def test_a_decision_that_sells_a_part_reduces_the_exits_of_the_youngest_entry_fi
     assert ["stop 2", "limit 2"] == trade.rests()
     trade.send("SELL")
     assert [] == trade.rests()
+
+
+def test_an_amended_exit_belongs_to_the_older_entry_as_before() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 4 stop_loss 90 take_profits 110:0.5,120:0.5")
+    trade.amend(trade.exit(2), "stop 92"), trade.amend(trade.exit(3), "limit 111")
+    trade.send("BUY 3 stop_loss 91")
+    trade.amend(trade.exit(2, entry=1), "stop 93")
+    assert ["limit 2", "limit 2", "stop 3", "stop 4"] == trade.rests()  # in the order of the market
+    assert ["SELL 1 at 100 taker"] == trade.send("SELL 1")
+    assert ["limit 2", "limit 2", "stop 2", "stop 4"] == trade.rests()
+    assert ["SELL 3 at 100 taker"] == trade.send("SELL 3")
+    assert {2: "3", 3: "2", 4: "1"} == {one.order.leg: plain(one.remaining) for one in trade.state.open_orders}
 
 
 def test_an_entry_that_fills_further_after_its_exits_have_ended_gets_new_ones() -> None:
