@@ -5,7 +5,7 @@ Times are microseconds since 1970 in UTC, in arrays of int64.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,56 @@ _PHASES = 2**42
 """More than the microseconds of a month."""
 
 
+class Counts(NamedTuple):
+    """How often each of some numbers occurs.
+
+    Attributes:
+        values: the different numbers, rising.
+        counts: how often each of them occurs.
+    """
+
+    values: Micros
+    counts: Micros
+
+    @classmethod
+    def of(cls, numbers: Micros) -> Counts:
+        """Count numbers."""
+        if len(numbers) and (numbers == numbers[0]).all():  # usual, and it saves a sort
+            return cls(numbers[:1].copy(), np.array([len(numbers)]))
+        return cls(*np.unique(numbers, return_counts=True))
+
+    def joined(self, other: Counts) -> Counts:
+        """Return the counts of both."""
+        values, places = np.unique(np.concatenate([self.values, other.values]), return_inverse=True)
+        counts = np.zeros(len(values), dtype=np.int64)
+        np.add.at(counts, places, np.concatenate([self.counts, other.counts]))
+        return Counts(values, counts)
+
+    def above(self, limit: int) -> Counts:
+        """Return the counts of the numbers above a limit."""
+        return Counts(self.values[self.values > limit], self.counts[self.values > limit])
+
+    @property
+    def total(self) -> int:
+        """How many numbers were counted."""
+        return int(self.counts.sum())
+
+    def count(self, number: int) -> int:
+        """Return how often a number occurs."""
+        return int(self.counts[self.values == number].sum())
+
+    def most_frequent(self) -> tuple[int, int]:
+        """Return the most frequent of at least one number, and its count; of equally frequent ones, the largest."""
+        last = len(self.counts) - 1 - int(np.argmax(self.counts[::-1]))
+        return int(self.values[last]), int(self.counts[last])
+
+
+NO_COUNTS = Counts(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+
+
 def most_frequent(values: Micros) -> tuple[int, int]:
     """Return the most frequent of at least one value and its number; of equally frequent ones, the largest."""
-    if (values == values[0]).all():  # usual, and it saves a sort
-        return int(values[0]), len(values)
-    unique, counts = np.unique(values, return_counts=True)
-    last = len(counts) - 1 - int(np.argmax(counts[::-1]))
-    return int(unique[last]), int(counts[last])
+    return Counts.of(values).most_frequent()
 
 
 def ends(timeframe: Timeframe, begins: Micros) -> Micros:
@@ -67,23 +110,17 @@ class Grid:
 
     Args:
         timeframe: the length of the bars.
-        begins: when they begin; at least one.
+        phase: the most frequent of the bars, see `phases`.
     """
 
-    def __init__(self, timeframe: Timeframe, begins: Micros) -> None:
+    def __init__(self, timeframe: Timeframe, phase: int) -> None:
         self._timeframe = timeframe
-        phases = self._phases(begins)
-        self._phase, count = most_frequent(phases)
-        self.covers_most = 2 * count > len(begins)
-        """Whether more than half of the bars begin on it."""
-        self.on_grid: Mask = phases == self._phase
-        """Of each bar, whether it begins on it."""
+        self._phase = phase
 
-    def _phases(self, begins: Micros) -> Micros:
-        if self._timeframe.length is not None:
-            return begins % (self._timeframe.length // MICROSECOND)
-        months, phases = months_and_phases(begins)
-        return (months % self._timeframe.count) * _PHASES + phases + DAY_US
+    def holds(self, begins: Micros) -> Mask:
+        """Return of each bar whether it begins on the grid."""
+        mask: Mask = phases(self._timeframe, begins) == self._phase
+        return mask
 
     def lines_after(self, times: Micros) -> Micros:
         """Return the first line of the grid after each time."""
@@ -98,3 +135,11 @@ class Grid:
             month = np.where(line <= times, month + count, month)
             line = month_begins(month) + phase - DAY_US
         return line
+
+
+def phases(timeframe: Timeframe, begins: Micros) -> Micros:
+    """Return a number for each bar that is the same for all bars on one grid."""
+    if timeframe.length is not None:
+        return begins % (timeframe.length // MICROSECOND)
+    months, since = months_and_phases(begins)
+    return (months % timeframe.count) * _PHASES + since + DAY_US

@@ -8,18 +8,24 @@ from datetime import datetime
 from pathlib import Path
 
 from domain.errors import SettingsError
-from market.history.candles import Candles
+from market.history.candles import SCHEMA, Candles
+from market.history.conversion.rows import SpooledTicks
 from market.history.dialects.reading import ReadOptions
 from market.history.folding import EDGES, fold
-from market.history.importing import ImportReport, TickSeries, read_candles
+from market.history.importing import ImportReport, read_series
 from market.history.storage.manifest import NOTHING_STATED, Input, InstrumentValues
 from market.history.storage.merging import ContradictingRows, merge
 from market.history.storage.stored_file import DamagedFile
 from market.history.store import HistoryStore, Saved, SeriesKey
+from market.history.streaming.joining import joined, spooled
+from market.history.streaming.series import SpooledCandles
+from market.history.streaming.spool import Spool
 from market.history.wording import counted
 
 MAX_WAITING_BARS = 2_000_000
-"""Bars that wait in memory for further files of their series, before all of them are written."""
+"""Bars that wait for further files of their series, before all of them are written."""
+MAX_BARS_IN_MEMORY = 400_000
+"""Of more, the rest waits on disk."""
 WAYS_OUT = "; --replace takes the new bars, --exchange keeps both"
 
 
@@ -66,7 +72,7 @@ class Refused:
 
 @dataclass(slots=True)
 class _Waiting:
-    candles: Candles
+    candles: Candles | SpooledCandles
     reports: list[ImportReport] = field(default_factory=list)
 
 
@@ -93,6 +99,8 @@ class ImportJob:
         self._options = options
         self._now = now
         self._waiting: dict[SeriesKey, _Waiting] = {}
+        self._spool = Spool(SCHEMA, memory_bytes=0)
+        self._spooled_series = 0
 
     def add(self, path: Path) -> None:
         """Read a file; its bars are written later, or with `finish`. A refused file changes nothing.
@@ -102,24 +110,40 @@ class ImportJob:
             PaperTradingError: a file of the store cannot be written.
         """
         try:
-            new = [
-                self._one(path, candles, report)
-                for candles, report in read_candles([path], self._options, now=self._now)
-            ]
             merged: dict[SeriesKey, _Waiting] = {}
-            for key, candles, report in new:
+            for series, report_of_series in read_series(path, self._options, now=self._now):
+                key, candles, report = self._one(path, series, report_of_series)
                 waiting = merged.get(key) or self._waiting.get(key)
                 if waiting is None:
-                    merged[key] = _Waiting(candles, [report])
+                    merged[key] = _Waiting(self._kept(candles, merged), [report])
                 else:
-                    both = merge(waiting.candles, candles, replace=self._target.replace)
-                    merged[key] = _Waiting(both.candles, [*waiting.reports, report])
+                    both = self._together(waiting.candles, candles)
+                    merged[key] = _Waiting(self._kept(both, merged), [*waiting.reports, report])
         except SettingsError as error:
             self._refuse(path, error)
             return
         self._waiting |= merged
         if sum(len(waiting.candles) for waiting in self._waiting.values()) > MAX_WAITING_BARS:
             self.finish()
+
+    def _together(self, before: Candles | SpooledCandles, new: Candles | SpooledCandles) -> Candles | SpooledCandles:
+        if isinstance(before, Candles):
+            if isinstance(new, Candles):
+                return merge(before, new, replace=self._target.replace).candles
+            before = self._spooled(before)
+        return joined(before, new, replace=self._target.replace).candles
+
+    def _kept(self, candles: Candles | SpooledCandles, others: dict[SeriesKey, _Waiting]) -> Candles | SpooledCandles:
+        """Return bars that wait: on disk, where many are in memory already."""
+        if isinstance(candles, SpooledCandles):
+            return candles
+        waiting = [one.candles for one in (*others.values(), *self._waiting.values())]
+        in_memory = sum(len(one) for one in waiting if isinstance(one, Candles))
+        return self._spooled(candles) if in_memory + len(candles) > MAX_BARS_IN_MEMORY else candles
+
+    def _spooled(self, candles: Candles) -> SpooledCandles:
+        self._spooled_series += 1
+        return spooled(candles, self._spool, self._spooled_series)
 
     def finish(self) -> None:
         """Write the bars that wait.
@@ -128,6 +152,7 @@ class ImportJob:
             DamagedFile: a stored file cannot be used.
             PaperTradingError: a file of the store cannot be written.
         """
+        self._spool = Spool(SCHEMA, memory_bytes=0)
         while self._waiting:
             key, waiting = next(iter(self._waiting.items()))
             del self._waiting[key]
@@ -146,15 +171,15 @@ class ImportJob:
                 self.imported.append(Imported(saved, tuple(waiting.reports)))
 
     def _one(
-        self, path: Path, series: Candles | TickSeries, report: ImportReport
-    ) -> tuple[SeriesKey, Candles, ImportReport]:
-        if isinstance(series, TickSeries):
+        self, path: Path, series: Candles | SpooledCandles | SpooledTicks, report: ImportReport
+    ) -> tuple[SeriesKey, Candles | SpooledCandles, ImportReport]:
+        if isinstance(series, SpooledTicks):
             if self._options.timeframe is None:
                 raise SettingsError(
                     f"{path}: it holds single prices, and the history keeps bars; make bars of them with --timeframe,"
                     " as in --timeframe 1m, or play the file with --prices"
                 )
-            series = fold(series.rows, self._options.timeframe, self._now)
+            series = fold(series, self._options.timeframe, self._now)
             if not len(series):
                 raise SettingsError(f"{path}: {series.symbol}: no bar of its prices is complete")
             sentence = f"{report.sentence}, made into {counted(len(series), 'bar')} of {series.timeframe.label}"

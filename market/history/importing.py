@@ -20,11 +20,13 @@ from market.history.containers.raw_table import RawTable
 from market.history.containers.reading import read_tables
 from market.history.containers.refusal import RefusedFile
 from market.history.conversion.converter import rows_of
-from market.history.conversion.rows import BarRows, Changes, TickRows
+from market.history.conversion.rows import BarRows, Changes, SpooledBars, SpooledTicks, TickRows
 from market.history.conversion.time_formats import NO_TIME, SECOND_US
 from market.history.dialects.reading import BarTime, Reading, ReadOptions
 from market.history.dialects.registry import recognise
-from market.history.publication import Publication, publish
+from market.history.publication import Noticed, publish
+from market.history.streaming.publishing import Publisher, choose_timeframe
+from market.history.streaming.series import WHOLE_ROWS, SpooledCandles, whole
 from market.history.timeframe import Timeframe
 from market.history.timeframe_choice import NOT_DECLARED, DeclaredTimeframe, UnknownTimeframe
 from market.history.wording import counted
@@ -82,7 +84,7 @@ class TickSeries:
 def read_candles(
     paths: Iterable[Path], options: ReadOptions, *, now: datetime
 ) -> Iterator[tuple[Candles | TickSeries, ImportReport]]:
-    """Yield each series of files, with what it was taken for; one table of a file is in memory at a time.
+    """Yield each series of files as a whole, with what it was taken for.
 
     Args:
         paths: of the files; see `market.history.paths.price_files`.
@@ -94,10 +96,26 @@ def read_candles(
         SettingsError: an option is wrong.
     """
     for path in paths:
-        digest = ""
-        for _, parts in groupby(read_tables(path), key=lambda raw: raw.member):
-            digest = digest or sha256_of(path)  # after the file was opened as a table: it is a regular file
-            yield from _read_table(parts, digest, options, now)
+        for series, report in read_series(path, options, now=now):
+            if isinstance(series, SpooledTicks):
+                yield TickSeries(series.symbol, series.whole()), report
+            else:
+                yield whole(series), report
+
+
+def read_series(
+    path: Path, options: ReadOptions, *, now: datetime
+) -> Iterator[tuple[Candles | SpooledCandles | SpooledTicks, ImportReport]]:
+    """Yield each series of a file, with what it was taken for; the memory does not grow with the file.
+
+    Raises:
+        RefusedFile: the file is no table of prices, or has faults; the message has all of them.
+        SettingsError: an option is wrong.
+    """
+    digest = ""
+    for _, parts in groupby(read_tables(path), key=lambda raw: raw.member):
+        digest = digest or sha256_of(path)  # after the file was opened as a table: it is a regular file
+        yield from _read_table(parts, digest, options, now)
 
 
 def sha256_of(path: Path) -> str:
@@ -115,7 +133,7 @@ def sha256_of(path: Path) -> str:
 
 def _read_table(
     parts: Iterator[RawTable], digest: str, options: ReadOptions, now: datetime
-) -> Iterator[tuple[Candles | TickSeries, ImportReport]]:
+) -> Iterator[tuple[Candles | SpooledCandles | SpooledTicks, ImportReport]]:
     first = next(parts)
     reading = recognise(first, first.member or first.path.name, options)
     rows = rows_of(chain((first,), parts), reading, options, now)
@@ -137,21 +155,21 @@ def _read_table(
             declared = DeclaredTimeframe(file_name=timeframe)
             assumed = (f"the only bar of {bars.symbol} is as long as those of the other symbols",)
         try:
-            candles, publication = _candles(bars, declared, options, now)
+            candles, noticed = _candles(bars, declared, options, now)
         except (UnknownTimeframe, OverflowError) as error:
             refused.append(f"{bars.symbol}: {error}")
             continue
-        timeframes.add(publication.timeframe)
+        timeframes.add(noticed.chosen.timeframe)
         if not len(candles):
             refused.append(f"{bars.symbol}: no bar in it is complete")
             continue
-        notes = (*rows.notes, *publication.chosen.notes, *assumed)
-        sentence = publication.sentence(bars.symbol)
+        notes = (*rows.notes, *noticed.chosen.notes, *assumed)
+        sentence = noticed.sentence(bars.symbol)
         report = _report(common, sentence, len(candles), bars.changes, notes)
-        yield candles, replace(report, is_regular=publication.is_regular)
+        yield candles, replace(report, is_regular=noticed.is_regular)
     for ticks in rows.ticks:
         sentence = f"{ticks.symbol}: {counted(len(ticks), 'price')}"
-        yield TickSeries(ticks.symbol, ticks), _report(common, sentence, len(ticks), ticks.changes, rows.notes)
+        yield ticks, _report(common, sentence, len(ticks), ticks.changes, rows.notes)
     if refused:
         raise RefusedFile(first.path, "; ".join(refused), first.member)
 
@@ -171,17 +189,26 @@ def _report(
 
 
 def _candles(
-    bars: BarRows, declared: DeclaredTimeframe, options: ReadOptions, now: datetime
-) -> tuple[Candles, Publication]:
+    bars: SpooledBars, declared: DeclaredTimeframe, options: ReadOptions, now: datetime
+) -> tuple[Candles | SpooledCandles, Noticed]:
     """Return the bars of a symbol with the moments at which their closes are published.
 
     Raises:
         UnknownTimeframe: their length is not known.
     """
+    if len(bars) > WHOLE_ROWS:
+        chosen = choose_timeframe(bars, declared)
+        if not chosen.timeframe.is_calendar:
+            are_ends = options.bar_time is BarTime.END
+            return Publisher(bars, chosen, stamps_are_ends=are_ends, until=now).publish()
+    return _candles_at_once(bars.whole(), declared, options, now)
+
+
+def _candles_at_once(
+    bars: BarRows, declared: DeclaredTimeframe, options: ReadOptions, now: datetime
+) -> tuple[Candles, Noticed]:
     # A bar without an end of its own ends after the timeframe, which is later than its begin.
     close_times = None if bars.end is None else numpy.where(bars.end == NO_TIME, bars.begin, bars.end)
-    if close_times is not None and bool((close_times == bars.begin).all()):
-        close_times = None
     publication = publish(
         bars.begin,
         bars.lines,
@@ -198,15 +225,18 @@ def _candles(
         pyarrow.array(publication.published).cast(TIME),
         *(column if is_all else column.take(order) for column in values),
     ]
-    return Candles(bars.symbol, publication.timeframe, pyarrow.table(columns, schema=SCHEMA)), publication
+    return Candles(bars.symbol, publication.timeframe, pyarrow.table(columns, schema=SCHEMA)), publication.noticed
 
 
-def _declared(bars: BarRows, reading: Reading, options: ReadOptions) -> DeclaredTimeframe:
+def _declared(bars: SpooledBars, reading: Reading, options: ReadOptions) -> DeclaredTimeframe:
     """Return what is declared of a timeframe, by its origin."""
     stated = reading.timeframe
-    if stated is None and len(bars) == 1 and bars.end is not None and bars.end[0] > bars.begin[0]:
-        # The only bar of its symbol: its own end says how long it is. Some vendors state the last millisecond.
-        with suppress(ValueError):
-            seconds = -(-int(bars.end[0] - bars.begin[0]) // SECOND_US)
-            stated = Timeframe.of_length(timedelta(seconds=seconds))
+    if stated is None and len(bars) == 1 and bars.has_ends:
+        row = bars.whole()
+        assert row.end is not None
+        if row.end[0] > row.begin[0]:
+            # The only bar of its symbol: its own end says how long it is. Some vendors state the last millisecond.
+            with suppress(ValueError):
+                seconds = -(-int(row.end[0] - row.begin[0]) // SECOND_US)
+                stated = Timeframe.of_length(timedelta(seconds=seconds))
     return DeclaredTimeframe(column=bars.timeframe, option=options.timeframe, file_name=stated)

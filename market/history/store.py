@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,15 @@ from pyarrow import compute
 
 from domain.errors import PaperTradingError, SettingsError
 from domain.wording import quoted
-from market.history.candles import Candles
+from market.history.candles import SCHEMA, Candles
 from market.history.storage import stored_file
 from market.history.storage.gaps import gaps_of
 from market.history.storage.manifest import NOTHING_STATED, Input, InstrumentValues, Manifest, merged_inputs
-from market.history.storage.merging import Merged, merge, republished
+from market.history.storage.merging import Merged
 from market.history.storage.names import exchange_name, symbol_name, timeframe_name
 from market.history.storage.stored_file import DamagedFile
+from market.history.streaming.joining import counted_gaps, together
+from market.history.streaming.series import SpooledCandles
 from market.private_files import PART_SUFFIX, locked, make_private_folder, sync_folder
 
 FOLDER = "history"
@@ -158,7 +159,7 @@ class HistoryStore:
     def save(
         self,
         exchange: str,
-        candles: Candles,
+        candles: Candles | SpooledCandles,
         inputs: Sequence[Input],
         *,
         replace: bool = False,
@@ -181,25 +182,23 @@ class HistoryStore:
         key = SeriesKey(exchange, candles.symbol, str(candles.timeframe))
         path = self.path(key)
         with self._writing():
-            before = stored_file.read(path) if path.exists() else None
-            if before is None:
-                merged = Merged(candles, added=candles.table.num_rows)
-                manifest = _new_manifest(key, candles, tuple(inputs), instrument or NOTHING_STATED)
-            else:
-                merged = merge(before[0], candles, replace=replace)
-                if merged.changes:
-                    merged = dataclasses.replace(merged, candles=republished(merged.candles))
-                values = before[1].instrument.updated(instrument or NOTHING_STATED)
-                all_inputs = merged_inputs(before[1].inputs, tuple(inputs))
+            if before := stored_file.read_spooled(path) if path.exists() else None:
+                stored, manifest_before = before
+                merged = together(stored, candles, replace=replace)
+                values = manifest_before.instrument.updated(instrument or NOTHING_STATED)
+                all_inputs = merged_inputs(manifest_before.inputs, tuple(inputs))
                 manifest = _new_manifest(key, merged.candles, all_inputs, values)
-                if manifest.describes_same_rows(before[1]):
-                    return Saved(key, before[1], merged, created=False, written=False)
+                if manifest.describes_same_rows(manifest_before):
+                    return Saved(key, manifest_before, merged, created=False, written=False)
+            else:
+                merged = Merged(candles, added=len(candles))
+                manifest = _new_manifest(key, candles, tuple(inputs), instrument or NOTHING_STATED)
             try:
                 make_private_folder(path.parent)
             except OSError as error:
                 raise PaperTradingError(f"cannot write {path}: {error.strerror}") from error
             self._remove_parts(path.parent)
-            stored_file.write(path, merged.candles.table, manifest)
+            stored_file.write(path, _tables(merged.candles, SCHEMA.names), manifest)
         return Saved(key, manifest, merged, created=before is None, written=True)
 
     def remove(self, key: SeriesKey) -> None:
@@ -262,22 +261,30 @@ def key_of(manifest: Manifest) -> SeriesKey:
     return SeriesKey(manifest.exchange, manifest.symbol, manifest.timeframe)
 
 
+def _tables(candles: Candles | SpooledCandles, names: Sequence[str]) -> Iterable[Any]:
+    return candles.tables(names) if isinstance(candles, SpooledCandles) else [candles.table.select(names)]
+
+
 def _new_manifest(
-    key: SeriesKey, candles: Candles, inputs: tuple[Input, ...], instrument: InstrumentValues
+    key: SeriesKey, candles: Candles | SpooledCandles, inputs: tuple[Input, ...], instrument: InstrumentValues
 ) -> Manifest:
-    limits = compute.min_max(candles.table.column("begin")).as_py()
-    gaps = gaps_of(candles)
+    if isinstance(candles, SpooledCandles):
+        first, last = candles.limits("begin")
+        gaps = candles.gaps or counted_gaps(candles)
+    else:
+        limits = compute.min_max(candles.table.column("begin")).as_py()
+        first, last, gaps = limits["min"], limits["max"], gaps_of(candles)
     return Manifest(
         exchange=key.exchange,
         symbol=key.symbol,
         timeframe=key.timeframe,
-        rows=candles.table.num_rows,
-        first=limits["min"],
-        last=limits["max"],
+        rows=len(candles),
+        first=first,
+        last=last,
         gaps=gaps.count,
         missing_bars=gaps.bars,
         longest_gaps=gaps.longest,
         inputs=inputs,
         instrument=instrument,
-        content_sha256=stored_file.content_sha256(candles.table),
+        content_sha256=stored_file.content_sha256_of(len(candles), lambda names: _tables(candles, names)),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from market.history.containers.refusal import grouped
-from market.history.grid import Micros, ends, months_and_phases, most_frequent
+from market.history.grid import Counts, Micros, ends, months_and_phases, most_frequent
 from market.history.timeframe import MICROSECOND, Timeframe
 
 MIN_PERCENT_AGREEING = 10
@@ -70,18 +71,32 @@ def choose(begins: Micros, declared: DeclaredTimeframe) -> ChosenTimeframe:
     Raises:
         UnknownTimeframe: nothing declares it, and the distances between the bars do not show it.
     """
+    return choose_by(Counts.of(np.diff(begins)), lambda: begins, declared)
+
+
+def choose_by(distances: Counts, begins: Callable[[], Micros], declared: DeclaredTimeframe) -> ChosenTimeframe:
+    """Return the timeframe of one symbol's bars, by the distances between their begins.
+
+    Args:
+        distances: between bars that follow each other.
+        begins: returns the begins in rising order; it is called only where bars may be as long as months.
+        declared: what is declared of the timeframe.
+
+    Raises:
+        UnknownTimeframe: nothing declares it, and the distances between the bars do not show it.
+    """
     if declared.column is not None:
         return ChosenTimeframe(declared.column, TimeframeFrom.COLUMN)
     if declared.option is not None:
         return ChosenTimeframe(declared.option, TimeframeFrom.OPTION)
-    name, begins = declared.file_name, begins[np.append(True, begins[1:] > begins[:-1])]
-    if len(begins) < 2:
+    name, distances = declared.file_name, distances.above(0)
+    if not distances.total:
         if name is None:
             raise UnknownTimeframe(f"there is only one bar, so its length is unknown; {_BY_OPTION}")
         return ChosenTimeframe(name, TimeframeFrom.FILE_NAME)
-    if name is not None and _fits(name, begins):
+    if name is not None and _fits(name, distances, begins):
         return ChosenTimeframe(name, TimeframeFrom.FILE_NAME)
-    timeframe = _most_frequent_distance(begins)
+    timeframe = _most_frequent_distance(distances, begins)
     if name is None:
         return ChosenTimeframe(timeframe, TimeframeFrom.DISTANCE)
     note = (
@@ -91,33 +106,43 @@ def choose(begins: Micros, declared: DeclaredTimeframe) -> ChosenTimeframe:
     return ChosenTimeframe(timeframe, TimeframeFrom.DISTANCE, (note,))
 
 
-def _fits(timeframe: Timeframe, begins: Micros) -> bool:
+def _fits(timeframe: Timeframe, distances: Counts, begins: Callable[[], Micros]) -> bool:
     """Return whether the distances between bars do not contradict the timeframe that a file's name states.
 
     A single pair of bars at that distance does not confirm it: one odd row would make all closes known too soon.
     """
-    distance, count = most_frequent(np.diff(begins))
-    bar_ends = ends(timeframe, begins[:-1])
-    following = int(np.count_nonzero(bar_ends == begins[1:]))
-    if following * 100 < MIN_PERCENT_NAMED * (len(begins) - 1):
+    distance, count = distances.most_frequent()
+    if timeframe.length is not None:
+        longest = timeframe.length // MICROSECOND
+        following = distances.count(longest)
+    else:
+        different = _different(begins())
+        lengths = ends(timeframe, different[:-1]) - different[:-1]
+        longest = int(lengths.max())
+        following = int(np.count_nonzero(lengths == np.diff(different)))
+    if following * 100 < MIN_PERCENT_NAMED * distances.total:
         return False
-    return following >= count or bool(following and (bar_ends - begins[:-1]).max() <= distance)
+    return following >= count or bool(following and longest <= distance)
 
 
-def _most_frequent_distance(begins: Micros) -> Timeframe:
-    distances = np.diff(begins)
-    distance, count = most_frequent(distances)
+def _different(begins: Micros) -> Micros:
+    different: Micros = begins[np.append(True, begins[1:] > begins[:-1])]
+    return different
+
+
+def _most_frequent_distance(distances: Counts, begins: Callable[[], Micros]) -> Timeframe:
+    distance, count = distances.most_frequent()
     if distance >= SHORTEST_MONTH_US:
         # Months differ in length, but bars of months begin at the same time of the month.
-        months, phases = months_and_phases(begins)
-        passed = np.diff(months)[np.diff(phases) == 0]
+        months, since = months_and_phases(_different(begins()))
+        passed = np.diff(months)[np.diff(since) == 0]
         if len(passed := passed[passed > 0]):
             number, number_count = most_frequent(passed)
             if number_count >= count:
                 return Timeframe(number, "M")
-    if count * 100 < MIN_PERCENT_AGREEING * len(distances):
+    if count * 100 < MIN_PERCENT_AGREEING * distances.total:
         raise UnknownTimeframe(
-            f"the bars have no common length, as only {grouped(count)} of {grouped(len(distances))} distances between"
+            f"the bars have no common length, as only {grouped(count)} of {grouped(distances.total)} distances between"
             f" them are equal; {_BY_OPTION}"
         )
     try:

@@ -16,12 +16,18 @@ def counted(count: int, thing: str) -> str:
     return f"{grouped(count)} {thing}{'' if count == 1 else 's'}"
 
 
-def named_rows(rows: Sequence[int]) -> str:
-    """Return the first rows by their numbers, such as ``row 4 711`` or ``rows 5, 8 and 9``."""
+def named_rows(rows: Sequence[int], count: int | None = None) -> str:
+    """Return rows by their numbers, such as ``row 4 711`` or ``rows 5, 8 and 9``; of many the first ones.
+
+    Args:
+        rows: at least one; where they are fewer than ``count``, the first ones.
+        count: how many there are; None: as many as are given.
+    """
+    count = len(rows) if count is None else count
     names = [grouped(row) for row in rows[:MAX_NAMED_ROWS]]
-    if len(rows) > MAX_NAMED_ROWS:
-        return f"rows {', '.join(names)} and {grouped(len(rows) - MAX_NAMED_ROWS)} more"
-    if len(rows) == 1:
+    if count > MAX_NAMED_ROWS:
+        return f"rows {', '.join(names)} and {grouped(count - MAX_NAMED_ROWS)} more"
+    if count == 1:
         return f"row {names[0]}"
     return f"rows {', '.join(names[:-1])} and {names[-1]}"
 

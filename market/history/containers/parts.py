@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -116,3 +116,36 @@ def _lines(pieces: Sequence[Piece]) -> Any:
         for piece in pieces
     ]
     return np.concatenate(numbers)
+
+
+def in_larger_parts(parts: Iterable[RawTable], part_bytes: int) -> Iterator[RawTable]:
+    """Yield the rows of a table again in larger parts.
+
+    Args:
+        parts: of the table.
+        part_bytes: size of the cells of a part, after which the next one begins.
+    """
+    held: list[RawTable] = []
+    count = 0
+    for part in parts:
+        held.append(part)
+        if sum(column.nbytes for one in held for column in one.columns) >= part_bytes:
+            yield _one_part(held, count)
+            held, count = [], count + 1
+    if held:
+        yield _one_part(held, count)
+
+
+def _one_part(parts: Sequence[RawTable], number: int) -> RawTable:
+    return replace(
+        parts[0],
+        columns=tuple(_joined([part.columns[index] for part in parts]) for index in range(len(parts[0].columns))),
+        part=number,
+        left_out=tuple(line for part in parts for line in part.left_out),
+        lines=np.concatenate([_lines_of(part) for part in parts]),
+    )
+
+
+def _lines_of(part: RawTable) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the line of each row."""
+    return np.arange(part.first_line, part.first_line + part.rows, dtype=np.int64) if part.lines is None else part.lines

@@ -36,7 +36,7 @@ class ReadLimits:
     max_unpacked_bytes: int = 16 << 30
     max_ratio: int = 100
     max_object_bytes: int = 64 << 20
-    part_bytes: int = 128 << 20
+    part_bytes: int = 8 << 20
 
 
 class LeftOut(NamedTuple):

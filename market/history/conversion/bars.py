@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,12 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from domain.trading.arithmetic import multiply, plain, subtract
-from market.history.conversion.joining import Groups, Joined, Piece
+from domain.types import Symbol
+from market.history.conversion.joining import Groups, Piece, Sorter
 from market.history.conversion.numbers import NUMBER, Mask, decimals_of
 from market.history.conversion.part import Part, as_mask, utc_text
 from market.history.conversion.problems import Problems
-from market.history.conversion.rows import BarRows, Changes
+from market.history.conversion.rows import Changes, SpooledBars
 from market.history.dialects.reading import Role
+from market.history.streaming.ordering import micros
+from market.history.streaming.spool import Block
 
 PRICES = (Role.OPEN, Role.HIGH, Role.LOW, Role.CLOSE)
 FLOAT_STEP = Decimal("4.5e-16")
@@ -26,6 +28,7 @@ MAX_STEP = Decimal("0.01")
 """A rounding step that is a greater part of the price is no reason to change a high or low."""
 MAX_ZERO_VOLUMES = 0.99
 """A column with more zeros than this fraction says nothing about the volume."""
+_VALUES = ("close", "open", "high", "low", "volume")
 MAX_CONFLICTS = 5
 """So many pairs of bars with one begin and different values are described one by one."""
 
@@ -102,89 +105,97 @@ def _step(part: Part, edge: Role) -> Decimal:
     return Decimal(1).scaleb(-decimals)
 
 
-def join_bars(pieces: Sequence[Piece], groups: Groups, problems: Problems, *, is_text: bool) -> tuple[BarRows, ...]:
+def join_bars(sorter: Sorter, groups: Groups, problems: Problems, *, is_text: bool) -> tuple[SpooledBars, ...]:
     """Return the bars of each symbol and length from the pieces of a file.
 
     Bars with the same begin and values are dropped; such with different values refuse the file.
     """
-    joined = Joined.of(pieces, len(groups.counts))
-    keys = list(groups.numbers)
-    duplicates = _drop_duplicates(joined, keys, problems, is_text=is_text)
-    bars = []
-    for number, (symbol, timeframe) in enumerate(keys):
-        first, last = joined.bounds(number)
-        if first == last:
+    bars, conflicts, clean = [], _Conflicts(problems, is_text=is_text), sorter.spool()
+    for number, (symbol, timeframe) in enumerate(groups.numbers):
+        ordered = sorter.ordered(number)
+        if not ordered.blocks:
             continue
-        counts = groups.counts[number]
+        counts, blocks = groups.counts[number], ordered.blocks
+        duplicates = 0
+        if not ordered.is_rising:
+            for table in ordered.tables():
+                kept = _without_duplicates(table, symbol, conflicts)
+                duplicates += table.num_rows - kept.num_rows
+                clean.add(kept, number)
+            blocks = clean.blocks(number)
         changes = Changes(
-            int(joined.reordered[number]), int(duplicates[number]), counts.skipped, counts.widened, counts.rounded,
-            counts.left_out,
+            sorter.reordered[number], duplicates, counts.skipped, counts.widened, counts.rounded, counts.left_out,
+            _meaningless_zeros(blocks),
         )  # fmt: skip
-        values = {name: array.slice(first, last - first) for name, array in joined.values.items()}
-        zeros = _meaningless_zeros(values["volume"])
-        if zeros:
-            values["volume"] = pa.nulls(last - first, NUMBER)
-            changes = replace(changes, zero_volumes=zeros)
-        bars.append(
-            BarRows(
-                symbol,
-                timeframe,
-                joined.times[first:last],
-                None if joined.ends is None else joined.ends[first:last],
-                **values,
-                lines=joined.lines[first:last],
-                changes=changes,
-            )
-        )
+        bars.append(SpooledBars(symbol, timeframe, blocks, changes, has_ends=sorter.has_ends))
+    conflicts.end()
     return tuple(bars)
 
 
-def _meaningless_zeros(volume: Any) -> int:
+def _meaningless_zeros(blocks: Sequence[Block]) -> int:
     """Return the number of zeros in a column of volumes with hardly anything else, otherwise 0."""
-    stated = len(volume) - volume.null_count
-    zeros = pc.sum(pc.equal(volume, pa.scalar(0, pa.int64()))).as_py() or 0
+    stated = zeros = 0
+    for block in blocks:
+        volume = block.read(("volume",))["volume"]
+        stated += len(volume) - volume.null_count
+        zeros += pc.sum(pc.equal(volume, pa.scalar(0, pa.int64()))).as_py() or 0
     return zeros if zeros > stated * MAX_ZERO_VOLUMES else 0
 
 
-def _drop_duplicates(joined: Joined, keys: list[Any], problems: Problems, *, is_text: bool) -> np.ndarray[Any, Any]:
-    """Drop bars that repeat the one before, and return how many by group; refuse those with different values."""
-    same = (joined.times[1:] == joined.times[:-1]) & (joined.groups[1:] == joined.groups[:-1])
-    if joined.ends is not None:
-        same &= joined.ends[1:] == joined.ends[:-1]
+class _Conflicts:
+    """Bars with one begin and different values: the first ones are described, the others counted."""
+
+    def __init__(self, problems: Problems, *, is_text: bool) -> None:
+        self._problems = problems
+        self._place = "line" if is_text else "row"
+        self._count = 0
+
+    def add(self, symbol: Symbol, before: dict[str, Any], row: dict[str, Any]) -> None:
+        """Add a pair of bars."""
+        self._count += 1
+        if self._count <= MAX_CONFLICTS:
+            first, second = sorted((before, row), key=lambda one: int(one["line"]))
+            self._problems.add(
+                f"{self._place} {first['line']} and {self._place} {second['line']} are different bars of {symbol} that"
+                f" both begin at {utc_text(row['time'])}: {_difference(first, second)}"
+            )
+
+    def end(self) -> None:
+        """Say how many further pairs there are."""
+        if self._count > MAX_CONFLICTS:
+            more = self._count - MAX_CONFLICTS
+            self._problems.add(f"{more} more bars have the begin of another one, and different values")
+
+
+def _without_duplicates(table: Any, symbol: Symbol, conflicts: _Conflicts) -> Any:
+    """Return sorted rows without those that repeat the one before; those with different values are conflicts."""
+    times = micros(table["time"])
+    same = times[1:] == times[:-1]
+    if "end" in table.schema.names:
+        ends = micros(table["end"])
+        same &= ends[1:] == ends[:-1]
     rows = np.flatnonzero(same) + 1
     if not rows.size:
-        return np.zeros(len(keys), dtype=np.int64)
-    here, before = pa.array(rows), pa.array(rows - 1)
+        return table
+    table = table.combine_chunks()
+    here, before = table.take(pa.array(rows)), table.take(pa.array(rows - 1))
     differing = np.zeros(len(rows), dtype=np.bool_)
-    for array in joined.values.values():
-        one, other = array.take(here), array.take(before)
+    for name in _VALUES:
+        one, other = here[name], before[name]
         equal = as_mask(pc.equal(one, other)) | as_mask(pc.and_(pc.is_null(one), pc.is_null(other)))
         differing |= ~equal
-    place = "line" if is_text else "row"
-    conflicts = rows[differing]
-    for row in conflicts[:MAX_CONFLICTS]:
-        first, second = sorted((joined.lines[row - 1], joined.lines[row]))
-        problems.add(
-            f"{place} {first} and {place} {second} are different bars of {keys[joined.groups[row]][0]} that both begin"
-            f" at {utc_text(joined.times[row])}: {_difference(joined, int(row))}"
-        )
-    if len(conflicts) > MAX_CONFLICTS:
-        problems.add(f"{len(conflicts) - MAX_CONFLICTS} more bars have the begin of another one, and different values")
-    dropped = np.bincount(joined.groups[rows[~differing]], minlength=len(keys))
-    keep = np.ones(len(joined.times), dtype=np.bool_)
+    for index in np.flatnonzero(differing):
+        place = int(index)
+        conflicts.add(symbol, before.slice(place, 1).to_pylist()[0], here.slice(place, 1).to_pylist()[0])
+    keep = np.ones(len(times), dtype=np.bool_)
     keep[rows[~differing]] = False
-    joined.take(np.flatnonzero(keep))
-    return dropped
+    return table.filter(pa.array(keep))
 
 
-def _difference(joined: Joined, row: int) -> str:
-    """Return the first value that differs between a row and the one before, in the order of the file."""
-    pair = sorted((row - 1, row), key=lambda index: int(joined.lines[index]))
-    for name in ("close", "open", "high", "low", "volume"):
-        texts = []
-        for index in pair:
-            value = joined.values[name][index].as_py()
-            texts.append("unknown" if value is None else plain(value))
+def _difference(first: dict[str, Any], second: dict[str, Any]) -> str:
+    """Return the first value that differs between two rows, in the order of the file."""
+    for name in _VALUES:
+        texts = ["unknown" if row[name] is None else plain(row[name]) for row in (first, second)]
         if texts[0] != texts[1]:
             return f"{name} {texts[0]} and {texts[1]}"
     raise AssertionError("the rows are equal")

@@ -12,6 +12,8 @@ import pyarrow as pa
 from market.history.conversion.part import Encoded, Part
 from market.history.conversion.rows import RowNumbers
 from market.history.conversion.time_formats import Microseconds
+from market.history.streaming.ordering import Ordered
+from market.history.streaming.spool import Spool
 
 
 @dataclass(slots=True)
@@ -104,51 +106,50 @@ class Piece:
         )
 
 
-@dataclass(slots=True)
-class Joined:
-    """All good rows of a file, in the order of group and time, equal times in the order of the file.
+class Sorter:
+    """The good rows of a file by group, on disk where they are many; they are sorted when they are read."""
 
-    Attributes:
-        reordered: by group, how many rows were before the row above.
-    """
+    def __init__(self) -> None:
+        self.reordered: dict[int, int] = {}
+        """By group, how many rows were before the row above."""
+        self.has_ends = False
+        self._spool: Spool | None = None
+        self._last: dict[int, int] = {}
 
-    groups: RowNumbers
-    times: Microseconds
-    ends: Microseconds | None
-    lines: RowNumbers
-    values: dict[str, Any]
-    reordered: RowNumbers
+    def add(self, piece: Piece) -> None:
+        """Add rows that are below those before in the file."""
+        columns = {"time": pa.array(piece.times), "line": pa.array(piece.lines)}
+        if piece.ends is not None:
+            columns["end"] = pa.array(piece.ends)
+            self.has_ends = True
+        table = pa.table({**columns, **piece.values})
+        if self._spool is None:
+            self._spool = Spool(table.schema)
+        groups = piece.groups
+        if not len(groups):
+            return
+        if (groups == groups[0]).all():
+            self._add(int(groups[0]), table, piece.times)
+            return
+        order = np.argsort(groups, kind="stable")
+        table, groups, times = table.take(pa.array(order)), groups[order], piece.times[order]
+        firsts = np.flatnonzero(np.append(True, groups[1:] != groups[:-1])).tolist()
+        for first, after in zip(firsts, [*firsts[1:], len(groups)], strict=True):
+            self._add(int(groups[first]), table.slice(first, after - first), times[first:after])
 
-    @classmethod
-    def of(cls, pieces: Sequence[Piece], count: int) -> Joined:
-        """Join the pieces of ``count`` groups."""
-        groups, times, lines = (
-            np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("groups", "times", "lines")
-        )
-        ends = None
-        if pieces[0].ends is not None:
-            ends = np.concatenate([piece.ends for piece in pieces if piece.ends is not None])
-        values = {name: pa.concat_arrays([piece.values[name] for piece in pieces]) for name in pieces[0].values}
-        joined = cls(groups, times, ends, lines, values, np.zeros(count, dtype=np.int64))
-        by_group = np.argsort(groups, kind="stable") if (groups[1:] < groups[:-1]).any() else None
-        sorted_groups, in_file_order = (groups, times) if by_group is None else (groups[by_group], times[by_group])
-        back = (in_file_order[1:] < in_file_order[:-1]) & (sorted_groups[1:] == sorted_groups[:-1])
-        joined.reordered = np.bincount(sorted_groups[1:][back], minlength=count)
-        if by_group is not None or back.any() or ends is not None:
-            keys = (times, groups) if ends is None else (ends, times, groups)
-            order = np.lexsort(keys)
-            if not (order[1:] > order[:-1]).all():
-                joined.take(order)
-        return joined
+    def _add(self, group: int, table: Any, times: Microseconds) -> None:
+        assert self._spool is not None
+        back = int(np.count_nonzero(times[1:] < times[:-1])) + int(times[0] < self._last.get(group, times[0]))
+        self.reordered[group] = self.reordered.get(group, 0) + back
+        self._last[group] = int(times[-1])
+        self._spool.add(table, group)
 
-    def take(self, rows: RowNumbers) -> None:
-        """Keep these rows, in this order."""
-        self.groups, self.times, self.lines = self.groups[rows], self.times[rows], self.lines[rows]
-        self.ends = None if self.ends is None else self.ends[rows]
-        indices = pa.array(rows)
-        self.values = {name: array.take(indices) for name, array in self.values.items()}
+    def ordered(self, group: int) -> Ordered:
+        """Return the rows of a group by their times, then their ends, then their order in the file."""
+        blocks = [] if self._spool is None else self._spool.blocks(group)
+        return Ordered(blocks, ("time", "end", "line") if self.has_ends else ("time", "line"))
 
-    def bounds(self, group: int) -> tuple[int, int]:
-        """Return the first row of a group and the one after its last."""
-        first, last = np.searchsorted(self.groups, [group, group + 1])
-        return int(first), int(last)
+    def spool(self) -> Spool:
+        """Return another spool for such rows."""
+        assert self._spool is not None
+        return Spool(self._spool.schema)

@@ -78,7 +78,12 @@ def has_decimal_comma(columns: Iterable[Any]) -> bool | None:
     if is_decimal or is_group or not has_comma:
         return is_decimal
     # A point that stands before decimals elsewhere leaves the comma to the groups.
-    return False if any(pc.any(pc.match_substring_regex(column, _POINT)).as_py() for column in columns) else None
+    return False if has_decimal_point(columns) else None
+
+
+def has_decimal_point(columns: Iterable[Any]) -> bool:
+    """Return whether some columns show that a point stands before decimals: other than three digits follow it."""
+    return any(pc.any(pc.match_substring_regex(column, _POINT)).as_py() for column in columns)
 
 
 def read_numbers(texts: Any, *, decimal_comma: bool = False) -> NumberColumn:

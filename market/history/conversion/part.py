@@ -66,6 +66,7 @@ class Part:
         self.skipped: Mask = np.zeros(self.rows, dtype=np.bool_)
         self.rounded = np.zeros(self.rows, dtype=np.int64)
         self.notes: list[str] = []
+        self._converted: dict[Role, tuple[Any, Mask]] = {}
         self.day_first: bool | None = None
 
     def has(self, role: Role) -> bool:
@@ -98,7 +99,7 @@ class Part:
 
         The rows without a price must be marked as skipped before.
         """
-        values, is_invalid = self._numbers[role]
+        values, is_invalid = self._numbers(role)
         texts = self.texts(role)
         self.refuse(
             is_invalid, lambda row: f"{role} is {quoted(texts[row].as_py())}; it must be a number such as 110485.85"
@@ -112,15 +113,19 @@ class Part:
             )
         return values
 
-    @cached_property
-    def _numbers(self) -> _Numbers:
-        return _Numbers(self)
+    def _numbers(self, role: Role) -> tuple[Any, Mask]:
+        """Return the values of a column, and which of its cells are no numbers; each column is converted once."""
+        if role not in self._converted:
+            column = read_numbers(self.texts(role), decimal_comma=self.rules.decimal_comma)
+            self.rounded += column.is_rounded
+            self._converted[role] = column.values, column.is_invalid
+        return self._converted[role]
 
     def is_empty(self, role: Role) -> Mask:
         """Return for each row whether it has no value in a column of numbers."""
         if not self.has(role):
             return np.ones(self.rows, dtype=np.bool_)
-        values, is_invalid = self._numbers[role]
+        values, is_invalid = self._numbers(role)
         return as_mask(pc.is_null(values)) & ~is_invalid
 
     def times(self) -> Microseconds:
@@ -236,22 +241,6 @@ class Part:
                 lambda row: f"timeframe is {quoted(names[codes[row]])}; it must be one such as 1m, 4h, 1d, 1w or 1M",
             )
         return Encoded(values, codes)
-
-
-class _Numbers:
-    """The columns of numbers of a part, each converted once."""
-
-    def __init__(self, part: Part) -> None:
-        self._part = part
-        self._columns: dict[Role, tuple[Any, Mask]] = {}
-
-    def __getitem__(self, role: Role) -> tuple[Any, Mask]:
-        if role not in self._columns:
-            part = self._part
-            column = read_numbers(part.texts(role), decimal_comma=part.rules.decimal_comma)
-            part.rounded += column.is_rounded
-            self._columns[role] = column.values, column.is_invalid
-        return self._columns[role]
 
 
 def as_mask(values: Any) -> Mask:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from domain.types import Symbol
 from market.history.containers.refusal import grouped
 from market.history.conversion.time_formats import Microseconds
+from market.history.streaming.spool import Block
 from market.history.timeframe import Timeframe
 
 RowNumbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -113,6 +116,95 @@ class TickRows:
         return len(self.time)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SpooledBars:
+    """The bars of one symbol and length, in the order of their times; few of them are in memory.
+
+    Attributes:
+        symbol: of all bars.
+        timeframe: their length, where a column says it.
+        blocks: of their rows, with the columns ``time``, ``line``, ``open``, ``high``, ``low``, ``close``, ``volume``.
+        changes: what was changed.
+        has_ends: whether there is a column ``end``.
+    """
+
+    symbol: Symbol
+    timeframe: Timeframe | None
+    blocks: Sequence[Block]
+    changes: Changes
+    has_ends: bool
+
+    def __len__(self) -> int:
+        return sum(block.rows for block in self.blocks)
+
+    def tables(self, names: Sequence[str] | None = None) -> Iterator[Any]:
+        """Yield the rows of some columns, or of all, a table at a time."""
+        for block in self.blocks:
+            table = block.read(names)
+            if self.changes.zero_volumes and "volume" in table.schema.names:
+                index = table.schema.get_field_index("volume")
+                field = table.schema.field(index)
+                table = table.set_column(index, field, pa.nulls(table.num_rows, field.type))
+            yield table
+
+    def whole(self) -> BarRows:
+        """Return all bars at once."""
+        columns = _columns(self.tables())
+        begin, lines, end = columns.pop("time"), columns.pop("line"), columns.pop("end", None)
+        return BarRows(
+            self.symbol,
+            self.timeframe,
+            begin.to_numpy(),
+            None if end is None else end.to_numpy(),
+            **columns,
+            lines=lines.to_numpy(),
+            changes=self.changes,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpooledTicks:
+    """The single prices of one symbol, in the order of their times; few of them are in memory.
+
+    Attributes:
+        symbol: of all prices.
+        blocks: of their rows, with the columns ``time``, ``line``, ``price``, ``bid``, ``ask``, ``volume``,
+            ``bid_size`` and ``ask_size``.
+        changes: what was changed.
+    """
+
+    symbol: Symbol
+    blocks: Sequence[Block]
+    changes: Changes
+
+    def __len__(self) -> int:
+        return sum(block.rows for block in self.blocks)
+
+    def pieces(self) -> Iterator[TickRows]:
+        """Yield the prices, a piece at a time."""
+        for block in self.blocks:
+            yield self._rows([block.read()])
+
+    def whole(self) -> TickRows:
+        """Return all prices at once."""
+        return self._rows(block.read() for block in self.blocks)
+
+    def _rows(self, tables: Iterable[Any]) -> TickRows:
+        columns = _columns(tables)
+        time, lines = columns.pop("time").to_numpy(), columns.pop("line").to_numpy()
+        return TickRows(self.symbol, time, **columns, lines=lines, changes=self.changes)
+
+
+def _columns(tables: Iterable[Any]) -> dict[str, Any]:
+    """Return the columns of tables together, an array each."""
+    table = pa.concat_tables(tables)
+    return {name: _array(table[name]) for name in table.schema.names}
+
+
+def _array(column: Any) -> Any:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """The clean rows of a file: either bars or single prices.
@@ -123,6 +215,6 @@ class Rows:
         notes: sentences about how times and numbers were read, and about bad rows.
     """
 
-    bars: tuple[BarRows, ...] = ()
-    ticks: tuple[TickRows, ...] = ()
+    bars: tuple[SpooledBars, ...] = ()
+    ticks: tuple[SpooledTicks, ...] = ()
     notes: tuple[str, ...] = ()

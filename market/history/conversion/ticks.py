@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from domain.trading.arithmetic import plain
-from market.history.conversion.joining import Groups, Joined, Piece
+from market.history.conversion.joining import Groups, Piece, Sorter
 from market.history.conversion.numbers import MAX_DECIMALS, NUMBER
 from market.history.conversion.part import Part, as_mask
-from market.history.conversion.rows import Changes, TickRows
+from market.history.conversion.rows import Changes, SpooledTicks
 from market.history.dialects.reading import Role
 
 _NUMBERS = (Role.PRICE, Role.BID, Role.ASK, Role.VOLUME, Role.BID_SIZE, Role.ASK_SIZE)
@@ -64,23 +63,23 @@ def _middle(bid: Any, ask: Any) -> Any:
     return pc.round(halves, MAX_DECIMALS, round_mode="half_towards_infinity").cast(NUMBER)
 
 
-def join_ticks(pieces: Sequence[Piece], groups: Groups) -> tuple[TickRows, ...]:
+def join_ticks(sorter: Sorter, groups: Groups) -> tuple[SpooledTicks, ...]:
     """Return the prices of each symbol from the pieces of a file. Equal prices of one moment are different trades."""
-    joined = Joined.of(pieces, len(groups.counts))
-    ticks = []
+    ticks, sorted_rows = [], sorter.spool()
     for number, (symbol,) in enumerate(groups.numbers):
-        first, last = joined.bounds(number)
-        if first == last:
+        ordered = sorter.ordered(number)
+        if not ordered.blocks:
             continue
-        counts = groups.counts[number]
+        blocks, counts = ordered.blocks, groups.counts[number]
+        if not ordered.is_rising:
+            for table in ordered.tables():
+                sorted_rows.add(table, number)
+            blocks = sorted_rows.blocks(number)
         changes = Changes(
-            reordered=int(joined.reordered[number]),
+            reordered=sorter.reordered[number],
             skipped=counts.skipped,
             rounded=counts.rounded,
             left_out=counts.left_out,
         )
-        values = {name: array.slice(first, last - first) for name, array in joined.values.items()}
-        ticks.append(
-            TickRows(symbol, joined.times[first:last], **values, lines=joined.lines[first:last], changes=changes)
-        )
+        ticks.append(SpooledTicks(symbol, blocks, changes))
     return tuple(ticks)

@@ -120,6 +120,22 @@ def read_times(texts: Any, rules: TimeRules) -> TimeColumn:
     return column
 
 
+def are_read_alone(texts: Any, rules: TimeRules) -> bool:
+    """Return whether each time says what it means without the others in its column, as 2026-01-31 and Unix times do."""
+    filled = texts.filter(pc.not_equal(texts, ""))
+    if not len(filled) or _quick(filled) is not None:
+        return True
+    if pc.any(pc.match_substring_regex(filled, r"^[\d.,]+$")).as_py():
+        return False
+    column = read_times(filled, rules)
+    return column.day_first is None and not column.notes and not column.questions
+
+
+def are_clocks_read_alone(texts: Any) -> bool:
+    """Return whether each time of day says what it means without the others in its column, as 09:30 does."""
+    return not pc.any(pc.match_substring_regex(texts, r"^(\d{1,5}|\d{7,9})$")).as_py()
+
+
 def _quick(texts: Any) -> tuple[Microseconds, bool] | None:
     """Read a column that is wholly ISO 8601, or wholly Unix times of today's size; None: it needs a closer look."""
     first = texts[0].as_py()

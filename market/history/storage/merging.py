@@ -17,6 +17,7 @@ from domain.wording import format_time
 from market.history.candles import SCHEMA, TIME, Candles
 from market.history.grid import ends
 from market.history.publication import publish
+from market.history.streaming.series import SpooledCandles
 from market.history.timeframe_choice import DeclaredTimeframe
 
 VALUES = ("open", "high", "low", "close", "volume")
@@ -39,7 +40,7 @@ class Merged:
         moved: further bars whose close is published later than before.
     """
 
-    candles: Candles
+    candles: Candles | SpooledCandles
     added: int
     equal: int = 0
     replaced: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from domain.errors import PaperTradingError
 from domain.types import Symbol
 from market.history.candles import SCHEMA, Candles
 from market.history.storage.manifest import InvalidManifest, Manifest, parse_manifest, seal
+from market.history.streaming.series import SpooledCandles
+from market.history.streaming.spool import BLOCK_ROWS, Spool, of_equal_size
 from market.history.timeframe import Timeframe
 from market.private_files import written_atomically
 
-ROWS_A_GROUP = 65_536
+ROWS_A_GROUP = BLOCK_ROWS
 """Rows that a reader has in memory at a time."""
 MANIFEST, MANIFEST_SHA256 = b"paper_trading_manifest", b"paper_trading_manifest_sha256"
 """Keys of the file's metadata."""
@@ -28,24 +30,27 @@ class DamagedFile(PaperTradingError):
     """A stored file that cannot be used; the message says why."""
 
 
-def write(path: Path, table: Any, manifest: Manifest) -> None:
+def write(path: Path, tables: Iterable[Any], manifest: Manifest) -> None:
     """Write a series in one step.
 
     Args:
         path: the file; its folder exists.
-        table: rows with the columns of `SCHEMA`, by rising ``published``.
+        tables: rows with the columns of `SCHEMA`, by rising ``published``.
         manifest: of these rows.
 
     Raises:
         PaperTradingError: it cannot be written; an existing file is unchanged.
     """
     document = manifest.to_json()
-    stored = table.cast(SCHEMA).replace_schema_metadata({MANIFEST: document, MANIFEST_SHA256: seal(document)})
-    with written_atomically(path) as stream:
-        pyarrow.parquet.write_table(
-            stored, stream, row_group_size=ROWS_A_GROUP, compression="zstd", write_page_checksum=True,
-            use_dictionary=False,
-        )  # fmt: skip
+    schema = SCHEMA.with_metadata({MANIFEST: document, MANIFEST_SHA256: seal(document)})
+    with (
+        written_atomically(path) as stream,
+        pyarrow.parquet.ParquetWriter(
+            stream, schema, compression="zstd", write_page_checksum=True, use_dictionary=False
+        ) as writer,
+    ):
+        for table in of_equal_size(tables):
+            writer.write_table(table.cast(schema), row_group_size=ROWS_A_GROUP)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -64,41 +69,70 @@ def read(path: Path) -> tuple[Candles, Manifest]:
     Raises:
         DamagedFile: it cannot be read, or does not hold what its manifest says.
     """
-    with _opened(path) as file:
-        manifest = _manifest(path, file)
-        if [(field.name, field.type) for field in file.schema_arrow] != [(field.name, field.type) for field in SCHEMA]:
-            raise DamagedFile(f"{path}: its columns are not those of a stored series")
-        try:
-            table = file.read(use_threads=False).cast(SCHEMA)
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise DamagedFile(f"{path}: cannot read it: {_first_line(error)}") from None
-    if content_sha256(table) != manifest.content_sha256:
-        raise DamagedFile(f"{path}: its rows are not those of its manifest")
+    candles, manifest = read_spooled(path)
     try:
-        return Candles(Symbol(manifest.symbol), Timeframe.parse(manifest.timeframe), table), manifest
+        return candles.whole(), manifest
     except ValueError as error:
         raise DamagedFile(f"{path}: {error}") from None
 
 
+def read_spooled(path: Path) -> tuple[SpooledCandles, Manifest]:
+    """Return the rows of a stored file in blocks, and its manifest; few of the rows are in memory.
+
+    Raises:
+        DamagedFile: it cannot be read, or does not hold what its manifest says.
+        PaperTradingError: there is no room for the blocks.
+    """
+    with _opened(path) as file:
+        manifest = _manifest(path, file)
+        if [(field.name, field.type) for field in file.schema_arrow] != [(field.name, field.type) for field in SCHEMA]:
+            raise DamagedFile(f"{path}: its columns are not those of a stored series")
+        spool = Spool(SCHEMA)
+        try:
+            for batch in file.iter_batches(ROWS_A_GROUP, use_threads=False):
+                spool.add(pyarrow.Table.from_batches([batch]).cast(SCHEMA))
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            raise DamagedFile(f"{path}: cannot read it: {_first_line(error)}") from None
+    try:
+        candles = SpooledCandles(Symbol(manifest.symbol), Timeframe.parse(manifest.timeframe), spool.blocks())
+    except ValueError as error:
+        raise DamagedFile(f"{path}: {error}") from None
+    if content_sha256_of(len(candles), candles.tables) != manifest.content_sha256:
+        raise DamagedFile(f"{path}: its rows are not those of its manifest")
+    return candles, manifest
+
+
 def content_sha256(table: Any) -> str:
     """Return the hash of the rows of a table with the columns of `SCHEMA`, however they are divided into pieces."""
+    return content_sha256_of(table.num_rows, lambda names: [table.select(names)])
+
+
+def content_sha256_of(rows: int, tables: Callable[[Sequence[str]], Iterable[Any]]) -> str:
+    """Return the hash of rows that come in several tables; it does not depend on how they are divided.
+
+    Args:
+        rows: how many there are.
+        tables: returns the rows of some columns.
+    """
     digest = hashlib.sha256()
     for name in SCHEMA.names:
-        digest.update(f"{name}:{table.num_rows};".encode())
-        for piece in _bytes_of(table[name]):
-            digest.update(piece)
+        digest.update(f"{name}:{rows};".encode())
+        nulls: list[Any] = []
+        for table in tables((name,)):
+            for chunk in table[name].chunks:
+                digest.update(_bytes_of(chunk))
+                nulls.append(chunk.is_null() if chunk.null_count else len(chunk))
+        for mask in nulls:
+            is_null = bytes(mask) if isinstance(mask, int) else mask.cast(pyarrow.int8()).to_numpy(zero_copy_only=False)
+            digest.update(is_null)
     return digest.hexdigest()
 
 
-def _bytes_of(column: Any) -> Iterator[Any]:
+def _bytes_of(chunk: Any) -> Any:
     # A null's own bytes are not defined: it counts as 0, and the nulls are hashed beside the values.
-    for chunk in column.chunks:
-        if len(chunk):
-            filled = chunk.fill_null(0) if chunk.null_count else chunk
-            width = chunk.type.bit_width // 8
-            yield memoryview(filled.buffers()[1])[filled.offset * width : (filled.offset + len(filled)) * width]
-    for chunk in column.chunks:
-        yield chunk.is_null().cast(pyarrow.int8()).to_numpy(zero_copy_only=False)
+    filled = chunk.fill_null(0) if chunk.null_count else chunk
+    width = chunk.type.bit_width // 8
+    return memoryview(filled.buffers()[1] or b"")[filled.offset * width : (filled.offset + len(filled)) * width]
 
 
 def _opened(path: Path) -> Any:

@@ -37,7 +37,7 @@ def rewritten(store: HistoryStore, table: Any, **changes: object) -> None:
     """Write other rows, or values of the manifest, as a faulty program might."""
     manifest = store.manifest(KEY)
     values = {**manifest.model_dump(), "content_sha256": stored_file.content_sha256(table), **changes}
-    stored_file.write(store.path(KEY), table, Manifest(**values))
+    stored_file.write(store.path(KEY), [table], Manifest(**values))
 
 
 def test_a_good_series_has_no_faults(store: HistoryStore) -> None:
@@ -59,7 +59,7 @@ def test_a_changed_byte_is_a_fault_or_changes_neither_rows_nor_manifest(store: H
 
 
 def test_other_rows_than_those_of_the_manifest_are_a_fault(store: HistoryStore) -> None:
-    stored_file.write(store.path(KEY), candles([row("1"), row("2"), row("4")]).table, store.manifest(KEY))
+    stored_file.write(store.path(KEY), [candles([row("1"), row("2"), row("4")]).table], store.manifest(KEY))
     assert ["its rows are not those of its manifest"] == faults(store)
 
 

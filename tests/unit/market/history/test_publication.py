@@ -62,7 +62,7 @@ def test_an_outage_shortens_one_bar_and_no_other() -> None:
     assert 1 == publication.gaps
     assert (
         "BTC/USDT: 6 bars of 1 h, 2018-02-07 22:00:00 to 2018-02-11 06:00:00, 1 gap, 1 bar of another length: row 5"
-        == publication.sentence("BTC/USDT")
+        == publication.noticed.sentence("BTC/USDT")
     )
 
 
@@ -71,7 +71,7 @@ def test_a_live_row_is_left_out_with_the_bar_in_which_it_was_written() -> None:
     publication = published([*times, datetime(2025, 1, 1, 12, 44, 15, tzinfo=UTC)])
     assert [HOUR, HOUR, HOUR] == delays(publication)
     assert (6, (5,), ()) == (publication.live, publication.incomplete, publication.irregular)
-    assert publication.sentence("BTC/USDT").endswith(
+    assert publication.noticed.sentence("BTC/USDT").endswith(
         "; left out as the state of a bar that was not over: row 6; left out as not complete: row 5"
     )
 
@@ -101,7 +101,7 @@ def test_bars_of_months_end_with_their_months() -> None:
     assert "1M" == str(publication.timeframe)
     assert firsts[1:] == [moment for _, moment in moments(publication)]
     assert ((), 0) == (publication.irregular, publication.gaps)
-    assert "BTC/USDT: 14 bars of 1 month, 2024-01-01 to 2025-03-01" == publication.sentence("BTC/USDT")
+    assert "BTC/USDT: 14 bars of 1 month, 2024-01-01 to 2025-03-01" == publication.noticed.sentence("BTC/USDT")
 
 
 def test_days_of_a_zone_with_summer_time_end_with_the_day() -> None:
@@ -328,11 +328,11 @@ def test_the_sentence_of_a_year() -> None:
     times[4_709] += 17 * MINUTE  # after an outage
     assert (
         "BTC/USDT: 8 758 bars of 1 h, 2025-01-01 to 2026-01-01, 3 gaps, 1 bar of another length: row 4 711"
-        == published(times).sentence("BTC/USDT")
+        == published(times).noticed.sentence("BTC/USDT")
     )
 
 
 def test_a_year_of_minutes_is_quick() -> None:
     begins = 1_735_689_600_000_000 + np.arange(525_600, dtype=np.int64) * 60_000_000
     publication = publish(begins, np.arange(525_600, dtype=np.int64))
-    assert "BTC/USDT: 525 600 bars of 1 m, 2025-01-01 to 2026-01-01" == publication.sentence("BTC/USDT")
+    assert "BTC/USDT: 525 600 bars of 1 m, 2025-01-01 to 2026-01-01" == publication.noticed.sentence("BTC/USDT")

@@ -96,7 +96,8 @@ def folder() -> Iterator[Path]:
 def read(folder: Path, name: str, content: str) -> TickRows:
     path = folder / name
     path.write_text(content, encoding="utf-8")
-    [ticks] = read_file(path)[1].ticks
+    [spooled] = read_file(path)[1].ticks
+    ticks = spooled.whole()
     assert "BTC/USDT" == ticks.symbol
     return ticks
 
