@@ -16,7 +16,7 @@ from market.history.importing import ImportReport, TickSeries, read_candles
 from market.history.paths import price_files
 from market.history.storage.manifest import InstrumentValues
 from market.history.storage.merging import merge, republished
-from market.history.streaming.series import whole
+from market.history.streaming.series import loaded
 from market.history.timeframe import Timeframe
 
 OPTIONS = "; `history import` has these options, and prices = history plays what was imported"
@@ -75,7 +75,7 @@ def _joined(read: Iterable[Candles | TickSeries]) -> Iterable[PriceSeries]:
             yield of_ticks(one)
             continue
         key = (one.symbol, one.timeframe)
-        bars[key] = republished(whole(merge(bars[key], one).candles)) if key in bars else one
+        bars[key] = republished(loaded(merge(bars[key], one).candles)) if key in bars else one
     for candles in bars.values():
         yield PriceSeries.of_candles(candles)
 

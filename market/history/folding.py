@@ -52,7 +52,7 @@ def fold(ticks: SpooledTicks, timeframe: Timeframe, now: datetime) -> Candles | 
         last = bars.slice(bars.num_rows - 1)
     add(last)
     candles = SpooledCandles(ticks.symbol, timeframe, spool.blocks(), gaps.gaps)
-    return candles.whole() if 0 < len(candles) <= WHOLE_ROWS else candles
+    return candles.load() if 0 < len(candles) <= WHOLE_ROWS else candles
 
 
 def _together(last: Any, bars: Any) -> Any:

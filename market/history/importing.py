@@ -26,7 +26,7 @@ from market.history.dialects.reading import BarTime, Reading, ReadOptions
 from market.history.dialects.registry import recognise
 from market.history.publication import Noticed, publish
 from market.history.streaming.publishing import Publisher, choose_timeframe
-from market.history.streaming.series import WHOLE_ROWS, SpooledCandles, whole
+from market.history.streaming.series import WHOLE_ROWS, SpooledCandles, loaded
 from market.history.timeframe import Timeframe
 from market.history.timeframe_choice import NOT_DECLARED, DeclaredTimeframe, UnknownTimeframe
 from market.history.wording import counted
@@ -98,9 +98,9 @@ def read_candles(
     for path in paths:
         for series, report in read_series(path, options, now=now):
             if isinstance(series, SpooledTicks):
-                yield TickSeries(series.symbol, series.whole()), report
+                yield TickSeries(series.symbol, series.load()), report
             else:
-                yield whole(series), report
+                yield loaded(series), report
 
 
 def read_series(
@@ -201,7 +201,7 @@ def _candles(
         if not chosen.timeframe.is_calendar:
             are_ends = options.bar_time is BarTime.END
             return Publisher(bars, chosen, stamps_are_ends=are_ends, until=now).publish()
-    return _candles_at_once(bars.whole(), declared, options, now)
+    return _candles_at_once(bars.load(), declared, options, now)
 
 
 def _candles_at_once(
@@ -232,7 +232,7 @@ def _declared(bars: SpooledBars, reading: Reading, options: ReadOptions) -> Decl
     """Return what is declared of a timeframe, by its origin."""
     stated = reading.timeframe
     if stated is None and len(bars) == 1 and bars.has_ends:
-        row = bars.whole()
+        row = bars.load()
         assert row.end is not None
         if row.end[0] > row.begin[0]:
             # The only bar of its symbol: its own end says how long it is. Some vendors state the last millisecond.

@@ -23,7 +23,7 @@ MINUTE_US, SECOND_US, MILLISECOND_US = 60_000_000, 1_000_000, 1_000
 
 @dataclass(frozen=True, slots=True)
 class NotedRows:
-    """Rows that a person is told about.
+    """Rows that a message names.
 
     Attributes:
         count: how many they are.
@@ -124,7 +124,7 @@ class Publication:
 
     @property
     def noticed(self) -> Noticed:
-        """What a person is told."""
+        """What a message says about them."""
         return Noticed(
             chosen=self.chosen,
             bars=len(self.kept),

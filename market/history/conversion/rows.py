@@ -147,7 +147,7 @@ class SpooledBars:
                 table = table.set_column(index, field, pa.nulls(table.num_rows, field.type))
             yield table
 
-    def whole(self) -> BarRows:
+    def load(self) -> BarRows:
         """Return all bars at once."""
         columns = _columns(self.tables())
         begin, lines, end = columns.pop("time"), columns.pop("line"), columns.pop("end", None)
@@ -185,7 +185,7 @@ class SpooledTicks:
         for block in self.blocks:
             yield self._rows([block.read()])
 
-    def whole(self) -> TickRows:
+    def load(self) -> TickRows:
         """Return all prices at once."""
         return self._rows(block.read() for block in self.blocks)
 

@@ -127,8 +127,7 @@ def are_read_alone(texts: Any, rules: TimeRules) -> bool:
         return True
     if pc.any(pc.match_substring_regex(filled, r"^[\d.,]+$")).as_py():
         return False
-    column = read_times(filled, rules)
-    return column.day_first is None and not column.notes and not column.questions
+    return not read_times(filled, rules).questions  # what some dates show, such as 31/01/2024, holds for all
 
 
 def are_clocks_read_alone(texts: Any) -> bool:

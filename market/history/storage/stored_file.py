@@ -71,7 +71,7 @@ def read(path: Path) -> tuple[Candles, Manifest]:
     """
     candles, manifest = read_spooled(path)
     try:
-        return candles.whole(), manifest
+        return candles.load(), manifest
     except ValueError as error:
         raise DamagedFile(f"{path}: {error}") from None
 

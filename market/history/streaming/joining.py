@@ -14,7 +14,7 @@ from market.history.storage.gaps import GapCounter, Gaps
 from market.history.storage.merging import Merged, merge, republished
 from market.history.streaming.ordering import Ordered, micros
 from market.history.streaming.publishing import VALUES, Publisher
-from market.history.streaming.series import WHOLE_ROWS, SpooledCandles, whole
+from market.history.streaming.series import WHOLE_ROWS, SpooledCandles, loaded
 from market.history.streaming.spool import Block, Spool, of_equal_size
 from market.history.timeframe_choice import ChosenTimeframe, TimeframeFrom
 
@@ -29,7 +29,7 @@ def joined(before: SpooledCandles, new: Candles | SpooledCandles, *, replace: bo
         ContradictingRows: two rows contradict each other, and ``replace`` is false.
     """
     if len(before) + len(new) <= WHOLE_ROWS or not len(new):
-        return merge(before.whole(), whole(new), replace=replace)
+        return merge(before.load(), loaded(new), replace=replace)
     new = new if isinstance(new, SpooledCandles) else spooled(new)
     first, _ = (micros(pyarrow.array([time], SCHEMA.field("begin").type))[0] for time in new.limits("begin"))
     ended = [bool((micros(block.read(("published",))["published"]) <= first).all()) for block in before.blocks]
@@ -39,8 +39,8 @@ def joined(before: SpooledCandles, new: Candles | SpooledCandles, *, replace: bo
         return Merged(dataclasses.replace(before, blocks=[*head, *new.blocks], gaps=None), added=len(new))
     if len(before) == len(new) and _are_equal(before, new):
         return Merged(before, added=0, equal=len(new))
-    merged = merge(dataclasses.replace(before, blocks=tail).whole(), whole(new), replace=replace)
-    blocks = [*head, *spooled(whole(merged.candles)).blocks]
+    merged = merge(dataclasses.replace(before, blocks=tail).load(), loaded(new), replace=replace)
+    blocks = [*head, *spooled(loaded(merged.candles)).blocks]
     return dataclasses.replace(merged, candles=dataclasses.replace(before, blocks=blocks, gaps=None))
 
 
@@ -87,7 +87,7 @@ def _are_equal(before: SpooledCandles, new: SpooledCandles) -> bool:
 def _republished(candles: SpooledCandles) -> SpooledCandles:
     """Return bars as `market.history.storage.merging.republished` does."""
     if candles.timeframe.is_calendar:
-        return spooled(republished(candles.whole()))
+        return spooled(republished(candles.load()))
     spool = Spool(_named(SCHEMA.empty_table(), 0).schema)
     rows = 0
     for table in candles.tables():

@@ -64,7 +64,7 @@ class _Law:
 
 
 @dataclass(slots=True)
-class _Told:
+class _Seen:
     """What was noticed so far."""
 
     bars: int = 0
@@ -121,7 +121,7 @@ class Publisher:
         self._until = None if until is None else (until - EPOCH) // MICROSECOND
         self._to_end = missing_to_end(self._timeframe, self._remainders) if stamps_are_ends else 0
         self._names = ("time", "end") if bars.has_ends else ("time",)
-        self._told = _Told()
+        self._seen = _Seen()
         self._gaps = GapCounter(self._timeframe)
 
     def publish(self) -> tuple[SpooledCandles, Noticed]:
@@ -146,17 +146,17 @@ class Publisher:
         return SpooledCandles(self._bars.symbol, self._timeframe, spool.blocks(), self._gaps.gaps), self._noticed()
 
     def _noticed(self) -> Noticed:
-        told = self._told
-        if told.pending is not None and told.pending[2]:
-            told.irregular = told.irregular.and_(NotedRows(1, (told.pending[0],)))
+        noticed = self._seen
+        if noticed.pending is not None and noticed.pending[2]:
+            noticed.irregular = noticed.irregular.and_(NotedRows(1, (noticed.pending[0],)))
         return Noticed(
             chosen=self._chosen,
-            bars=told.bars,
-            first=None if told.first is None else time_of(told.first),
-            last=None if told.last is None else time_of(told.last),
-            irregular=told.irregular,
-            live=told.live,
-            incomplete=told.incomplete,
+            bars=noticed.bars,
+            first=None if noticed.first is None else time_of(noticed.first),
+            last=None if noticed.last is None else time_of(noticed.last),
+            irregular=noticed.irregular,
+            live=noticed.live,
+            incomplete=noticed.incomplete,
             gaps=self._gaps.gaps.count,
         )
 
@@ -222,7 +222,7 @@ class Publisher:
 
     def _published(self, table: Any, ahead: Micros, law: _Law) -> Any:
         """Return the bars of a table with their moments, by rising begin."""
-        times, told = self._times(table), self._told
+        times, noticed = self._times(table), self._seen
         begins, usual, lines = times.begins, times.usual, micros(table["line"])
         published = usual
         if not self._stamps_are_ends:
@@ -230,12 +230,12 @@ class Publisher:
         published = np.maximum(published, times.close_times)
         kept = self._kept(published, law, is_last=not len(ahead))
         if not len(ahead) and law.last_is_live:
-            told.live = int(lines[-1])
+            noticed.live = int(lines[-1])
         left_out = ~kept
         if left_out.any():
-            if told.live is not None:
+            if noticed.live is not None:
                 left_out[-1] = False
-            told.incomplete = told.incomplete.and_(NotedRows.of(lines[left_out]))
+            noticed.incomplete = noticed.incomplete.and_(NotedRows.of(lines[left_out]))
         if self._keeps_all:
             published = np.where(kept, published, times.close_times)
             kept = np.ones(len(begins), dtype=np.bool_)
@@ -259,16 +259,16 @@ class Publisher:
     def _notice(self, begins: Micros, published: Micros, lines: Micros, is_irregular: Mask) -> None:
         if not len(begins):
             return
-        told = self._told
-        if told.pending is not None:
-            row, end, was_irregular = told.pending
+        noticed = self._seen
+        if noticed.pending is not None:
+            row, end, was_irregular = noticed.pending
             if was_irregular or begins[0] < end:
-                told.irregular = told.irregular.and_(NotedRows(1, (row,)))
+                noticed.irregular = noticed.irregular.and_(NotedRows(1, (row,)))
         is_irregular = is_irregular.copy()
         is_irregular[:-1] |= begins[1:] < published[:-1]
-        told.irregular = told.irregular.and_(NotedRows.of(lines[:-1][is_irregular[:-1]]))
-        told.pending = int(lines[-1]), int(published[-1]), bool(is_irregular[-1])
-        told.bars += len(begins)
-        told.first = int(begins[0]) if told.first is None else told.first
-        told.last = max(int(published.max()), told.last or 0)
+        noticed.irregular = noticed.irregular.and_(NotedRows.of(lines[:-1][is_irregular[:-1]]))
+        noticed.pending = int(lines[-1]), int(published[-1]), bool(is_irregular[-1])
+        noticed.bars += len(begins)
+        noticed.first = int(begins[0]) if noticed.first is None else noticed.first
+        noticed.last = max(int(published.max()), noticed.last or 0)
         self._gaps.add(begins, published)

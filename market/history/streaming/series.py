@@ -48,11 +48,11 @@ class SpooledCandles:
         limits = [compute.min_max(table[name]).as_py() for table in self.tables((name,))]
         return min(one["min"] for one in limits), max(one["max"] for one in limits)
 
-    def whole(self) -> Candles:
+    def load(self) -> Candles:
         """Return all bars at once."""
         return Candles(self.symbol, self.timeframe, pyarrow.concat_tables(self.tables()).cast(SCHEMA))
 
 
-def whole(candles: Candles | SpooledCandles) -> Candles:
+def loaded(candles: Candles | SpooledCandles) -> Candles:
     """Return all bars at once."""
-    return candles.whole() if isinstance(candles, SpooledCandles) else candles
+    return candles.load() if isinstance(candles, SpooledCandles) else candles

@@ -33,12 +33,12 @@ def read_file(path: Path, options: ReadOptions | None = None) -> tuple[Reading, 
 def contents(rows: Rows) -> tuple[str, ...]:
     """Return two lines a symbol: the extent of its rows; the numbers of the first row, and the last price."""
     lines = []
-    for bars in (spooled.whole() for spooled in rows.bars):
+    for bars in (spooled.load() for spooled in rows.bars):
         timeframe = f" {bars.timeframe}" if bars.timeframe else ""
         lines.append(f"{bars.symbol}{timeframe}: {_extent(bars.begin)}")
         first = (column[0].as_py() for column in (bars.open, bars.high, bars.low, bars.close, bars.volume))
         lines.append(f"{' '.join(map(_text, first))}, last {_text(bars.close[-1].as_py())}")
-    for ticks in (spooled.whole() for spooled in rows.ticks):
+    for ticks in (spooled.load() for spooled in rows.ticks):
         lines.append(f"{ticks.symbol}: {_extent(ticks.time)}")
         first = (column[0].as_py() for column in (ticks.price, ticks.bid, ticks.ask, ticks.volume))
         lines.append(f"{' '.join(map(_text, first))}, last {_text(ticks.price[-1].as_py())}")

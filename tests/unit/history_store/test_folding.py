@@ -17,7 +17,7 @@ from market.history.candles import NUMBER
 from market.history.conversion.rows import Changes, SpooledTicks
 from market.history.folding import fold
 from market.history.publication import EPOCH
-from market.history.streaming.series import whole
+from market.history.streaming.series import loaded
 from market.history.streaming.spool import Block
 from market.history.timeframe import Timeframe
 
@@ -45,7 +45,7 @@ def _block(rows: list[Tick]) -> Block:
 
 def folded(prices: SpooledTicks, timeframe: str) -> Any:
     """Return the table of the bars of prices."""
-    return whole(fold(prices, Timeframe.parse(timeframe), NOW)).table
+    return loaded(fold(prices, Timeframe.parse(timeframe), NOW)).table
 
 
 def at(text: str) -> datetime:

@@ -25,7 +25,7 @@ def read(path: Path, part_bytes: int) -> tuple[int, BarRows]:
     parts = list(read_tables(path, ReadLimits(part_bytes=part_bytes)))
     reading = recognise(parts[0], path.name, ReadOptions())
     [bars] = rows_of(parts, reading, ReadOptions(), NOW).bars
-    return len(parts), bars.whole()
+    return len(parts), bars.load()
 
 
 def write_file(folder: Path, rows: list[str]) -> Path:

@@ -26,12 +26,12 @@ def write_file(folder: Path, text: str, name: str = "BTC-USDT.csv") -> Path:
 
 def bars(folder: Path, text: str, options: ReadOptions | None = None) -> BarRows:
     [series] = read_file(write_file(folder, text), options)[1].bars
-    return series.whole()
+    return series.load()
 
 
 def ticks(folder: Path, text: str) -> TickRows:
     [series] = read_file(write_file(folder, text))[1].ticks
-    return series.whole()
+    return series.load()
 
 
 def refusal(path: Path, options: ReadOptions | None = None) -> str:

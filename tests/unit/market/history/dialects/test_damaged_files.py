@@ -75,6 +75,6 @@ def test_a_damaged_file_is_read_or_refused_in_one_sentence(data: st.DataObject, 
         assert str(refused).startswith(str(path))
         assert "\n" not in str(refused)
     else:
-        columns = [series.whole().close for series in rows.bars] + [series.whole().price for series in rows.ticks]
+        columns = [series.load().close for series in rows.bars] + [series.load().price for series in rows.ticks]
         for prices in (column.to_pylist() for column in columns):
             assert all(0 < price < Decimal("1e20") for price in prices)

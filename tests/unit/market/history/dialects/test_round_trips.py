@@ -46,7 +46,7 @@ def folder() -> Iterator[Path]:
 
 
 def read_back(rows: Rows, writer: Writer) -> list[tuple[object, ...]]:
-    [bars] = [bars.whole() for bars in rows.bars if bars.symbol == writer.symbol]
+    [bars] = [bars.load() for bars in rows.bars if bars.symbol == writer.symbol]
     times = [EPOCH + timedelta(microseconds=int(time)) for time in np.asarray(bars.begin)]
     columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
     return list(zip(times, *(column.to_pylist() for column in columns), strict=True))

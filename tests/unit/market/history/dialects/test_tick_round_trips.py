@@ -97,7 +97,7 @@ def read(folder: Path, name: str, content: str) -> TickRows:
     path = folder / name
     path.write_text(content, encoding="utf-8")
     [spooled] = read_file(path)[1].ticks
-    ticks = spooled.whole()
+    ticks = spooled.load()
     assert "BTC/USDT" == ticks.symbol
     return ticks
 
