@@ -84,15 +84,15 @@ def files(draw: st.DrawFn) -> str:
 
 
 def contents(path: Path, options: ReadOptions, now: datetime) -> list[object]:
-    """Return all that becomes of a file: its series and what is said of them, and why it is refused."""
-    found: list[object] = []
+    """Return all that becomes of a file: its series with their reports, and why it is refused."""
+    results: list[object] = []
     try:
         for series, report in read_candles([path], options, now=now):
             table: Any = getattr(series, "table", None)
-            found.append((series.symbol, table.to_pylist(), report))
+            results.append((series.symbol, table.to_pylist(), report))
     except SettingsError as refused:
-        found.append(str(refused))
-    return found
+        results.append(str(refused))
+    return results
 
 
 @settings(max_examples=60)
