@@ -57,7 +57,10 @@ def feather_tables(file: BinaryIO, source: Source, limits: ReadLimits) -> Iterat
     file.seek(0)
     if file.read(len(MAGIC)) != MAGIC:
         # pyarrow's reader of this version is to be removed, and a damaged file ends the process.
-        source.refuse("it is a feather file of version 1, as written before 2020; write it again with a newer pandas")
+        source.refuse(
+            "it is a feather file of version 1, as written before 2020; write it again, in Python by"
+            " pandas.read_feather(OLD).to_feather(NEW)"
+        )
     with source.refusing(*_ERRORS, DamagedFile, reason=reason):
         schema, batches = _ipc_batches(file, source, limits)
         _require_columns(len(schema), source, limits)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from domain.trading.arithmetic import multiply, plain, subtract
 from domain.types import Symbol
+from market.history.conversion.clock_changes import hint_of_double_hour
 from market.history.conversion.joining import Groups, Piece, Sorter
 from market.history.conversion.numbers import NUMBER, Mask, decimals_of
 from market.history.conversion.part import Part, as_mask, utc_text
@@ -105,12 +106,21 @@ def _step(part: Part, edge: Role) -> Decimal:
     return Decimal(1).scaleb(-decimals)
 
 
-def join_bars(sorter: Sorter, groups: Groups, problems: Problems, *, is_text: bool) -> tuple[SpooledBars, ...]:
+def join_bars(
+    sorter: Sorter, groups: Groups, problems: Problems, *, is_text: bool, have_zone: bool
+) -> tuple[SpooledBars, ...]:
     """Return the bars of each symbol and length from the pieces of a file.
 
     Bars with the same begin and values are dropped; such with different values refuse the file.
+
+    Args:
+        sorter: has the pieces.
+        groups: of symbol and length.
+        problems: where different bars are described.
+        is_text: whether rows are lines of a text.
+        have_zone: whether times say how far from UTC they are.
     """
-    bars, conflicts, clean = [], _Conflicts(problems, is_text=is_text), sorter.spool()
+    bars, conflicts, clean = [], _Conflicts(problems, is_text=is_text, have_zone=have_zone), sorter.spool()
     for number, (symbol, timeframe) in enumerate(groups.numbers):
         ordered = sorter.ordered(number)
         if not ordered.blocks:
@@ -145,19 +155,22 @@ def _meaningless_zeros(blocks: Sequence[Block]) -> int:
 class _Conflicts:
     """Bars with one begin and different values: the first ones are described, the others counted."""
 
-    def __init__(self, problems: Problems, *, is_text: bool) -> None:
+    def __init__(self, problems: Problems, *, is_text: bool, have_zone: bool) -> None:
         self._problems = problems
         self._place = "line" if is_text else "row"
         self._count = 0
+        self._needs_hint = not have_zone
 
     def add(self, symbol: Symbol, before: dict[str, Any], row: dict[str, Any]) -> None:
         """Add a pair of bars."""
         self._count += 1
         if self._count <= MAX_CONFLICTS:
             first, second = sorted((before, row), key=lambda one: int(one["line"]))
+            hint = hint_of_double_hour(row["time"]) if self._needs_hint else ""
+            self._needs_hint = self._needs_hint and not hint  # once is enough
             self._problems.add(
                 f"{self._place} {first['line']} and {self._place} {second['line']} are different bars of {symbol} that"
-                f" both begin at {utc_text(row['time'])}: {_difference(first, second)}"
+                f" both begin at {utc_text(row['time'])}: {_difference(first, second)}{hint}"
             )
 
     def end(self) -> None:

@@ -16,6 +16,7 @@ from market.history.containers.parts import in_larger_parts
 from market.history.containers.raw_table import RawTable
 from market.history.containers.refusal import RefusedFile, grouped
 from market.history.conversion.bars import bar_piece, join_bars
+from market.history.conversion.clock_changes import names_a_zone
 from market.history.conversion.joining import Groups, Sorter
 from market.history.conversion.numbers import has_decimal_comma, has_decimal_point
 from market.history.conversion.part import Part, Rules
@@ -71,6 +72,7 @@ class _Converter:
         latest_us = int((now + MAX_AHEAD - _EPOCH) / _SECOND) * 1_000_000
         self._times = TimeRules(latest_us, options.day_first, reading.utc_offset_s)
         self._rules = Rules(self._times, decimal_comma=False)
+        self._have_zone = bool(reading.utc_offset_s)
         self._comma: bool | None = None
         self._any_point = self._has_decimal_point = False
         self._sorter = Sorter()
@@ -98,6 +100,8 @@ class _Converter:
             if not self._is_complete(series.columns.keys()):
                 return  # its time or its price is unknown, which is among the questions
             part = Part(raw, series, self._reading, self._rules, self._problems)
+            if not self._rows and part.rows and part.has(Role.TIME):
+                self._have_zone = self._have_zone or names_a_zone(part.texts(Role.TIME)[0].as_py())
             self._sorter.add(to_piece(part, self._groups))
             self._problems.count(part.rows, int(part.bad.sum()))
             self._rows += part.rows
@@ -147,9 +151,11 @@ class _Converter:
         is_bars = self._reading.kind is Kind.BARS
         bars: tuple[SpooledBars, ...] = ()
         ticks: tuple[SpooledTicks, ...] = ()
-        if self._rows:
+        if self._rows and not self._problems.has_mixed_symbols:
             if is_bars:
-                bars = join_bars(self._sorter, self._groups, self._problems, is_text=first.is_text)
+                bars = join_bars(
+                    self._sorter, self._groups, self._problems, is_text=first.is_text, have_zone=self._have_zone
+                )
             else:
                 ticks = join_ticks(self._sorter, self._groups)
         self._problems.refuse_if_any(first)

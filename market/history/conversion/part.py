@@ -223,8 +223,9 @@ class Part:
         if len(names) > 1:
             self.problems.add(
                 f"--symbol {self.series.symbol} cannot name all rows, because they are of several symbols:"
-                f" {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+                f" {', '.join(names[:3])}{', …' if len(names) > 3 else ''}; without it, each of them becomes a series"
             )
+            self.problems.has_mixed_symbols = True
 
     def timeframes(self) -> Encoded:
         """Return the timeframe of each row, None where it is not said; an invalid one makes its row bad."""

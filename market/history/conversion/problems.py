@@ -26,6 +26,8 @@ class Problems:
         self._max_bad_rows = max_bad_rows
         self._sentences: list[str] = []
         self._examples: list[tuple[int, str, str]] = []
+        self.has_mixed_symbols = False
+        """Whether rows of several symbols would have to be those of one: then none contradicts another."""
         self.rows = 0
         self.bad_rows = 0
 

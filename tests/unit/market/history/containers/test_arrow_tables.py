@@ -237,6 +237,8 @@ def test_impossible_lengths_in_a_feather_file(tmp_path: Path) -> None:
 
 
 def test_the_first_version_of_feather(tmp_path: Path) -> None:
-    assert ": it is a feather file of version 1, as written before 2020; write it again with a newer pandas" == refusal(
-        write(tmp_path, b"FEA1" + bytes(100) + b"FEA1")
+    expected = (
+        ": it is a feather file of version 1, as written before 2020; write it again, in Python by"
+        " pandas.read_feather(OLD).to_feather(NEW)"
     )
+    assert expected == refusal(write(tmp_path, b"FEA1" + bytes(100) + b"FEA1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -51,6 +52,24 @@ def test_rows_are_sorted_and_their_lines_kept(tmp_path: Path) -> None:
     assert [Decimal(2), Decimal(3), Decimal(4)] == numbers(series.close)
     assert [3, 4, 2] == series.lines.tolist()
     assert Changes(reordered=1) == series.changes
+
+
+@pytest.mark.parametrize(
+    ("time", "hint"),
+    [
+        ("2024-10-27 02:30", "in Europe this hour came twice on that day, .* such as 2024-10-27T02:30\\+01:00$"),
+        ("2024-11-03 01:00", "in North America this hour .* such as 2024-11-03T01:00-05:00$"),
+        ("2024-04-07 02:00", "in Australia this hour .* such as 2024-04-07T02:00\\+10:00$"),
+        ("2024-10-27 04:00", "close 5 and 6$"),
+        ("2024-10-20 02:00", "close 5 and 6$"),
+        ("2024-10-27T02:30Z", "close 5 and 6$"),
+        ("2024-10-27T02:30+02:00", "close 5 and 6$"),
+        ("1729996200", "close 5 and 6$"),
+    ],
+)
+def test_two_bars_of_an_hour_that_came_twice_have_a_hint(tmp_path: Path, time: str, hint: str) -> None:
+    path = write_file(tmp_path, f"time,close\n{time},5\n{time},6\n2024-12-01 00:00,5\n")
+    assert re.search(hint, refusal(path))
 
 
 def test_equal_rows_are_dropped(tmp_path: Path) -> None:
@@ -240,7 +259,8 @@ def test_the_options_symbol_is_that_of_all_rows(tmp_path: Path) -> None:
     assert bars(tmp_path, "time,close,symbol\n1,1,A\n2,1,A\n", options).symbol == "ETH/EUR"
     path = write_file(tmp_path, "time,close,symbol\n1,1,A\n2,1,B\n")
     assert refusal(path, options) == (
-        ": --symbol ETH/EUR cannot name all rows, because they are of several symbols: A, B"
+        ": --symbol ETH/EUR cannot name all rows, because they are of several symbols: A, B; without it, each of them"
+        " becomes a series"
     )
 
 
