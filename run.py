@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The command line of the paper trading system.
 
     .venv/bin/python run.py --help

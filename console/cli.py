@@ -20,6 +20,7 @@ from typing import Any
 import typer
 from loguru import logger
 
+from console import logs
 from console.errors import FAILURE, WRONG_INPUT, exit_code_of
 from console.heap import collect_from_now_on, leave_end_uncollected
 from console.logs import secrets_hidden
@@ -34,7 +35,7 @@ from console.signals import (
 )
 from domain.errors import PaperTradingError
 from domain.program import command_name
-from domain.wording import one_line
+from domain.wording import one_line, requirement
 from persistence.version import version
 
 COMMANDS = {
@@ -102,6 +103,9 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the command line without the program's name; that of this process by default.
     """
     arguments = list(sys.argv[1:] if args is None else args)
+    if args is None:
+        # Until the command knows its level; loguru's own sink would show the values of variables.
+        logs.to_terminal("WARNING")
     if _no_command(arguments):
         arguments.insert(0, "start")
     if arguments[0] == "portfolio" and _no_command(arguments[1:]):
@@ -225,6 +229,9 @@ def _program(
 
 def _usage(error: Exception) -> str:
     message = one_line(error.format_message())  # type: ignore[attr-defined]
+    if isinstance(error.__cause__, ValueError) and hasattr(error.__cause__, "errors"):  # pydantic's, imported only then
+        first = error.__cause__.errors()[0]
+        message = message.replace(first["msg"], requirement(first))
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else command_name()
     if message.endswith("--help"):

@@ -55,6 +55,7 @@ ERRORS_BY_SQLSTATE: Mapping[str, tuple[type[DatabaseError], str]] = {
     "P0": (WriteRefused, "a trigger refused the values"),
 }
 """Error class and message by SQLSTATE, or by the SQLSTATE's class (PostgreSQL's documentation, appendix A)."""
+CHECK_VIOLATION = "23514"
 ERRORS_WITHOUT_SQLSTATE: Mapping[type[psycopg.Error], tuple[type[DatabaseError], str]] = {
     psycopg.DataError: (WriteRefused, "the values cannot be sent to the database"),
     psycopg.ProgrammingError: (DatabaseUnsuitable, "database_url cannot be used"),
@@ -88,6 +89,9 @@ def domain_error(error: psycopg.Error | None, outer_error: Exception) -> Databas
             (m for cause, m in ERRORS_WITHOUT_SQLSTATE.items() if isinstance(error, cause)), CONNECTION_LOST
         )
     else:
+        sentence = error.diag.constraint_name if error is not None and state == CHECK_VIOLATION else None
+        if sentence is not None and " " in sentence:  # this program's constraints are named by what they demand
+            return WriteRefused(sentence)
         kind, message = ERRORS_BY_SQLSTATE.get(state) or ERRORS_BY_SQLSTATE.get(state[:2]) or OTHER_ERROR
     return kind(f"{message}: {text}")
 

@@ -19,6 +19,7 @@ from actors.configuration.settings_types import (
     SchemaName,
     Seconds,
     Speed,
+    SymbolList,
     Table,
     TextList,
 )
@@ -64,7 +65,7 @@ class PriceSettings(BaseSettings):
         "be secret are masked wherever settings are shown.",
         examples=[{"timeout": 5000}],
     )
-    symbols: Annotated[TextList | None, Form("list, or text with commas")] = Field(
+    symbols: Annotated[SymbolList | None, Form("list, or text with commas")] = Field(
         None,
         description='With `prices = "ccxt"`: symbols that are watched from the start; any other one from its first '
         'decision. With `prices = "simulated"`: the symbols of the market; without it, five usual ones. With `prices = '

@@ -185,7 +185,20 @@ Moment = Annotated[datetime | None, BeforeValidator(_moment), Form("date or time
 Fraction = Annotated[Number, Field(ge=0, le=1), Unit("fraction")]
 Amount = Annotated[Number, Field(ge=0, lt=Decimal("1e20")), Unit("money")]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    for symbol in symbols:
+        if ";" in symbol or any(character.isspace() for character in symbol):
+            msg = f"must be separated by commas, such as BTC/USDT, ETH/USDT; {symbol!r} is no symbol"
+            raise ValueError(msg)
+    return symbols
+
+
 TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list), Form("list, or text with commas")]
+SymbolList = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_split_list), AfterValidator(_symbols), Form("list, or text with commas")
+]
 Table = Annotated[dict[str, Any], NoDecode, BeforeValidator(_parse_table), Form("table; in a variable, JSON")]
 CalendarTable = Annotated[
     dict[str, str],

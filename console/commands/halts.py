@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import getpass
+from contextlib import closing
+from typing import Annotated
+
+import typer
 
 from actors.settings import Settings
 from console.database import opened
 from console.display.format import answer
 from console.options import AsJson, Portfolio, Reason, with_settings
+from domain.wording import joined
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores import halts
+
+ResumeReason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, for the record.")]
 
 
 @with_settings
@@ -25,11 +33,14 @@ def halt(settings: Settings, reason: Reason, portfolio: Portfolio = None, as_jso
 
 
 @with_settings
-def resume(settings: Settings, reason: Reason, portfolio: Portfolio = None, as_json: AsJson = False) -> None:
+def resume(
+    settings: Settings, reason: ResumeReason = "resumed", portfolio: Portfolio = None, as_json: AsJson = False
+) -> None:
     r"""Resume trading in one portfolio, or in all.
 
     \b
-      run.py resume --reason "all clear"
+      run.py resume
+      run.py resume --portfolio aggressive --reason "all clear"
 
     Decisions that were rejected in the meantime stay rejected.
     """
@@ -39,10 +50,19 @@ def resume(settings: Settings, reason: Reason, portfolio: Portfolio = None, as_j
 def _insert(settings: Settings, portfolio: str | None, reason: str, as_json: bool, *, halted: bool) -> None:
     who = current_user()
     with opened(settings) as url:
+        with closing(LedgerReader(url)) as ledger_reader:
+            before = [row["portfolio"] for row in ledger_reader.halted()]
         halts.insert(url, portfolio, reason, who, halted=halted)
-    done = {"portfolio": portfolio, "halted": halted, "reason": reason, "by_whom": who}
+    were_halted = [name for name in before if portfolio in {None, name}]
+    done = {"portfolio": portfolio, "halted": halted, "reason": reason, "by_whom": who, "were_halted": were_halted}
     target = f"portfolio {portfolio}" if portfolio is not None else "every portfolio"
-    answer(as_json, done, lambda: print(f"{target} {'is halted' if halted else 'is resumed'}: {reason}"))  # noqa: T201
+    if halted:
+        text = f"{target} is halted: {reason}"
+    elif were_halted:
+        text = f"portfolio {joined(were_halted)} trades again: {reason}"
+    else:
+        text = "no portfolio was halted" if portfolio is None else f"{target} was not halted"
+    answer(as_json, done, lambda: print(text))  # noqa: T201
 
 
 def current_user() -> str:

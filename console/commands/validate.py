@@ -21,7 +21,7 @@ from domain.program import command_name
 from domain.trading.arithmetic import plain
 from domain.validation.criteria import Criteria, format_limit
 from domain.validation.verdict import Verdict
-from domain.wording import joined
+from domain.wording import did_you_mean, joined, quoted
 from persistence.connections import Engine, pool, transaction
 from persistence.queries import validation
 from persistence.stores import validation_runs
@@ -67,6 +67,8 @@ def show(
     Exits 0 if both verdicts passed for every requested portfolio, else 4. docs/validation.md explains the criteria.
     """
     with _opened(settings) as engine:
+        if name is not None:
+            _require_run(engine, name)
         verdicts = _verdicts(engine, settings, name, portfolio or [])
         if accept_underpowered is not None:
             _accept(engine, verdicts, accept_underpowered)
@@ -76,6 +78,15 @@ def show(
     answer(as_json, document, lambda: print_verdicts(verdicts))
     if not ready:
         raise typer.Exit(NOT_READY)
+
+
+def _require_run(engine: Engine, name: str) -> None:
+    """Require a run of that name; it may be a mistyped command, too."""
+    with transaction(engine) as cursor:
+        names = [stored.run.name for stored in validation_runs.runs(cursor)]
+    if name not in names:
+        meant = did_you_mean(name, [*RESERVED, *names]) or f"; `{command_name()} validate list` shows the others"
+        raise InvalidRequest(f"there is no validation run {quoted(name)}{meant}")
 
 
 @app.command()
