@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 from loguru import logger
 
+import actors.system
 from actors import TradingSystem
 from domain import failpoints
 from tests.faults import downtime, flow
@@ -89,6 +90,8 @@ def main(url: str, death: Death | None, say: Connection) -> None:
             meddler(moment, what)
 
     failpoints.hook = hook
+    # On a busy machine a stop would be cut short before it comes to its last points.
+    actors.system.DRAIN_TIMEOUT_S = END_WITHIN_S
     settings = {"hang_timeout": 0.4} if needs is Needs.HANG else {}
     with log_kept() as log, flow.serving(url, **settings) as system:
         completion = Completion(system, url, log)
@@ -131,7 +134,7 @@ def _live(
         if number:
             executioner.nth = 1
         meddler.again()
-        rows = flow.drawn(draw, death.decisions)
+        rows = flow.drawn(draw, death.decisions) + flow.protected_afterwards(draw)
         half = len(rows) // 2
         flow.send(system, url, rows[:half], accepted)
         flow.stir(system, death.point, rebuild=True)
