@@ -24,6 +24,7 @@ from tests.faults.counters import Counters
 from tests.faults.matrix import Point, who
 from tests.support.database.server import Server
 from tests.support.system.running_system import all_ended, until
+from tests.support.system.unfinished import unfinished
 
 Say = Callable[[str], None]
 
@@ -159,8 +160,7 @@ class Stage:
     def ended(self) -> bool:
         """Whether each decision and each request has its outcome, in time."""
         reader = self.system.ledger_reader
-        wait_for(lambda: all_ended(reader) or self.system.wait(0) is not None, WITHIN)
-        return all_ended(reader)
+        return self._comes_true(lambda: all_ended(reader))
 
     def let_orders_rest(self) -> None:
         """Serve until orders rest that only the time before the next start fills."""
@@ -171,8 +171,13 @@ class Stage:
 
     def settled(self) -> bool:
         """Whether what rested over a downtime is settled, in time."""
-        wait_for(lambda: downtime.is_settled(self.url) or self.system.wait(0) is not None, WITHIN)
-        return downtime.is_settled(self.url)
+        return self._comes_true(lambda: downtime.is_settled(self.url))
+
+    def _comes_true(self, condition: Callable[[], bool]) -> bool:
+        """Return whether a condition becomes true in time; where it does not, print what is not finished."""
+        if not wait_for(lambda: condition() or self.system.wait(0) is not None, WITHIN):
+            sys.stderr.write(f"{unfinished(self.system, self.url)}\n")
+        return condition()
 
     def check(self, point: Point | None, *, memory: bool = True) -> None:
         """Hold everything to the laws, memory, too."""

@@ -17,6 +17,7 @@ from tests.faults.parts import crashes, deaths, hangs
 from tests.faults.parts.child import Death
 from tests.support.database.server import Server
 from tests.support.system.running_system import until, until_all_ended
+from tests.support.system.unfinished import Completion
 
 SEED = 1
 QUIET = {Needs.ENDED, Needs.OVERTAKEN}
@@ -70,6 +71,13 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(
                     until(lambda last=generation: system.ledger_reader.served()["generation"] > last)  # type: ignore[misc]
                 meddler.released.set()
             downtime.let_rest(system, flow.PORTFOLIOS)
+            with pytest.raises(AssertionError, match="not within 0 s:\n-- pending decisions: 0\n") as waited:
+                Completion(system, embedded_url, ["the last line"]).until(lambda: False, 0)
+            lines = str(waited.value).splitlines()
+            assert [*ACTORS, "Supervisor"] == [
+                name for name in system.inspector.names if f"-- {name}: idle" in str(lines)
+            ]
+            assert "the last line" == lines[-1]
         before = Counter(reached)
         with flow.serving(embedded_url):
             until(lambda: downtime.is_settled(embedded_url))
