@@ -112,6 +112,8 @@ def _market(order: Row, seen: Row) -> str:
         what, value = ("ask" if buys else "bid", seen[column])
         if not by_mark:
             what, value = "price", seen["low"] if buys else seen["high"]
+        elif not seen["has_spread"]:
+            what = "price"  # the last trade counts, since bid and ask are not known
     if value is None:
         return f"{wanted}; no price is stored since it was placed"
     return f"{wanted}; {name} {what} since it was placed: {number(value)}, of {seen['prices']} stored prices"

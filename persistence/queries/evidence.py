@@ -25,7 +25,9 @@ ORDER BY time DESC LIMIT 1
 # What the market did while an order rested, as far as it is stored: about each second the extremes of a symbol.
 SEEN = """
 SELECT min(s.low) AS low, max(s.high) AS high, min(s.ask_low) AS ask_low, max(s.bid_high) AS bid_high,
-       min(s.mark_low) AS mark_low, max(s.mark_high) AS mark_high, count(*) AS prices
+       min(s.mark_low) AS mark_low, max(s.mark_high) AS mark_high, count(*) AS prices,
+       EXISTS (SELECT FROM market_prices m WHERE m.symbol = :symbol AND m.time > :begin
+               AND (CAST(:end AS timestamptz) IS NULL OR m.time <= :end) AND m.bid <= m.ask) AS has_spread
 FROM paper_stored_prices(:symbol, :begin, :end) s
 """
 EVENTS = "SELECT * FROM paper_order_events WHERE order_id = :order_id ORDER BY version"

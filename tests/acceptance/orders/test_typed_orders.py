@@ -33,7 +33,7 @@ def test_a_limit_order_and_a_protected_position_survive_a_kill(tmp_path: Path) -
             explained = typed("explain 2", env)
             assert 0 == explained.code
             assert "open        0 of 0.001 is filled; it holds back 51 USDT" in explained.out
-            assert "waits       limit 50,000; lowest ask since it was placed:" in explained.out
+            assert "waits       limit 50,000; lowest price since it was placed:" in explained.out
             positions = typed("positions", env)
             assert "stop" in positions.out.splitlines()[0]
             assert "no stop" not in positions.out

@@ -89,10 +89,12 @@ def test_explain_sees_the_extremes_between_two_stored_prices(store: PriceStore, 
     with closing(LedgerReader(embedded_url)) as ledger:
         since_the_first = ledger.rows(SEEN, symbol=BTC, begin=at(0.5), end=None)
         since_the_second = ledger.rows(SEEN, symbol=BTC, begin=at(1), end=at(3))
+        (without,) = ledger.rows(SEEN, symbol="ETH/USDT", begin=at(0.5), end=None)
+    assert (False, 0) == (without["has_spread"], without["prices"])
     (seen,) = since_the_first
     names = ("low", "high", "ask_low", "bid_high", "mark_low", "mark_high", "prices")
     expected = ("90", "107.5", "92", "107.4", "90", "107.4", "3")
-    assert dict(zip(names, map(Decimal, expected), strict=True)) == seen
+    assert {**dict(zip(names, map(Decimal, expected), strict=True)), "has_spread": True} == seen
     (seen,) = since_the_second
     expected = ("100", "107.5", "100.1", "107.4", "100", "107.4", "2")
-    assert dict(zip(names, map(Decimal, expected), strict=True)) == seen
+    assert {**dict(zip(names, map(Decimal, expected), strict=True)), "has_spread": True} == seen

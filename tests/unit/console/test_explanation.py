@@ -263,7 +263,7 @@ def test_the_json_document_has_amounts_as_strings() -> None:
 
 SEEN = {
     "low": Decimal("99.5"), "high": Decimal(103), "ask_low": Decimal("100.02"), "bid_high": Decimal("102.5"),
-    "mark_low": Decimal("99.8"), "mark_high": Decimal("102.9"), "prices": 12,
+    "mark_low": Decimal("99.8"), "mark_high": Decimal("102.9"), "prices": 12, "has_spread": True,
 }  # fmt: skip
 
 
@@ -337,6 +337,13 @@ STOP = {"order_type": "stop", "side": "SELL", "limit_price": None, "stop_price":
                 ("open", "3 of 5 is filled; it holds back 200.2 USDT"),
                 ("expires", "2026-01-05 16:30:00 UTC, the close of XLON"),
                 ("waits", "limit 100; lowest ask since it was placed: 100.02, of 12 stored prices"),
+            ],
+        ),
+        (
+            {"seen": {**SEEN, "has_spread": False}},
+            [
+                ("open", "3 of 5 is filled; it holds back 200.2 USDT"),
+                ("waits", "limit 100; lowest price since it was placed: 100.02, of 12 stored prices"),
             ],
         ),
         (
