@@ -271,5 +271,77 @@ def test_the_commission_of_the_parts_of_an_order(fees: Costs, order: str, later:
     assert expected == life("100 99/101", order, later, fees=fees)
 
 
+CROSSED = [
+    # market: enough and thin volume, known and unknown spread
+    ("100 99/101 9x9", "BUY 5", "", "BUY 5 at 101 fee {} taker; executed", "0.505"),
+    ("100 99/101 9x2", "BUY 5", "", "BUY 5 at 101 fee {} taker; executed", "0.505"),
+    ("100", "BUY 5", "", "BUY 5 at 100 fee {} taker; executed", "0.5"),
+    ("100 99/101 9x9", "SELL 5", "", "SELL 5 at 99 fee {} taker; executed", "0.495"),
+    ("100 99/101 2x9", "SELL 5", "", "SELL 5 at 99 fee {} taker; executed", "0.495"),
+    ("100", "SELL 5", "", "SELL 5 at 100 fee {} taker; executed", "0.5"),
+    # limit: just through it and through a gap, enough and thin volume, known and unknown spread
+    ("100 99/101", "BUY 5 limit 95", "95 94/94.90 9x9", "BUY 5 at 95 fee {} maker; executed", "0.475"),
+    ("100 99/101", "BUY 5 limit 95", "print 94.90 x2", "BUY 2 at 95 fee {} maker; open", "0.19"),
+    ("100 99/101", "BUY 5 limit 95", "80 79/81 9x9", "BUY 5 at 95 fee {} maker; executed", "0.475"),
+    ("100 99/101", "BUY 5 limit 95", "print 80 79/81 x2", "BUY 2 at 95 fee {} maker; open", "0.19"),
+    ("100", "BUY 5 limit 95", "94.90", "BUY 5 at 95 fee {} maker; executed", "0.475"),
+    ("100", "BUY 5 limit 95", "80", "BUY 5 at 95 fee {} maker; executed", "0.475"),
+    ("100 99/101", "SELL 5 limit 105", "105 105.10/106 9x9", "SELL 5 at 105 fee {} maker; executed", "0.525"),
+    ("100 99/101", "SELL 5 limit 105", "print 105.10 x2", "SELL 2 at 105 fee {} maker; open", "0.21"),
+    ("100 99/101", "SELL 5 limit 105", "120 119/121 9x9", "SELL 5 at 105 fee {} maker; executed", "0.525"),
+    ("100 99/101", "SELL 5 limit 105", "print 120 119/121 x2", "SELL 2 at 105 fee {} maker; open", "0.21"),
+    ("100", "SELL 5 limit 105", "105.10", "SELL 5 at 105 fee {} maker; executed", "0.525"),
+    ("100", "SELL 5 limit 105", "120", "SELL 5 at 105 fee {} maker; executed", "0.525"),
+    # stop: it is filled whole, also where less is offered
+    ("100 99/101", "BUY 5 stop 105", "105 104/105 9x9", "triggered; BUY 5 at 105 fee {} taker; executed", "0.525"),
+    ("100 99/101", "BUY 5 stop 105", "105 104/105 9x2", "triggered; BUY 5 at 105 fee {} taker; executed", "0.525"),
+    ("100 99/101", "BUY 5 stop 105", "120 119/121 9x9", "triggered; BUY 5 at 121 fee {} taker; executed", "0.605"),
+    ("100 99/101", "BUY 5 stop 105", "120 119/121 9x2", "triggered; BUY 5 at 121 fee {} taker; executed", "0.605"),
+    ("100", "BUY 5 stop 105", "105", "triggered; BUY 5 at 105 fee {} taker; executed", "0.525"),
+    ("100", "BUY 5 stop 105", "120", "triggered; BUY 5 at 120 fee {} taker; executed", "0.6"),
+    ("100 99/101", "SELL 5 stop 95", "95 95/96 9x9", "triggered; SELL 5 at 95 fee {} taker; executed", "0.475"),
+    ("100 99/101", "SELL 5 stop 95", "95 95/96 2x9", "triggered; SELL 5 at 95 fee {} taker; executed", "0.475"),
+    ("100 99/101", "SELL 5 stop 95", "80 79/81 9x9", "triggered; SELL 5 at 79 fee {} taker; executed", "0.395"),
+    ("100 99/101", "SELL 5 stop 95", "80 79/81 2x9", "triggered; SELL 5 at 79 fee {} taker; executed", "0.395"),
+    ("100", "SELL 5 stop 95", "95", "triggered; SELL 5 at 95 fee {} taker; executed", "0.475"),
+    ("100", "SELL 5 stop 95", "80", "triggered; SELL 5 at 80 fee {} taker; executed", "0.4"),
+    # stop-limit: what is offered within its limit, and nothing behind a gap
+    ("100 99/101", "BUY 5 stop 105 limit 106", "105 104/105 9x9",
+     "triggered; BUY 5 at 105 fee {} taker; executed", "0.525"),
+    ("100 99/101", "BUY 5 stop 105 limit 106", "105 104/105 9x2", "triggered; BUY 2 at 105 fee {} taker; open", "0.21"),
+    ("100 99/101", "BUY 5 stop 105 limit 106", "120 119/121; 106 104/105.90",
+     "triggered; BUY 5 at 106 fee {} maker; executed", "0.53"),
+    ("100", "BUY 5 stop 105 limit 106", "105", "triggered; BUY 5 at 105 fee {} taker; executed", "0.525"),
+    ("100", "BUY 5 stop 105 limit 106", "120; 105.90", "triggered; BUY 5 at 106 fee {} maker; executed", "0.53"),
+    ("100 99/101", "SELL 5 stop 95 limit 94", "95 95/96 9x9",
+     "triggered; SELL 5 at 95 fee {} taker; executed", "0.475"),
+    ("100 99/101", "SELL 5 stop 95 limit 94", "95 95/96 2x9", "triggered; SELL 2 at 95 fee {} taker; open", "0.19"),
+    ("100 99/101", "SELL 5 stop 95 limit 94", "80 79/81; 95 94.10/96",
+     "triggered; SELL 5 at 94 fee {} maker; executed", "0.47"),
+    ("100", "SELL 5 stop 95 limit 94", "95", "triggered; SELL 5 at 95 fee {} taker; executed", "0.475"),
+    ("100", "SELL 5 stop 95 limit 94", "80; 94.10", "triggered; SELL 5 at 94 fee {} maker; executed", "0.47"),
+    # trailing stop: as a stop, at a distance from the best mark
+    ("100 99/101", "BUY 5 trail 5", "105 104/105 9x9", "triggered; BUY 5 at 105 fee {} taker; executed", "0.525"),
+    ("100 99/101", "BUY 5 trail 5", "90 89/91; 95 94/95 9x2", "triggered; BUY 5 at 95 fee {} taker; executed", "0.475"),
+    ("100 99/101", "BUY 5 trail 5", "120 119/121 9x2", "triggered; BUY 5 at 121 fee {} taker; executed", "0.605"),
+    ("100", "BUY 5 trail 5", "90; 96", "triggered; BUY 5 at 96 fee {} taker; executed", "0.48"),
+    ("100 99/101", "SELL 5 trail 5", "95 95/96 9x9", "triggered; SELL 5 at 95 fee {} taker; executed", "0.475"),
+    ("100 99/101", "SELL 5 trail 5", "110 109/111; 105 105/106 2x9",
+     "triggered; SELL 5 at 105 fee {} taker; executed", "0.525"),
+    ("100 99/101", "SELL 5 trail 5", "80 79/81 2x9", "triggered; SELL 5 at 79 fee {} taker; executed", "0.395"),
+    ("100", "SELL 5 trail 5", "110; 104", "triggered; SELL 5 at 104 fee {} taker; executed", "0.52"),
+]  # fmt: skip
+"""Type × side × gap or not × enough or thin volume × known or unknown spread, each with the commission by the rate."""
+
+
+@pytest.mark.parametrize(("first", "order", "later", "expected", "fee"), CROSSED)
+@pytest.mark.parametrize("fees", [RATE, RATE_AND_MINIMUM], ids=["rate", "minimum"])
+def test_each_type_of_order_by_both_fee_rules(
+    first: str, order: str, later: str, expected: str, fee: str, fees: Costs
+) -> None:
+    paid = fee if fees is RATE else "1"  # the minimum: all of these fees are below it
+    assert expected.format(paid) == life(first, order, later, fees=fees)
+
+
 def test_there_are_enough_cases() -> None:
-    assert 120 <= len(AT_ONCE) + len(LATER) + len(BY_OTHER_RULES) + len(FEES)
+    assert 250 <= len(AT_ONCE) + len(LATER) + len(BY_OTHER_RULES) + len(FEES) + 2 * len(CROSSED)
