@@ -40,12 +40,14 @@ from actors.configuration.settings_types import (
     AlertUrl,
     Amount,
     Count,
+    ExpectedText,
     Fraction,
     LogLevel,
     Seconds,
     SecondsOrZero,
 )
 from domain.errors import SettingsError
+from domain.expected_decisions import ExpectedDecisions, parse_expected
 from domain.trading.decision import Number
 
 URL = r"[a-z0-9+]+://[^\s'\"]+"
@@ -163,6 +165,12 @@ class Settings(MessageSettings, PortfolioSettings):
         "Telegram, ntfy, Slack, Discord, e-mail.",
         examples=[["ntfy://my-topic", "tgram://123456789:TOKEN/CHAT"]],
     )
+    alert_no_decision_after: ExpectedText = Field(
+        None,
+        description="An alert is sent when no decision has come for this long, at any time or in a window of days and "
+        "hours (of UTC, if no zone is named).",
+        examples=["30m mon-fri 08:00-22:00 Europe/Berlin"],
+    )
     metrics_port: int | None = Field(
         None,
         ge=1,
@@ -234,6 +242,12 @@ class Settings(MessageSettings, PortfolioSettings):
             name: without_secrets(self.exchange_options) if name == "exchange_options" else stored(getattr(self, name))
             for name in RECORDED_SETTINGS
         }
+
+    @property
+    def expected_decisions(self) -> ExpectedDecisions | None:
+        """When decisions are expected; None: nothing is known about that."""
+        text = self.alert_no_decision_after
+        return None if text is None else parse_expected(text)
 
     def urls(self) -> Iterator[str]:
         """Yield each text that may be a URL with a password; never to be printed or logged."""

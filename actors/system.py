@@ -277,6 +277,7 @@ class TradingSystem(TradingClient):
             dead_letters=wiring.dead_letters.count,
             prices_dropped=self._parts.prices.dropped,
             expired_at_intake=wiring.counters.expired_at_intake,
+            no_decision_since=wiring.agent_watch.silent_since,
         )
 
     @property

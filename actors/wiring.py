@@ -36,6 +36,7 @@ from actors.settings import Settings
 from actors.settlement.driver import RecoveryRules
 from actors.sizer import Sizer
 from actors.snapshotter import KnownPortfolios, Snapshotter
+from actors.supervision.agent_watch import AgentWatch
 from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from actors.supervision.messages import Crashed, Disconnected, Recover
 from actors.supervision.recovery import PATH
@@ -101,6 +102,7 @@ class Wiring:
         log: the last failures.
         market_data: the buffer of market data for open orders.
         counters: the events of this process, counted.
+        agent_watch: whether decisions come.
     """
 
     def __init__(
@@ -132,6 +134,9 @@ class Wiring:
         self._halts = HaltMonitor(self.notifier.notify)
         self.market_data = MarketDataBuffer(start.epoch, runtime.limits)
         self._end_reported = False
+        self.agent_watch = AgentWatch(
+            settings.expected_decisions, lambda: self.counters.received, self.notifier.notify, clock
+        )
         timeout = timedelta(seconds=settings.recovery_timeout)
         recovery = RecoveryRules(first_number(start.epoch), ports.source.name, timeout)
         # An actor comes after those on which it depends.
@@ -180,6 +185,7 @@ class Wiring:
         path = [self.hosts[name] for name in PATH]
         watch = DatabaseWatch(path, self.notifier.notify, self._clock, DATABASE_ALARM_DELAY)
         self._timer.every(min(HANG_CHECK_INTERVAL, DATABASE_ALARM_DELAY), watch, Ping())
+        self._timer.every(HANG_CHECK_INTERVAL, self.agent_watch, Ping())
 
     def schedule(self) -> None:
         """Start the ticks: polls, audits, deadlines, storing of prices, snapshots on the grid."""

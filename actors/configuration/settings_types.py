@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from actors.configuration.settings_reference import Form, Unit
+from domain.expected_decisions import FORM, parse_expected
 from domain.trading.decision import Number
 from domain.trading.sessions.calendar import CALENDARS
 from domain.types import FeeRule, PriceRule
@@ -145,6 +146,19 @@ def _speed(value: object) -> float:
     return number
 
 
+def _expected_text(value: object) -> object:
+    if isinstance(value, str) and value.strip():
+        parse_expected(value)
+        return " ".join(value.split())
+    if isinstance(value, int) and not isinstance(value, bool):  # in paper.toml: seconds
+        parse_expected(str(value))
+        return str(value)
+    if value is not None:
+        msg = f"must be {FORM}"
+        raise ValueError(msg)
+    return None
+
+
 def _moment(value: object) -> datetime | None:
     if value is None:
         return None
@@ -182,6 +196,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), Unit("s"
 SecondsOrZero = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Unit("s")]
 Speed = Annotated[float, BeforeValidator(_speed), Form(f"number above 0, at most {MAX_FACTOR}, or max"), Unit("factor")]
 Moment = Annotated[datetime | None, BeforeValidator(_moment), Form("date or time, ISO 8601")]
+ExpectedText = Annotated[str | None, BeforeValidator(_expected_text), Form(FORM)]
 Fraction = Annotated[Number, Field(ge=0, le=1), Unit("fraction")]
 Amount = Annotated[Number, Field(ge=0, lt=Decimal("1e20")), Unit("money")]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -106,11 +106,13 @@ class Counters:
         now: returns the seconds of a clock that only goes forward.
         generation: the generation that takes decisions, or was the last to; written by the DecisionWatcher.
         expired_at_intake: number of decisions that had waited too long when they were taken in; written by the same.
+        received: number of decisions that were taken in; written by the same.
     """
 
     now: Callable[[], float] = time.monotonic
     generation: Generation | None = None
     expired_at_intake: int = 0
+    received: int = 0
     _in_progress: dict[DecisionId, _InProgress] = field(default_factory=dict)
     _outcomes: Counter[OutcomeKey] = field(default_factory=lambda: Counter(dict.fromkeys(OUTCOME_KEYS, 0)))
     _durations: dict[tuple[OutcomeStatus, bool], Durations] = field(
@@ -134,6 +136,7 @@ class Counters:
         """Record that a decision was taken in; only the first time counts, also after a rebuild."""
         if decision_id not in self._in_progress:
             self._in_progress[decision_id] = _InProgress(portfolio, self.now())
+            self.received += 1
 
     def mark_waiting(self, decision_id: DecisionId) -> None:
         """Record that a decision waits for a price."""

@@ -58,6 +58,7 @@ class SystemStatus:
         quarantined: number of decisions and messages that this process has put aside.
         dead_letters: number of messages to an actor that had ended.
         prices_dropped: number of prices that were not stored.
+        no_decision_since: time of the last decision, while that is longer ago than `alert_no_decision_after`.
         expired_at_intake: number of decisions that had waited longer than `max_decision_age` when they were taken in.
     """
 
@@ -71,6 +72,7 @@ class SystemStatus:
     dead_letters: int
     prices_dropped: int
     expired_at_intake: int = 0
+    no_decision_since: datetime | None = None
 
 
 def status_of(host: ActorHost) -> ActorStatus:
