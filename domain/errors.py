@@ -18,6 +18,7 @@ The tree::
     ├── DecisionGone                   the decision's row was deleted, so it has no outcome
     ├── WouldEndValidation             the action would end a validation run, so it was not done
     ├── OrderRejected                  `execute_order` got no fill; the reason says why
+    ├── ExchangeUnreachable            the exchange of the prices does not answer
     ├── NotRunning                     no process serves this database
     ├── LeaseHeld                      another process serves this database
     └── RestartLimitReached            actors crash faster than they can be restarted
@@ -141,6 +142,10 @@ class WouldEndValidation(PaperTradingError):
 
 class OrderRejected(PaperTradingError):
     """A caller's order got no fill; the message is the outcome's reason."""
+
+
+class ExchangeUnreachable(PaperTradingError):
+    """The exchange of the prices does not answer."""
 
 
 class NotRunning(PaperTradingError):

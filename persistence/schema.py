@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from contextlib import suppress
 from importlib import resources
 
 import psycopg
@@ -109,6 +110,37 @@ def upgrade(database_url: str) -> str:
         with connection.begin():
             _require_tables(connection, schema)
         return newest_version()
+
+
+def rehearse(database_url: str) -> None:
+    """Create the schema in a database that has none, and roll that back, so that nothing changes.
+
+    An existing table of decisions is adopted by the way. A second call does the same again.
+
+    Raises:
+        DatabaseUnsuitable: `upgrade` would be refused; the message says why.
+        DatabaseBusy: another session holds a lock on a table.
+    """
+    schema = schema_of(database_url)
+    with (
+        pool(database_url, "schema") as engine,
+        naming_blockers(engine, readers=True),
+        reading(engine) as connection,
+        suppress(_RolledBack),
+        connection.begin(),
+    ):
+        if _check(current_version(connection, schema), database_url) is None:
+            _create(connection, schema)
+            logger.disable("persistence.adoption")
+            try:
+                importlib.import_module("persistence.migrations.runner").run(connection, schema)
+            finally:
+                logger.enable("persistence.adoption")
+        raise _RolledBack
+
+
+class _RolledBack(Exception):
+    """The transaction of a rehearsal ends without a change."""
 
 
 def _check(version: str | None, database_url: str) -> str | None:

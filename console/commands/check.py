@@ -13,18 +13,27 @@ from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import price_source
 from console.alerts.channels import channels
+from console.cli import print_error
 from console.database import connected, database_label
 from console.display.format import answer, number, print_fact, terminal
 from console.display.table import full_table
+from console.errors import FAILURE
+from console.logs import secrets_hidden
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Prices, quiet_settings
-from domain.errors import SettingsError
+from domain.errors import ExchangeUnreachable, LeaseHeld, SettingsError
 from domain.program import command_name
 from domain.trading.instruments import InstrumentCatalog
+from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, FeeRule
 from domain.wording import did_you_mean, one_line
 from persistence import schema
 from persistence.connections import probe
+from persistence.lease import Lease
 from persistence.queries.row_lists import LedgerReader
+from persistence.stores import portfolios
+
+EXCHANGE_TIMEOUT_S = 5.0
+"""How long the exchange may take to answer."""
 
 
 def check(
@@ -33,6 +42,7 @@ def check(
         typer.Option("--explain", metavar="NAME", help="Explain one setting, and check nothing."),
     ] = None,
     prices: Prices = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the exchange.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
@@ -40,8 +50,10 @@ def check(
 ) -> None:
     r"""Each setting with its value and its source, passwords masked; then the price source and the database.
 
-    No schema is changed; an embedded database is created or started for the check. The exit code is 2 if a setting
-    is wrong, and 1 if the database cannot be used.
+    It asks the exchange for its markets, for 5 s at most, and tries the creation of the schema and the adoption of an
+    existing table of decisions, which it undoes: what the start would refuse is an error here. An embedded database is
+    created or started for the check. The exit code is 2 if a setting is wrong, and 1 if the database cannot be used or
+    the exchange cannot be reached.
 
     \b
       run.py check
@@ -69,14 +81,45 @@ def check(
         database = {
             "where": database_label(settings, url), "server": server, "schema_current": schema.is_current(url)
         }  # fmt: skip
+        _require_startable(url, source.name, current=bool(database["schema_current"]))
         fees = {"portfolios": _fees(settings, url), "notes": venue_notes(source.catalog)}
+    unreachable = None if offline else _unreachable(source)
     document = {
         "settings": {name: {"value": value, "from": origins[name]} for name, value in values.items()},
-        "prices": {"source": source.name, "notes": list(source.notes)},
+        "prices": {"source": source.name, "notes": list(source.notes), "unreachable": unreachable},
         "database": database,
         "fees": fees,
     }
     answer(as_json, document, lambda: _print_database(database, fees))
+    if unreachable is not None:
+        if not as_json:
+            print_error(unreachable)
+        raise typer.Exit(FAILURE)
+
+
+def _require_startable(url: str, source: str, *, current: bool) -> None:
+    """Raise what the start would raise about the tables and the price source."""
+    if current:
+        portfolios.require_source(url, source)
+        return
+    try:
+        lease = Lease.take(url)
+    except LeaseHeld:
+        return  # a process of another version serves the database; its tables are in use
+    try:
+        schema.rehearse(url)
+    finally:
+        lease.release()
+
+
+def _unreachable(source: PriceSource) -> str | None:
+    """Return why the exchange of a price source cannot be reached; None where it can be, and for other sources."""
+    if (require_reachable := getattr(source, "require_reachable", None)) is not None:
+        try:
+            require_reachable(EXCHANGE_TIMEOUT_S)
+        except ExchangeUnreachable as error:
+            return secrets_hidden(str(error))
+    return None
 
 
 def _fees(settings: Settings, url: str) -> dict[str, dict[str, Any]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -33,8 +33,10 @@ from console.display.quotes import QUOTE_COLUMNS, quote_cells
 from console.display.table import full_table
 from console.errors import FAILURE, NOT_RUNNING, Refused
 from console.options import AsJson, with_settings
+from console.service.problems import Problem, problems_of_process
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
+from domain.trading.portfolio import AUDIT_HALT
 from domain.validation.progress import Course, Progress
 from domain.wording import one_line
 from persistence.connections import probe
@@ -47,16 +49,26 @@ MAX_PRINTED_QUOTES = 10
 
 
 @with_settings
-def status(settings: Settings, as_json: AsJson = False) -> None:
+def status(
+    settings: Settings,
+    live: Annotated[bool, typer.Option("--live", help="Ask only whether the process is alive.")] = False,
+    as_json: AsJson = False,
+) -> None:
     r"""Show the service, its actors, the portfolios, decisions by outcome, and whether the books balance.
 
     \b
       run.py status
       run.py status --json
+      run.py status --live
 
-    Exits 0 if all is well; 1 if the books do not balance, or the intake pauses because the database is unreachable; 3
-    if the service is not running. The actors are shown if the service runs on this machine with the same home.
+    Exits 0 if all is well; 1 if something is wrong, with all reasons first (problems in the JSON): the books do not
+    balance, the database is unreachable, no prices arrive although there are open positions or decisions, no decision
+    comes; 3 if the service is not running. The actors are shown if the service runs on this machine with the same home.
+    With --live it exits 0 or 3, and the database is not asked.
     """
+    if live:
+        _print_live(settings, as_json)
+        return
     require_database(settings)
     process = _process(settings)
     try:
@@ -71,11 +83,37 @@ def status(settings: Settings, as_json: AsJson = False) -> None:
     # After a restart of the database the service may be without its lease for a moment, but it runs.
     if process is not None:
         document |= {"running": True, "not_running": None}
+    problems = list(_problems(document))
+    document["problems"] = [problem.code for problem in problems]
+    document["problem_texts"] = [problem.text for problem in problems]
     answer(as_json, document, lambda: _print_status(document))
     if not document["running"]:
         raise typer.Exit(NOT_RUNNING)
-    if not document["ledger_ok"] or (process is not None and process["intake_paused_since"] is not None):
+    if problems:
         raise typer.Exit(FAILURE)
+
+
+def _print_live(settings: Settings, as_json: bool) -> None:
+    alive = _process(settings) is not None
+    text = "the process is alive" if alive else "no process of this home and database is alive"
+    answer(as_json, {"live": alive}, lambda: print(text))  # noqa: T201
+    if not alive:
+        raise typer.Exit(NOT_RUNNING)
+
+
+def _problems(document: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong."""
+    process = document["process"]
+    if document["database_away"] is not None:
+        yield Problem("database_away", f"running, database away: {document['database_away']}")
+    needed = bool(document.get("positions") or document.get("waiting"))
+    if process is not None:
+        yield from problems_of_process(process, prices_needed=needed)
+    if document.get("ledger_differences"):
+        yield Problem("books", f"the books do not balance: {'; '.join(document['ledger_differences'])}")
+    for row in document.get("halted", ()):
+        if row["reason"].startswith(AUDIT_HALT):
+            yield Problem("audit_halt", f"portfolio {row['portfolio']} is halted: {row['reason']}")
 
 
 def _process(settings: Settings) -> dict[str, Any] | None:
@@ -131,6 +169,9 @@ def _progress(progress: Progress) -> dict[str, Any]:
 
 def _print_status(document: dict[str, Any]) -> None:
     out = terminal()
+    if document["running"]:
+        for text in document["problem_texts"]:
+            out.print(one_line(text), style="bold red", soft_wrap=True)
     if document["database_away"] is not None:
         print_fact(out, "database", document["database_away"], "bold red")
     else:

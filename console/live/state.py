@@ -13,6 +13,7 @@ from typing import Any
 from console.database import validation_progress
 from console.display.format import unreal_source
 from console.errors import NOT_RUNNING
+from console.service.problems import problems_of_process
 from domain.errors import DatabaseError
 from domain.trading.arithmetic import add, total
 from domain.types import DEFAULT_PORTFOLIO
@@ -98,7 +99,9 @@ class ViewState:
         """The exit code with which `run.py status` would end."""
         if not self.running and self.database_error is None:
             return NOT_RUNNING
-        return int(self.paused or (self.ledger_check is not None and bool(self.ledger_check.differences)))
+        needed = self.database is not None and bool(self.database.positions or self.database.waiting)
+        wrong = self.process is not None and any(problems_of_process(self.process, prices_needed=needed))
+        return int(self.paused or wrong or (self.ledger_check is not None and bool(self.ledger_check.differences)))
 
     @property
     def unreal_sources(self) -> list[str]:

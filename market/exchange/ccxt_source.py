@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from domain.errors import ExchangeUnreachable
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import History, PriceListener
 from domain.types import Clock, Symbol
+from market.base import STOP_TIMEOUT_S
 from market.exchange import instrument_cache
 from market.exchange.history import HistoryReader
 from market.exchange.market_list import MarketListCheck
 from market.exchange.order_book import BookVenue
-from market.exchange.retry import Timing
+from market.exchange.retry import Timing, describe_error
 from market.exchange.session import Session
 from market.exchange.venue import Venue, check
 from market.registry import SourceOptions
@@ -122,6 +126,29 @@ class ExchangePrices:
     def history(self, symbol: Symbol, since: datetime, until: datetime, timeout: float) -> History:
         """Return what the market did while nobody watched it; see `domain.trading.quotes.HistorySource`."""
         return HistoryReader(self.name, self._options, self.timing).read(symbol, since, until, timeout)
+
+    def require_reachable(self, timeout: float) -> None:
+        """Load the list of markets once.
+
+        Args:
+            timeout: in seconds.
+
+        Raises:
+            ExchangeUnreachable: there is no answer in time, or none that can be read.
+        """
+        asyncio.run(self._load_markets(timeout))
+
+    async def _load_markets(self, timeout: float) -> None:
+        venue = self.make_venue()
+        try:
+            await asyncio.wait_for(venue.instruments(), timeout)
+        except TimeoutError:
+            raise ExchangeUnreachable(f"cannot reach {self.name}: no answer within {timeout:g} s") from None
+        except Exception as error:
+            raise ExchangeUnreachable(f"cannot reach {self.name}: {describe_error(error)}") from error
+        finally:
+            with suppress(Exception):
+                await asyncio.wait_for(venue.close(), STOP_TIMEOUT_S / 2)
 
     def _wake(self) -> None:
         if (session := self._session) is not None:

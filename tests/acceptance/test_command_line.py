@@ -276,7 +276,7 @@ def test_the_database_is_upgraded_once(env: dict[str, str], embedded_url: str) -
 
 def test_check_shows_the_settings_and_no_secret(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "paper.toml").write_text('max_position_size = "0.1"')
-    checked = run("check", "--json", "--log-level", "WARNING", env=env, cwd=tmp_path)
+    checked = run("check", "--offline", "--json", "--log-level", "WARNING", env=env, cwd=tmp_path)
     assert checked.code == 0, checked.err
     settings = checked.json["settings"]
     assert settings["database_url"] == {"value": "********", "from": "PAPER_DATABASE_URL"}
@@ -300,7 +300,8 @@ def test_check_and_status_show_what_the_bars_of_a_file_are(env: dict[str, str], 
     )
     env = env | {"PAPER_PRICES": str(path)}
     assert f"prices     {sentence}\n" in run("check", env=env).out
-    assert {"source": "file", "notes": [sentence]} == run("check", "--json", env=env).json["prices"]
+    checked = run("check", "--json", env=env).json["prices"]
+    assert {"source": "file", "notes": [sentence], "unreachable": None} == checked
     with Program("start", env=env) as service:
         service.wait_for()
         until(lambda: f"source     {sentence}\n" in run("status", env=env).out, "the PriceTracker is not busy")
@@ -335,7 +336,7 @@ def test_a_closed_pipe_on_stdout_is_no_error(env: dict[str, str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.run(
-        [sys.executable, "run.py", "check"],
+        [sys.executable, "run.py", "check", "--offline"],
         stdout=writer,
         stderr=subprocess.PIPE,
         env=env,
@@ -352,7 +353,7 @@ def test_a_terminal_gets_styles_but_no_colour_with_no_color(env: dict[str, str])
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:
         with os.fdopen(theirs, "wb") as terminal:
-            words = [sys.executable, "run.py", "check", "--log-level", "DEBUG"]
+            words = [sys.executable, "run.py", "check", "--offline", "--log-level", "DEBUG"]
             look = {**env, "TERM": "xterm", "NO_COLOR": "1"}
             subprocess.run(words, stdout=terminal, stderr=terminal, env=look, cwd=ROOT, check=True, timeout=60)
         output = screen.read(65536)

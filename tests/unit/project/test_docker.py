@@ -146,10 +146,10 @@ def test_it_is_stopped_in_order() -> None:
     assert ["start"] == yaml.safe_load(instructions("CMD")[0])
 
 
-def test_its_health_is_that_of_status() -> None:
+def test_its_health_is_whether_the_process_is_alive() -> None:
     check = SERVICES["paper"]["healthcheck"]
-    _, program, command = check["test"]
-    assert (program, command) == ("paper", "status")
+    _, program, command, option = check["test"]
+    assert (program, command, option) == ("paper", "status", "--live")
     assert _command_line(command) is not None
     assert 'exec python /opt/paper-trading/run.py "$@"' in DOCKERFILE.replace("\\n", "\n")
     assert seconds(check["timeout"]) < seconds(check["interval"])
