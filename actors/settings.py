@@ -1,4 +1,4 @@
-"""The settings: defaults, then ``paper.toml`` in the working folder, then ``PAPER_*`` variables, then options.
+"""The settings: defaults, then ``paper.toml``, then ``PAPER_*`` variables, then options.
 
 Ratios are fractions: 0.001 is 0.1 %. Settings of a portfolio only create the row of ``default`` in
 ``paper_trading_config``; from then on the row decides. docs/settings.md is generated from the fields of `Settings`.
@@ -47,8 +47,8 @@ from actors.configuration.settings_types import (
     SecondsOrZero,
 )
 from domain.errors import SettingsError
-from domain.expected_decisions import ExpectedDecisions, parse_expected
 from domain.trading.decision import Number
+from domain.trading.sessions.expected_decisions import ExpectedDecisions, parse_expected
 
 URL = r"[a-z0-9+]+://[^\s'\"]+"
 RECORDED_SETTINGS = (
@@ -199,7 +199,8 @@ class Settings(MessageSettings, PortfolioSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources, the strongest first."""
-        return init_settings, env_settings, InitSettingsSource(settings_cls, read_settings_file())
+        home = init_settings.init_kwargs.get("home") if isinstance(init_settings, InitSettingsSource) else None
+        return init_settings, env_settings, InitSettingsSource(settings_cls, read_settings_file(home))
 
     @field_validator("*", mode="before")
     @classmethod

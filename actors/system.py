@@ -145,9 +145,9 @@ class TradingSystem(TradingClient):
         clock = clock or SystemClock()
         source = source or price_source(settings, clock)
         end = _EndReason()
-        hurry = threading.Event()
+        hurry, started = threading.Event(), threading.Event()
         with ExitStack() as undo:
-            url = _database(settings, undo, hurry)
+            url = _database(settings, undo, hurry, started)
             probe(url)  # refuse a server that is too old before anything changes in it
             lease = Lease.take(url)
             undo.callback(lease.release)
@@ -192,6 +192,7 @@ class TradingSystem(TradingClient):
             undo.callback(validation.stop)
             wiring.schedule()
 
+            started.set()
             facts = Facts(display_address(url), server, source.name, source.real, epoch)
             return cls(url, facts, _Parts(wiring, lease, prices, end, hurry, undo.pop_all()))
 
@@ -340,11 +341,11 @@ class _EndReason:
         return self.reason
 
 
-def _database(settings: Settings, undo: ExitStack, hurry: threading.Event) -> str:
+def _database(settings: Settings, undo: ExitStack, hurry: threading.Event, started: threading.Event) -> str:
     if settings.url is not None:
         return with_schema(settings.url, settings.database_schema)
     server = EmbeddedServer.attach(settings.home)
-    undo.callback(lambda: server.release(immediate=hurry.is_set()))
+    undo.callback(lambda: server.release(immediate=hurry.is_set(), spare_sessions=not started.is_set()))
     watch = EmbeddedWatch(server)
     watch.start()
     undo.callback(watch.stop)

@@ -81,8 +81,8 @@ DEFAULT_WAIT = "default"
 VALIDATE = frozenset({"show", "start", "stop", "list", "-h", "--help"})
 HELP = r"""Paper trading: decisions become orders, fills and positions with realistic costs and no real money.
 
-Without a command it runs the service. Settings, in rising precedence: defaults, paper.toml in the working folder,
-PAPER_* variables, options. `run.py check` lists them.
+Without a command it runs the service. Settings, in rising precedence: defaults, paper.toml (in the working folder,
+home or ~/.config/paper-trading; or --config FILE), PAPER_* variables, options. `run.py check` lists them.
 
 \b
   run.py demo                                      a tour; needs no setup

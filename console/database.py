@@ -39,7 +39,7 @@ def connected(settings: Settings) -> Iterator[str]:
     try:
         yield with_schema(server.url, settings.database_schema)
     finally:
-        server.release()
+        server.release(spare_sessions=True)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from actors.configuration.settings_sources import choose_settings_file
 from actors.settings import Settings
 from console import logs
 
@@ -30,6 +31,14 @@ DatabaseUrl = Annotated[
 ]
 LogLevel = Annotated[
     str | None, typer.Option("--log-level", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR.")
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The settings file [paper.toml in the working folder, in home, or in ~/.config/paper-trading].",
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Number of rows, the newest first.")]
 Portfolio = Annotated[str | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio.")]
@@ -80,6 +89,7 @@ def settings_from(**options: Any) -> Settings:
     Raises:
         SettingsError: a setting is wrong.
     """
+    choose_settings_file(options.pop("config", None))
     # First, because an error message might contain the URL.
     logs.hide_password(str(options.get("database_url") or ""))
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
@@ -101,7 +111,8 @@ def quiet_settings(level: str = "WARNING", /, **options: Any) -> Settings:
     return settings
 
 
-with_settings = grouped("settings", {"home": Home, "database_url": DatabaseUrl, "log_level": LogLevel}, quiet_settings)
+FILE_OPTIONS = {"config": Config, "home": Home, "log_level": LogLevel}
+with_settings = grouped("settings", {**FILE_OPTIONS, "database_url": DatabaseUrl}, quiet_settings)
 """Gives a command its ``settings``, from the options that most commands have."""
-with_home = grouped("settings", {"home": Home, "log_level": LogLevel}, quiet_settings)
+with_home = grouped("settings", FILE_OPTIONS, quiet_settings)
 """Gives a command that needs no database its ``settings``."""

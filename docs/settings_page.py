@@ -18,7 +18,8 @@ Settings come from four sources; the first one that has a value decides:
 
 1. options of the command line, such as `--prices`, or arguments of `Settings(…)` in Python;
 2. environment variables: `PAPER_` and the name in upper case, such as `PAPER_SEED`; an empty one counts as not set;
-3. `paper.toml` in the working folder;
+3. the settings file: the one that `--config FILE` names, else the first `paper.toml` of the working folder, `home` and
+   `~/.config/paper-trading`;
 4. the defaults below.
 
 `run.py check` shows the settings in effect and the source of each; `run.py check --explain NAME` shows what this page

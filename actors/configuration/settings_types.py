@@ -17,9 +17,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from actors.configuration.settings_reference import Form, Unit
-from domain.expected_decisions import FORM, parse_expected
 from domain.trading.decision import Number
 from domain.trading.sessions.calendar import CALENDARS
+from domain.trading.sessions.expected_decisions import FORM, parse_expected
 from domain.types import FeeRule, PriceRule
 from domain.wording import SCHEMA
 

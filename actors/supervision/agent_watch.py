@@ -8,7 +8,7 @@ from datetime import datetime
 from loguru import logger
 
 from domain.alarms import AlarmKind, Notify
-from domain.expected_decisions import ExpectedDecisions
+from domain.trading.sessions.expected_decisions import ExpectedDecisions
 from domain.types import Clock, Instant
 from domain.wording import format_duration, format_time
 

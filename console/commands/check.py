@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.configuration.settings_reference import VARIABLE_PREFIX, SettingReference, setting_references
-from actors.configuration.settings_sources import setting_origins
+from actors.configuration.settings_sources import file_in_use, setting_origins
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import price_source
@@ -19,7 +19,7 @@ from console.display.format import answer, number, print_fact, terminal
 from console.display.table import full_table
 from console.errors import FAILURE
 from console.logs import secrets_hidden
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, Prices, quiet_settings
+from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices, quiet_settings
 from domain.errors import ExchangeUnreachable, LeaseHeld, SettingsError
 from domain.program import command_name
 from domain.trading.instruments import InstrumentCatalog
@@ -44,6 +44,7 @@ def check(
     prices: Prices = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the exchange.")] = False,
     as_json: AsJson = False,
+    config: Config = None,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
@@ -64,8 +65,9 @@ def check(
         _explain(explain, as_json)
         return
     options = {"prices": prices, "home": home, "database_url": database_url, "log_level": log_level}
-    settings = quiet_settings(**options)
-    origins = setting_origins(Settings.model_fields, {name for name, value in options.items() if value is not None})
+    settings = quiet_settings(config=config, **options)
+    names = {name for name, value in options.items() if value is not None}
+    origins, file = setting_origins(Settings.model_fields, names, home), file_in_use(home)
     values = settings.redacted()
     source = price_source(settings, SystemClock())
     channels(settings)
@@ -74,6 +76,7 @@ def check(
         out = terminal()
         rows = [(name, value or "–", origins[name]) for name, value in values.items()]
         out.print(full_table(out, ["setting", "value", "from"], rows))
+        print_fact(out, "settings", file if file is not None else "no settings file")
         for note in source.notes:
             print_fact(out, "prices", one_line(note))
     with connected(settings) as url:
@@ -85,6 +88,7 @@ def check(
         fees = {"portfolios": _fees(settings, url), "notes": venue_notes(source.catalog)}
     unreachable = None if offline else _unreachable(source)
     document = {
+        "settings_file": file,
         "settings": {name: {"value": value, "from": origins[name]} for name, value in values.items()},
         "prices": {"source": source.name, "notes": list(source.notes), "unreachable": unreachable},
         "database": database,

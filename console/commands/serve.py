@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from loguru import logger
 
+from actors.configuration.settings_sources import file_in_use
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import TradingSystem
@@ -27,7 +28,7 @@ from console.errors import exit_code_of
 from console.heap import leave_start_uncollected
 from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, Prices, settings_from
+from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices, settings_from
 from console.service.actions import service_commands
 from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
@@ -80,6 +81,7 @@ def start(
         bool, typer.Option("--allow-repl", help="Allow a Python prompt in this process, through the debug console.")
     ] = False,
     as_json: AsJson = False,
+    config: Config = None,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
@@ -96,6 +98,7 @@ def start(
     one document on stdout once it is ready. The log goes to stderr, and as JSON to logs/ under home.
     """
     settings = settings_from(
+        config=config,
         prices=prices,
         exchange=exchange,
         symbols=symbols,
@@ -210,6 +213,7 @@ def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> di
     default = next(row for row in rows if row["portfolio"] == DEFAULT_PORTFOLIO)
     return {
         "version": version(),
+        "settings_file": file_in_use(settings.home),
         "database": database_label(settings, system.database_url),
         "server": system.facts.server,
         "epoch": system.facts.epoch,
@@ -236,6 +240,7 @@ def _announce(facts: dict[str, Any]) -> None:
         print(f"  {label:<10} {text}", file=sys.stderr)  # noqa: T201
 
     print(f"Paper trading {facts['version']}", file=sys.stderr)  # noqa: T201
+    say("settings", str(facts["settings_file"] or "no settings file"))
     say("database", facts["database"])
     say("", facts["server"])
     say("prices", facts["prices"] + ("" if facts["real_prices"] else f" prices: {NO_PROOF}"))

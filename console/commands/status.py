@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from actors.configuration.settings_sources import file_in_use
 from actors.settings import Settings
 from console.commands.list_rows import stop_of
 from console.database import database_label, ledger_reader, require_database, validation_progress
@@ -80,6 +81,7 @@ def status(
         # The service runs and waits for the database; the state of the books is unknown.
         document = {"running": True, "database_away": str(error), "ledger_ok": None}
     document["process"] = process
+    document["settings_file"] = file_in_use(settings.home)
     # After a restart of the database the service may be without its lease for a moment, but it runs.
     if process is not None:
         document |= {"running": True, "not_running": None}
@@ -172,6 +174,7 @@ def _print_status(document: dict[str, Any]) -> None:
     if document["running"]:
         for text in document["problem_texts"]:
             out.print(one_line(text), style="bold red", soft_wrap=True)
+    print_fact(out, "settings", str(document["settings_file"] or "no settings file"))
     if document["database_away"] is not None:
         print_fact(out, "database", document["database_away"], "bold red")
     else:

@@ -34,6 +34,8 @@ import psycopg
 from domain.errors import SettingsError
 from persistence.embedded import wheel
 from persistence.embedded.errors import EmbeddedServerError
+from persistence.embedded.orphans import await_starters, end_processes_in
+from persistence.embedded.sessions import foreign_sessions
 from persistence.rows import one_row
 from persistence.session import open_privileged_session
 
@@ -108,11 +110,12 @@ class EmbeddedServer:
         if self._attached is None:
             raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} was released by this process.")
 
-    def release(self, *, immediate: bool = False) -> None:
+    def release(self, *, immediate: bool = False, spare_sessions: bool = False) -> None:
         """Detach this process; stop the server unless another process is attached. A second call does nothing.
 
         Args:
             immediate: stop it as a power cut would; the next start recovers.
+            spare_sessions: leave it running, too, while sessions of others are connected; the next process stops it.
 
         Raises:
             EmbeddedServerError: the server does not stop.
@@ -122,11 +125,11 @@ class EmbeddedServer:
             return
         if self._home.is_dir():
             with self._exclusive():
-                self._leave(immediate=immediate)
+                self._leave(immediate=immediate, spare_sessions=spare_sessions)
 
     def _at_exit(self) -> None:
         with suppress(EmbeddedServerError):
-            self.release()
+            self.release(spare_sessions=True)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -157,15 +160,15 @@ class EmbeddedServer:
             self._bring_up()
         except BaseException:  # Ctrl-C too: nothing else would stop the started server
             with suppress(EmbeddedServerError):
-                self._leave()
+                self._leave(spare_sessions=True)
             raise
 
-    def _leave(self, *, immediate: bool = False) -> None:
+    def _leave(self, *, immediate: bool = False, spare_sessions: bool = False) -> None:
         held, self._attached = self._attached, None
         if held is None:
             return
         try:
-            if _locked(held, fcntl.LOCK_EX):
+            if _locked(held, fcntl.LOCK_EX) and not (spare_sessions and foreign_sessions(self._superuser)):
                 self._stop(immediate=immediate)
         finally:
             fcntl.flock(held, fcntl.LOCK_UN)  # closing is not enough while a forked child has a copy
@@ -181,6 +184,8 @@ class EmbeddedServer:
                 f" move it with a backup (see docs/operations.md), or run a PostgreSQL {data_version} on it and set"
                 f" database_url."
             )
+        if data_version is not None and _postmaster(self._data) is None:
+            await_starters(self._data, lambda: _postmaster(self._data) is not None)
         if _postmaster(self._data) is None:
             if data_version is None:
                 self._initialise()
@@ -192,6 +197,7 @@ class EmbeddedServer:
             raise EmbeddedServerError(f"{self._data} is not empty and is not a PostgreSQL data folder: move it away.")
         # initdb writes PG_VERSION early, so an incomplete folder would look complete: make it elsewhere, then rename.
         new_data = self._home / "postgres.new"
+        end_processes_in(new_data)  # an initdb whose program was killed would write into the new folder
         shutil.rmtree(new_data, ignore_errors=True)
         new_data.mkdir(mode=0o700)
         if (user := self._server_user()) is not None:
@@ -258,12 +264,15 @@ class EmbeddedServer:
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != expected or stat.S_IMODE(status.st_mode) & 0o077:
             raise EmbeddedServerError(f"{self._socket_folder}, the folder for the socket, belongs to another user.")
 
+    @property
+    def _superuser(self) -> str:
+        return f"host={self._socket_folder} port={_PORT} user=postgres dbname=postgres connect_timeout=10"
+
     def _make_role_and_database(self) -> None:
         deadline = time.monotonic() + _SERVER_TIMEOUT_S
-        conninfo = f"host={self._socket_folder} port={_PORT} user=postgres dbname=postgres connect_timeout=10"
         while True:
             try:
-                connection = open_privileged_session(conninfo, "embedded", autocommit=True)
+                connection = open_privileged_session(self._superuser, "embedded", autocommit=True)
                 break
             except psycopg.OperationalError:  # it may still run crash recovery
                 if time.monotonic() > deadline or _postmaster(self._data) is None:

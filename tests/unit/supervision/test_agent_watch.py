@@ -10,7 +10,7 @@ from actors.settings import Settings
 from actors.supervision.agent_watch import AgentWatch
 from domain.alarms import AlarmKind
 from domain.errors import SettingsError
-from domain.expected_decisions import parse_expected
+from domain.trading.sessions.expected_decisions import parse_expected
 
 pytestmark = pytest.mark.clock
 

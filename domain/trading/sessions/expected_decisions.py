@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FORM = "DURATION [DAYS] [HH:MM-HH:MM] [ZONE], such as 6h or 30m mon-fri 08:00-22:00 Europe/Berlin"
 ONE_DAY = timedelta(days=1)
-LONGEST = timedelta(days=30)
+MAX_SILENCE = timedelta(days=30)
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -84,7 +84,7 @@ def parse_expected(text: str) -> ExpectedDecisions:
 def _duration(text: str) -> timedelta:
     match = re.fullmatch(r"(\d{1,9})([smhd]?)", text.lower())
     span = timedelta(seconds=int(match[1]) * UNITS[match[2]]) if match is not None else timedelta()
-    if not timedelta() < span <= LONGEST:
+    if not timedelta() < span <= MAX_SILENCE:
         msg = f"{text!r} must be a duration above 0 and at most 30 d, such as 30m or 6h"
         raise ValueError(msg)
     return span
