@@ -171,6 +171,11 @@ class Settings(MessageSettings, PortfolioSettings):
         "hours (of UTC, if no zone is named).",
         examples=["30m mon-fri 08:00-22:00 Europe/Berlin"],
     )
+    min_free_disk: Annotated[int, Field(ge=0, le=100_000_000), Unit("MiB")] = Field(
+        500,
+        description="An alert is sent, and `status` exits with 1, when less is free under `home`. 0: never.",
+        examples=[2_000],
+    )
     metrics_port: int | None = Field(
         None,
         ge=1,

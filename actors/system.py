@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
+from functools import partial
 
 from actors.client import AttachedSystem, TradingClient, Wait, present_outcome, wait_of
 from actors.introspection.counters import Counts
@@ -20,6 +21,7 @@ from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from actors.runtime.runtime import Runtime
 from actors.runtime.timer import SystemClock, Timer
 from actors.settings import Settings
+from actors.supervision.disk_watch import DiskWatch, free_space
 from actors.supervision.messages import Begin, Failed
 from actors.supervision.recovery import PATH
 from actors.supervision.shutdown import await_phase
@@ -34,6 +36,7 @@ from domain.types import DEFAULT_PORTFOLIO, Clock
 from market.registry import SourceOptions, open_source
 from persistence import adoption, schema
 from persistence.connections import display_address, probe, with_schema
+from persistence.disk_refusals import disk_refusals
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.embedded.watch import EmbeddedWatch
 from persistence.lease import Lease
@@ -92,6 +95,7 @@ class _Parts:
     wiring: Wiring
     lease: Lease
     prices: PriceRecorder
+    disk: DiskWatch
     end: _EndReason
     hurry: threading.Event
     undo: ExitStack
@@ -177,6 +181,10 @@ class TradingSystem(TradingClient):
             wiring = Wiring(settings, ports, point, Runtime(clock, Timer(clock)), end.set, hide)
             undo.callback(wiring.end)
             wiring.start()
+            disk = DiskWatch(
+                settings.min_free_disk, partial(free_space, settings.home), disk_refusals, wiring.notifier.notify, clock
+            )
+            wiring.watch(disk)
             lease.keep(
                 lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.notifier.notify
             )
@@ -194,7 +202,7 @@ class TradingSystem(TradingClient):
 
             started.set()
             facts = Facts(display_address(url), server, source.name, source.real, epoch)
-            return cls(url, facts, _Parts(wiring, lease, prices, end, hurry, undo.pop_all()))
+            return cls(url, facts, _Parts(wiring, lease, prices, disk, end, hurry, undo.pop_all()))
 
     @staticmethod
     def attach(database_url: str | None = None) -> AttachedSystem:
@@ -279,6 +287,8 @@ class TradingSystem(TradingClient):
             prices_dropped=self._parts.prices.dropped,
             expired_at_intake=wiring.counters.expired_at_intake,
             no_decision_since=wiring.agent_watch.silent_since,
+            free_bytes=self._parts.disk.free_bytes,
+            disk_problem=self._parts.disk.problem,
         )
 
     @property

@@ -19,7 +19,7 @@ from actors.decision_watcher import DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
 from actors.introspection.counters import Counters
 from actors.messages import Audit, Ping, ReadRequests, Tick, Wake
-from actors.ports import Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
+from actors.ports import Address, Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
 from actors.price_listener import TrackerListener
 from actors.price_tracker import PriceRules, PriceServices, PriceTracker
@@ -186,6 +186,11 @@ class Wiring:
         watch = DatabaseWatch(path, self.notifier.notify, self._clock, DATABASE_ALARM_DELAY)
         self._timer.every(min(HANG_CHECK_INTERVAL, DATABASE_ALARM_DELAY), watch, Ping())
         self._timer.every(HANG_CHECK_INTERVAL, self.agent_watch, Ping())
+
+    def watch(self, watch: Address) -> None:
+        """Let the timer call a watch, as long as the system runs."""
+        watch.tell(Ping())
+        self._timer.every(HANG_CHECK_INTERVAL, watch, Ping())
 
     def schedule(self) -> None:
         """Start the ticks: polls, audits, deadlines, storing of prices, snapshots on the grid."""

@@ -20,6 +20,7 @@ from uuid import UUID
 
 from loguru import logger
 
+from console.log_file import LogFile
 from console.signals import leave_closed_streams
 from domain.errors import SettingsError
 
@@ -123,13 +124,10 @@ def to_file(home: Path, level: str) -> Path:
         home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         logger.add(
-            folder / FILE,
+            LogFile(folder / FILE, _report),
             level=level if logger.level(level).no < logger.level("INFO").no else "INFO",
             format=_as_json,
             colorize=False,
-            rotation="10 MB",
-            retention=10,
-            opener=lambda path, flags: os.open(path, flags, 0o600),
             backtrace=False,
             diagnose=False,
         )
@@ -145,6 +143,11 @@ def _write(line: str) -> None:
         sys.stderr.write(line)
     except OSError:  # the terminal or pipe was closed; the log file has the line
         leave_closed_streams()
+
+
+def _report(sentence: str) -> None:
+    """Report about the log file on stderr, past the log."""
+    _write(f"{sentence}\n")
 
 
 def _patch(record: Record) -> None:

@@ -27,6 +27,7 @@ class AlarmKind(StrEnum):
     SPLIT_SUSPECTED = "split_suspected"
     QUARANTINE = "quarantine"
     DATABASE_AWAY = "database_away"
+    DISK_FULL = "disk_full"
     AGENT_SILENT = "agent_silent"
     VALIDATION_ENDED = "validation_ended"
     VALIDATION_AT_RISK = "validation_at_risk"

@@ -16,6 +16,7 @@ from domain.errors import (
     PaperTradingError,
     WriteRefused,
 )
+from persistence.disk_refusals import record_refusal
 
 ERRORS_BY_SQLSTATE: Mapping[str, tuple[type[DatabaseError], str]] = {
     "08": (DatabaseUnavailable, "the database is not available"),  # connection
@@ -92,6 +93,7 @@ def domain_error(error: psycopg.Error | None, outer_error: Exception) -> Databas
         sentence = error.diag.constraint_name if error is not None and state == CHECK_VIOLATION else None
         if sentence is not None and " " in sentence:  # this program's constraints are named by what they demand
             return WriteRefused(sentence)
+        record_refusal(state, text)
         kind, message = ERRORS_BY_SQLSTATE.get(state) or ERRORS_BY_SQLSTATE.get(state[:2]) or OTHER_ERROR
     return kind(f"{message}: {text}")
 

@@ -59,6 +59,8 @@ class SystemStatus:
         dead_letters: number of messages to an actor that had ended.
         prices_dropped: number of prices that were not stored.
         no_decision_since: time of the last decision, while that is longer ago than `alert_no_decision_after`.
+        free_bytes: free space under home; None where it cannot be read.
+        disk_problem: a sentence while a disk is nearly full.
         expired_at_intake: number of decisions that had waited longer than `max_decision_age` when they were taken in.
     """
 
@@ -73,6 +75,8 @@ class SystemStatus:
     prices_dropped: int
     expired_at_intake: int = 0
     no_decision_since: datetime | None = None
+    free_bytes: int | None = None
+    disk_problem: str | None = None
 
 
 def status_of(host: ActorHost) -> ActorStatus:

@@ -6,6 +6,7 @@ outcomes, portfolios, watched symbols. None contains a secret.
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -57,6 +58,10 @@ def of_process(status: SystemStatus, counts: Counts, facts: Facts) -> Iterator[M
     yield _gauge("paper_generation", "Rebuilds of the decision path", counts.generation)
     paused = status.intake_paused_since is not None
     yield _gauge("paper_intake_paused", "1 while no decision is taken because the database is unreachable", paused)
+    text = "1 while a disk is nearly full, under home or of the database"
+    yield _gauge("paper_disk_full", text, status.disk_problem is not None)
+    free = math.nan if status.free_bytes is None else status.free_bytes
+    yield _gauge("paper_home_free_bytes", "Free space under home", free)
     yield from _decisions(counts)
     yield from _actors(status.actors)
     failures: Samples = {(kind.name.lower(),): number for kind, number in counts.failures.items()}
