@@ -17,7 +17,7 @@ from domain.validation.progress import progress_of
 from domain.validation.verdict import Verdict
 
 VERDICT_COLOURS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT, "not yet": DOUBT}
-STATE_MARKS = {CriterionState.MET: "✓", CriterionState.NOT_MET: "✗", CriterionState.NOT_YET: "…"}
+STATE_MARKS = {CriterionState.MET: "✓", CriterionState.NOT_MET: "✗", CriterionState.NOT_YET: "?"}
 STATE_COLOURS = {CriterionState.MET: "", CriterionState.NOT_MET: BAD, CriterionState.NOT_YET: DOUBT}
 
 
