@@ -152,7 +152,8 @@ class Downtime:
         matched = [
             max(one.sees_after, state.open_orders.matched(one.order.instrument.symbol)) for one in state.open_orders
         ]
-        first_no = self._first_no or max(self._rules.first_no - NUMBERS_OF_A_PROCESS // 2, *matched) + 1
+        # All orders may have ended meanwhile, as those of a decision that made an actor crash twice.
+        first_no = self._first_no or max([self._rules.first_no - NUMBERS_OF_A_PROCESS // 2, *matched]) + 1
         return Settlement(state, histories, self._until, first_no, now, self._frozen)
 
     def end(self, before: PortfolioState) -> tuple[Progress, list[SettledSpan]]:

@@ -13,7 +13,7 @@ from actors.settlement.history import HistoryFetch
 from actors.settlement.messages import HistoryFetched
 from domain.market_data.buffer import LostData
 from domain.trading.decision import Decision
-from domain.trading.portfolio import PortfolioState
+from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioState
 from domain.types import Generation, PortfolioName, Symbol
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import NOON, StepClock
@@ -54,6 +54,15 @@ def test_no_history_is_kept_when_nothing_waits_any_more() -> None:
     assert (0, False) == (downtime.kept, bool(downtime.waiting))
     downtime.take(fetched(ETH, FIRST_NO))  # the PriceTracker crashed after it had asked
     assert 0 == downtime.kept
+
+
+def test_a_portfolio_whose_orders_have_ended_meanwhile_is_settled_without_any() -> None:
+    state = two_symbols()
+    downtime = Downtime(RULES, [state], instant())
+    ended = replace(state, open_orders=NO_OPEN_ORDERS)
+    late = instant(NOON + timedelta(seconds=61))
+    assert [state.name] == downtime.ready(late)
+    assert [] == list(downtime.settlement(ended, late).moments())
 
 
 def test_where_nothing_is_known_what_this_process_has_received_is_matched_next() -> None:
