@@ -13,6 +13,10 @@ MAX_LIST_BYTES = 20_000_000
 """For a list of markets: those of the largest exchanges have several megabytes."""
 
 
+class AnswerTooLarge(BadResponse):  # type: ignore[misc]
+    """An answer that was cut off because it is too large."""
+
+
 def limit_answers(exchange: Any, max_bytes: Callable[[], int]) -> None:
     """Let each answer to a request of ccxt's ``exchange`` fail that is larger than ``max_bytes`` at that moment.
 
@@ -28,7 +32,7 @@ def limit_answers(exchange: Any, max_bytes: Callable[[], int]) -> None:
                     size += len(chunk)
                     if size > limit:
                         self.close()
-                        raise BadResponse(f"the answer of {self.url.with_query(None)} has over {limit:,} bytes")
+                        raise AnswerTooLarge(f"the answer of {self.url.with_query(None)} has over {limit:,} bytes")
                 self._body = b"".join(chunks)
             return await super().read()
 

@@ -16,7 +16,7 @@ from domain.types import Instant, Symbol
 from market.base import STOP_TIMEOUT_S
 from market.exchange.market_list import MarketListCheck
 from market.exchange.parsing import positive, volume
-from market.exchange.retry import Retrier, Timing, describe_error, is_network
+from market.exchange.retry import Retrier, Timing, describe_error, is_interrupted
 from market.exchange.venue import Venue
 
 LOOK_BACK = timedelta(minutes=10)
@@ -188,7 +188,7 @@ class _Request:
             try:
                 return await fetch(self._symbol, since)
             except Exception as error:
-                if is_network(error):
+                if is_interrupted(error):
                     raise
                 return error
 

@@ -66,32 +66,69 @@ class BookVenue(Venue):
     def __init__(self, exchange_id: str, options: Mapping[str, Any], timeout: float) -> None:
         super().__init__(exchange_id, options, timeout, MarketListCheck((), 0))
         self._ccxt.number = float  # ccxt compares the prices of levels
+        self._accepted: dict[Symbol, Mapping[str, Any]] = {}
         self.streams_books = self.is_pro and bool(self._ccxt.has.get("watchOrderBook"))
         self.answers_books = bool(self._ccxt.has.get("fetchOrderBook"))
+        if self.streams_books:
+            self._note_accepted_books()
 
     def take_markets(self, venue: Venue) -> None:
         """Use the list of markets of another one."""
         self._ccxt.set_markets(list(venue.markets.values()))
         self._listed.set()
 
-    async def next_book(self, symbol: Symbol) -> Mapping[str, Any]:
+    def _note_accepted_books(self) -> None:
+        """Keep the best levels of each book as ccxt hands it on: its own copy holds a wrong message, too, for a while.
+
+        It changes that copy first, then compares the checksum, and drops the copy when the exchange has confirmed that
+        it is unsubscribed.
+        """
+        open_client = self._ccxt.client
+
+        def noting_client(url: str) -> Any:
+            client = open_client(url)
+            if "resolve" not in vars(client):
+                resolve = client.resolve
+
+                def noting_resolve(result: Any, *args: Any) -> Any:
+                    self._accept(result)
+                    return resolve(result, *args)
+
+                client.resolve = noting_resolve
+            return client
+
+        self._ccxt.client = noting_client
+
+    def _accept(self, result: Any) -> None:
+        for symbol, book in self._ccxt.orderbooks.items():
+            if book is result:
+                levels = {side: [tuple(level[:2]) for level in book[side][:1]] for side in ("bids", "asks")}
+                self._accepted[symbol] = {**levels, "nonce": book.get("nonce"), "timestamp": book.get("timestamp")}
+
+    async def wait_for_book(self, symbol: Symbol) -> None:
         """Wait for the next change of a streamed book.
 
         Raises:
             Exception: ccxt's; after a gap in the numbers or a wrong checksum the next call begins with a whole book.
         """
-        book: Mapping[str, Any] = await self._ccxt.watch_order_book(symbol)
-        return book
+        await self._ccxt.watch_order_book(symbol)
 
-    def cached_book(self, symbol: Symbol) -> Mapping[str, Any] | None:
-        """Return a streamed book as ccxt keeps it; None where it has dropped one that is out of sync."""
-        book: Mapping[str, Any] | None = self._ccxt.orderbooks.get(symbol)
-        return book
+    def streamed_book(self, symbol: Symbol) -> Mapping[str, Any] | None:
+        """Return the best levels of a streamed book; None where it is in doubt, or ccxt has dropped it."""
+        present, accepted = self._ccxt.orderbooks.get(symbol), self._accepted.get(symbol)
+        in_doubt = present is None or accepted is None or _fingerprint(present) != _fingerprint(accepted)
+        return None if in_doubt else accepted
 
     async def request_book(self, symbol: Symbol) -> Mapping[str, Any]:
         """Request a book."""
         book: Mapping[str, Any] = await self._ccxt.fetch_order_book(symbol)
         return book
+
+    def forget_errors(self, symbol: Symbol) -> None:
+        """Drop errors that ccxt has kept for those who watch this book next: they are of the subscription before."""
+        for client in self._ccxt.clients.values():
+            for key in [key for key in client.rejections if key.endswith(f":{symbol}")]:
+                del client.rejections[key]
 
     async def drop_book(self, symbol: Symbol) -> None:
         """Unsubscribe from a book, and forget it: the next one is whole."""
@@ -99,6 +136,7 @@ class BookVenue(Venue):
             if self._ccxt.has.get("unWatchOrderBook"):
                 await asyncio.wait_for(self._ccxt.un_watch_order_book(symbol), UNSUBSCRIBE_TIMEOUT_S)
         self._ccxt.orderbooks.pop(symbol, None)
+        self._accepted.pop(symbol, None)
 
 
 class _OutOfSync(Exception):
@@ -192,21 +230,23 @@ class BookFeed:
 
         ccxt wakes only those who wait at that moment, which nobody does after an error; its cache has what came.
         """
-        last = _fingerprint(self._venue.cached_book(symbol))
+        self._venue.forget_errors(symbol)
+        last = self._venue.streamed_book(symbol)
         deadline: float | None = asyncio.get_running_loop().time() + self._timing.book_timeout
-        wait = asyncio.ensure_future(self._venue.next_book(symbol))
+        wait = asyncio.ensure_future(self._venue.wait_for_book(symbol))
         try:
             while True:
                 done, _ = await asyncio.wait([wait], timeout=CACHE_POLL_S)
                 if done:
-                    book: Mapping[str, Any] | None = wait.result()
-                    wait = asyncio.ensure_future(self._venue.next_book(symbol))
-                else:
-                    book = self._venue.cached_book(symbol)
-                if book is not None and (done or _fingerprint(book) != last):
+                    wait.result()
+                    wait = asyncio.ensure_future(self._venue.wait_for_book(symbol))
+                book = self._venue.streamed_book(symbol)
+                if book is not None and (done or book is not last):
                     self._take(symbol, book, streamed=True)
-                    self._failures[symbol], deadline, last = 0, None, _fingerprint(book)
+                    self._failures[symbol], deadline, last = 0, None, book
                     await asyncio.sleep(self._timing.book_interval)
+                elif book is None and deadline is None:
+                    self._forget(symbol)  # a message has not fitted: the reason comes next, or a whole book
                 elif deadline is not None and asyncio.get_running_loop().time() > deadline:
                     raise TimeoutError("its stream sends nothing")
         finally:
@@ -246,16 +286,16 @@ class BookFeed:
     def _fail(self, symbol: Symbol, error: Exception) -> None:
         self._forget(symbol)
         reason = str(error) if isinstance(error, _OutOfSync) else describe_error(error)
+        if type(error).__name__ == "UnsubscribeError":  # so ccxt ends those who wait, before it tells the reason
+            reason = "a message did not fit to it; unsubscribed"
         message = f"The order book of {symbol} at {self._venue.name} is unknown ({reason}); beginning anew"
         self.log.failed(message, key=symbol)
 
 
-def _fingerprint(book: Mapping[str, Any] | None) -> object:
+def _fingerprint(book: Mapping[str, Any]) -> object:
     """Return what differs once a book has changed."""
-    if book is None:
-        return None
-    levels = [tuple(level) for side in ("bids", "asks") for level in book[side][:1]]
-    return id(book), book.get("nonce"), book.get("timestamp"), levels
+    levels = [tuple(level[:2]) for side in ("bids", "asks") for level in book[side][:1]]
+    return book.get("nonce"), book.get("timestamp"), levels
 
 
 def _best(levels: Any) -> tuple[Decimal | None, Decimal | None]:

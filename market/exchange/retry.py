@@ -111,9 +111,20 @@ class Retrier:
 
 def is_network(error: BaseException) -> bool:
     """Return whether the connection to the exchange failed, and not the request itself."""
-    from ccxt import NetworkError  # noqa: PLC0415 - ccxt is imported only when it is used
+    from aiohttp import ClientError  # noqa: PLC0415 - it comes with ccxt, which is imported only when it is used
+    from ccxt import NetworkError  # noqa: PLC0415
 
-    return isinstance(error, NetworkError | OSError | TimeoutError)
+    # ccxt makes an ExchangeError of a connection that breaks while the answer arrives.
+    return isinstance(error, NetworkError | OSError | TimeoutError) or isinstance(error.__cause__, ClientError)
+
+
+def is_interrupted(error: BaseException) -> bool:
+    """Return whether the connection failed, or the answer is none: cut off, or a page of a proxy."""
+    from ccxt import BadResponse  # noqa: PLC0415
+
+    from market.exchange.answer_limit import AnswerTooLarge  # noqa: PLC0415
+
+    return is_network(error) or (isinstance(error, BadResponse) and not isinstance(error, AnswerTooLarge))
 
 
 def describe_error(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from domain.errors import PaperTradingError
 from domain.log_once import LogOnce
 from domain.types import Symbol
 from market.exchange.market_list import ImplausibleMarketList
-from market.exchange.retry import Retrier, Timing, describe_error, is_network
+from market.exchange.retry import Retrier, Timing, describe_error, is_interrupted
 from market.history.downloading.candle_venue import CandleVenue
 from market.history.downloading.grid import Grid
 from market.history.downloading.pages import ContradictoryAnswer, Page, read_page
@@ -150,12 +150,7 @@ class _Refusal:
 
 def _is_outage(error: Exception) -> bool:
     """Return whether a later attempt may succeed, however often this one failed."""
-    from aiohttp import ClientError  # noqa: PLC0415 - it comes with ccxt, which is imported only when it is used
-    from ccxt import BadResponse  # noqa: PLC0415
-
-    # An answer that was cut off is an ExchangeError for ccxt.
-    kinds = BadResponse, ImplausibleMarketList
-    return is_network(error) or isinstance(error, kinds) or isinstance(error.__cause__, ClientError)
+    return is_interrupted(error) or isinstance(error, ImplausibleMarketList)
 
 
 def _is_final(error: Exception) -> bool:

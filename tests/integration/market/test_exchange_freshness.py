@@ -185,7 +185,7 @@ def test_an_answer_that_is_too_large_is_cut_off_and_requested_again(
     server.fault_list("huge", 1)
     _, recorder = open_source("bitstamp", Symbol("BTC/USDT"))
     recorder.price(BTC, "110485.8")
-    cut = [line for line in log_lines if "BadResponse" in line]
+    cut = [line for line in log_lines if "AnswerTooLarge" in line]
     assert ["has over 20,000,000 bytes", "has over 5,000,000 bytes"] == [
         line.partition("ticker/btcusdt/ " if "ticker" in line else "markets/ ")[2].partition(")")[0] for line in cut
     ]

@@ -58,6 +58,21 @@ def test_it_asks_page_by_page_and_no_trade_twice(server: ExchangeServer) -> None
     assert {"Trades"} == set(server.past.requests)
 
 
+@BOTH
+@pytest.mark.parametrize("fault", ["half", "cut", "html", "empty"])
+@pytest.mark.parametrize("reach", [0, START + 30], ids=["trades", "bars"])
+def test_an_answer_that_is_cut_off_is_requested_again(
+    server: ExchangeServer, exchange: str, fault: str, reach: float
+) -> None:
+    server.past.add("BTCUSDT", (START + 5, "100", "1"), (START + 70, "101", "2"), (START + 90, "99", "1"))
+    server.past.reach = reach
+    expected = ask(server, exchange)
+    server.past.faults.extend([fault] * 2)
+    assert expected.data == ask(server, exchange).data
+    assert expected.unknown is None
+    assert not server.past.faults
+
+
 @pytest.mark.parametrize("reach", [0, START + 30], ids=["trades", "bars"])
 def test_an_hour_without_a_trade_is_not_the_end(server: ExchangeServer, reach: float) -> None:
     """Binance tells the trades of one hour after the time that it is asked for, Coinbase the bars of five."""

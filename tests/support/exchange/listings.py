@@ -151,6 +151,19 @@ HUGE_BYTES = 21_000_000
 """More than an answer may have, also a list of markets: a correct one with so many spaces is ``huge``."""
 
 
+async def answer_with(kind: str, request: web.Request, document: object) -> web.StreamResponse:
+    """Answer with one of the `BODIES`, ``half``, or as is right: the connection breaks in the middle of ``half``."""
+    if kind != "half":
+        return bad_answer(kind, document) or web.json_response(document)
+    text = json.dumps(document)
+    response = web.StreamResponse(headers={"Content-Length": str(len(text)), "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(text[: len(text) // 2].encode())
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
 def bad_answer(kind: str, document: object) -> web.Response | None:
     """Return an answer of one of the `BODIES`, None for another kind."""
     nothing = {"error": [], "result": {}} if isinstance(document, dict) and "result" in document else type(document)()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from tests.support.exchange.candles import CandleHistory
+from tests.support.exchange.listings import answer_with
 
 MINUTE_S = 60
 
@@ -30,6 +32,7 @@ class Past:
         page: trades or bars in one answer.
         window: an answer holds what happened within so many seconds after the time that was asked for.
         refuse: the answers to so many requests are errors of the server.
+        faults: kinds of the next answers' faults: one of `BODIES`, or ``half``: the connection breaks in the middle.
         requests: the paths that were asked, in order.
         candles: bars of their own, for markets without trades.
     """
@@ -40,6 +43,7 @@ class Past:
         self.page = 1000
         self.window = float("inf")
         self.refuse = 0
+        self.faults: deque[str] = deque()
         self.requests: list[str] = []
         self.candles = CandleHistory()
         self._trades: dict[str, list[PastTrade]] = {}
@@ -71,6 +75,9 @@ class Past:
             self.refuse -= 1
             raise web.HTTPServiceUnavailable(text="<html>Service Unavailable</html>")
 
+    async def _answer(self, request: web.Request, document: object) -> web.StreamResponse:
+        return await answer_with(self.faults.popleft() if self.faults else "", request, document)
+
     def _since(self, market: str, since: float) -> list[tuple[int, PastTrade]]:
         """Return a page of trades with their numbers."""
         trades = list(enumerate(self._trades.get(market, ()), 1))
@@ -88,13 +95,13 @@ class Past:
             volume = sum((Decimal(one.size) for one in trades), Decimal(0))
             yield begin, [Decimal(one.price) for one in trades], volume
 
-    async def _kraken_trades(self, request: web.Request) -> web.Response:
+    async def _kraken_trades(self, request: web.Request) -> web.StreamResponse:
         self._asked(request)
         market = request.query["pair"]
         page = self._since(market, float(request.query.get("since", 0)))
         rows = [[one.price, one.size, one.time, "b", "m", "", number] for number, one in page]
         last = str(int(page[-1][1].time * 1e9)) if page else "0"
-        return web.json_response({"error": [], "result": {market: rows, "last": last}})
+        return await self._answer(request, {"error": [], "result": {market: rows, "last": last}})
 
     async def _kraken_bars(self, request: web.Request) -> web.StreamResponse:
         if self.candles.has(request.query["pair"]):
@@ -105,15 +112,15 @@ class Past:
             [begin, str(prices[0]), str(max(prices)), str(min(prices)), str(prices[-1]), "0", str(volume), len(prices)]
             for begin, prices, volume in self._bars(market, float(request.query.get("since", 0)))
         ]
-        return web.json_response({"error": [], "result": {market: rows, "last": rows[-1][0] if rows else 0}})
+        return await self._answer(request, {"error": [], "result": {market: rows, "last": rows[-1][0] if rows else 0}})
 
-    async def _bitstamp_trades(self, request: web.Request) -> web.Response:
+    async def _bitstamp_trades(self, request: web.Request) -> web.StreamResponse:
         self._asked(request)
         rows = [
             {"date": str(int(one.time)), "tid": str(number), "price": one.price, "amount": one.size, "type": "0"}
             for number, one in reversed(self._since(request.match_info["id"].upper(), 0))
         ]
-        return web.json_response(rows)
+        return await self._answer(request, rows)
 
     async def _bitstamp_bars(self, request: web.Request) -> web.StreamResponse:
         if self.candles.has(request.match_info["id"].upper()):
@@ -127,4 +134,4 @@ class Past:
             }
             for begin, prices, volume in self._bars(market, float(request.query.get("start", 0)))
         ]  # fmt: skip
-        return web.json_response({"data": {"pair": market, "ohlc": rows}})
+        return await self._answer(request, {"data": {"pair": market, "ohlc": rows}})

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from tests.support.exchange.listings import (
     Listing,
+    answer_with,
     bad_answer,
     bitstamp_market,
     kraken_book,
@@ -225,23 +226,13 @@ class ExchangeServer:
             return web.Response(status=500, text="<html>Internal Server Error</html>")
         if kind == "garbage":
             return web.Response(text='{"error":[],"result":{"BTCUSDT":{"c":"\\u0000')
-        if kind == "half":
-            text = json.dumps(document)
-            response = web.StreamResponse(
-                headers={"Content-Length": str(len(text)), "Content-Type": "application/json"}
-            )
-            await response.prepare(request)
-            await response.write(text[: len(text) // 2].encode())
-            assert request.transport is not None
-            request.transport.close()
-            return response
         if kind == "hang":
             await self._closing.wait()
         if kind == "held":
             await self._released.wait()
         if kind == "unknown":
             document = {"error": ["EQuery:Unknown asset pair"]}
-        return bad_answer(kind, document) or web.json_response(document)
+        return await answer_with(kind, request, document)
 
     async def _answer_list(self, document: object) -> web.Response:
         kind = self._list_faults.popleft() if self._list_faults else ""
