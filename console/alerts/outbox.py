@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,6 +61,13 @@ class Notification:
         earlier = (*self.earlier, self.alarm)[-MAX_EARLIER:]
         return Notification(alarm, self.count, earlier, self.since or self.alarm.at)
 
+    def after(self, older: Notification) -> Notification:
+        """Return it with an older one of the same topic among those held back."""
+        earlier = (*older.earlier, older.alarm, *self.earlier)[-MAX_EARLIER:]
+        return replace(
+            self, held_back=self.held_back + older.count, earlier=earlier, since=older.since or older.alarm.at
+        )
+
     def _count_of(self, events: str) -> str:
         since = self.since or self.alarm.at
         lately = self.alarm.at - since <= MINUTE
@@ -100,6 +107,17 @@ class Outbox:
         """Keep an alarm until it is due; it replaces an older one of its topic."""
         before = self._waiting.get(alarm.topic)
         self._waiting[alarm.topic] = Notification(alarm) if before is None else before.followed_by(alarm)
+
+    def put_back(self, notification: Notification) -> None:
+        """Keep a notification that was taken, to be taken again before its window ends."""
+        topic = notification.alarm.topic
+        newer = self._waiting.get(topic)
+        self._waiting[topic] = notification if newer is None else newer.after(notification)
+        self._free_at.pop(topic, None)
+
+    def has_failure(self, now: float) -> bool:
+        """Return whether an alarm about a failure is due."""
+        return any(topic[0] not in TRADING_KINDS and self._due_in(topic, now, 0.0) == 0 for topic in self._waiting)
 
     def take(self, now: float, *, quiet: float = 0.0, hurry: bool = False) -> Notification | None:
         """Return the due notification that has waited longest, one about trading last; None if none is due.

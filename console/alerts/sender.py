@@ -18,7 +18,7 @@ from console.alerts.channels import Channel
 from console.alerts.outbox import Notification, Outbox
 from console.errors import AlertFailed
 from console.logs import secrets_hidden
-from domain.alarms import FATAL_KINDS, Alarm
+from domain.alarms import FATAL_KINDS, TRADING_KINDS, Alarm
 from domain.log_once import LogOnce
 from domain.retry_policy import RetryPolicy
 from domain.worker_thread import UNTIL_WOKEN_S, WorkerThread
@@ -32,6 +32,8 @@ RETRY_TIMEOUT_S = 900.0
 MIN_RETRY_INTERVAL_S, MAX_RETRY_INTERVAL_S = 0.5, 60.0
 QUIET_CHECK_S = 60.0
 """Time between two looks at the clock in quiet hours: it may be set, and the machine may sleep."""
+MAX_TRADING_PAUSE_S = 10.0
+"""Longest pause between two attempts with a message about trading: an alarm about a failure may come meanwhile."""
 STOP_TIMEOUT_S = 0.5
 """Longest wait of a stop for the alarms that are not delivered yet."""
 FATAL_STOP_TIMEOUT_S = 5.0
@@ -191,6 +193,16 @@ class DeliveryWorker:
             self._in_hand = self._outbox.take(time.monotonic(), quiet=self._quiet(), hurry=hurry)
             return self._in_hand
 
+    def _yield(self) -> None:
+        """Raise `_Postponed` where a message about trading fails and an alarm about a failure waits behind it."""
+        with self._lock:
+            if self._is_about_trading and self._outbox.has_failure(time.monotonic()):
+                raise _Postponed
+
+    @property
+    def _is_about_trading(self) -> bool:
+        return self._in_hand is not None and self._in_hand.alarm.kind in TRADING_KINDS
+
     def _deliver(self, notification: Notification) -> None:
         message = replace(notification, undelivered=self._undelivered)
         begun = time.monotonic()
@@ -199,6 +211,10 @@ class DeliveryWorker:
             deliver(lambda: self._channel.deliver(message, self._attempt_timeout))
         except AlertFailed as error:
             self._abandon(notification, str(error))
+            return
+        except _Postponed:
+            with self._lock:
+                self._outbox.put_back(notification)
             return
         finally:
             self._failures.ends()
@@ -217,10 +233,15 @@ class DeliveryWorker:
         if self._finishing.is_set():
             self._cut.wait(min(seconds, MIN_RETRY_INTERVAL_S))
         else:
-            self._finishing.wait(seconds)
+            self._finishing.wait(min(seconds, MAX_TRADING_PAUSE_S) if self._is_about_trading else seconds)
 
     def _failed(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         if isinstance(error, AlertFailed) and not error.again:
             raise error
         self._failures.failed(f"{self._channel.setting}: delivery failed; retrying: {error}")
+        self._yield()
+
+
+class _Postponed(Exception):
+    """A delivery is tried again after what is more urgent."""

@@ -12,6 +12,7 @@ from domain.trading.arithmetic import ZERO, divide, multiply, subtract
 from domain.trading.bookkeeping import Result
 from domain.trading_messages.drawdown import Passed, drawdown
 from domain.types import Side
+from domain.validation.criteria import format_limit, format_percent
 from domain.wording import counted, format_duration
 from persistence.queries.trading_messages import Summary
 
@@ -73,10 +74,10 @@ def summary_text(summary: Summary, zone: ZoneInfo) -> str:
 
 def drawdown_text(portfolio: str, passed: Passed, limit: Decimal) -> str:
     """Return the sentence on a drawdown that has passed its limit, or is over."""
-    now = percent(passed.fraction)
+    now = format_percent(passed.fraction, limit)
     if passed.over:
-        return f"{portfolio}: the drawdown is {now} again, at most half of the limit of {percent(limit)}"
-    return f"{portfolio}: the drawdown is {now}, above the limit of {percent(limit)}"
+        return f"{portfolio}: the drawdown is {now} again, at most half of the limit of {format_limit(limit)}"
+    return f"{portfolio}: the drawdown is {now}, above the limit of {format_limit(limit)}"
 
 
 def percent(fraction: Decimal, *, with_sign: bool = False) -> str:

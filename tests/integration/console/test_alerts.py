@@ -183,6 +183,27 @@ def test_messages_about_trading_wait_for_the_end_of_the_quiet_hours(
     assert ["WARNING alert_test: 2 alarms not delivered before the stop"] == log_lines
 
 
+def test_a_message_about_trading_that_fails_lets_an_alarm_about_a_failure_pass() -> None:
+    class NoFillsBefore(Recording):
+        """Channel that takes no message about trading before it has taken something else."""
+
+        def deliver(self, notification: Notification, limit: float) -> None:
+            if notification.alarm.kind is AlarmKind.FILL and not self.notifications:
+                self.tried += 1
+                raise AlertFailed("this text cannot be sent")
+            super().deliver(notification, limit)
+
+    channel = NoFillsBefore()
+    with AlertSender([channel], max_retry_interval=0.01) as sender:
+        sender.notify(alarm("fill", AlarmKind.FILL))
+        until(lambda: channel.tried >= 2)
+        sender.notify(alarm("halted", AlarmKind.HALT))
+        assert channel.delivered.acquire(timeout=5)
+        assert channel.delivered.acquire(timeout=5)
+    assert ["halted", "fill"] == [notification.text for notification in channel.notifications]
+    assert 0 == sender.undelivered
+
+
 # Secrets
 
 

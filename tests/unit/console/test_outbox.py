@@ -153,6 +153,24 @@ def test_an_alarm_about_a_failure_goes_first() -> None:
     assert [AlarmKind.HALT, AlarmKind.FILL] == [taken.alarm.kind for _ in range(2) if (taken := outbox.take(5))]
 
 
+def test_a_message_that_is_put_back_keeps_its_number_and_is_due_at_once() -> None:
+    outbox = Outbox(60)
+    outbox.put(fill(0, count=3))
+    taken = outbox.take(0)
+    assert taken is not None
+    assert not outbox.has_failure(0)
+    outbox.put(alarm(1))
+    outbox.put(fill(2))
+    assert outbox.has_failure(2)
+    outbox.put_back(taken)
+    assert Notification(alarm(1)) == outbox.take(2)
+    again = outbox.take(2)
+    assert again is not None
+    assert (4, (fill(0, count=3),), fill(0).at) == (again.count, again.earlier, again.since)
+    outbox.put_back(again)
+    assert again == outbox.take(3)
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(list(AlarmKind))), max_size=40))
 def test_every_alarm_is_sent_or_counted_once_and_none_too_often(
     events: list[tuple[int, AlarmKind]],

@@ -185,6 +185,7 @@ def test_more_than_can_be_taken_up_is_counted_and_left_out(monkeypatch: pytest.M
 # Daily summaries
 
 
+@pytest.mark.clock
 def test_a_summary_is_sent_once_a_day_over_the_change_of_the_clock() -> None:
     sent = Sent(alert_trading="daily_summary 18:00", alert_timezone="Europe/Berlin")
     sent.clock.time = datetime(2026, 3, 27, 12, tzinfo=UTC)
@@ -261,10 +262,10 @@ def drawdowns(sent: Sent, snapshots: Sequence[Snapshot]) -> list[list[str]]:
 def test_a_drawdown_is_one_message_and_its_end_another() -> None:
     sent = Sent(alert_trading="drawdown 0.1")
     values = ["10000", "11000", "9900", "9899", "9500", "10000", "9800", "10450", "9800"]
-    above = "drawdown default: the drawdown is {} %, above the limit of 10.00 %"
+    above = "drawdown default: the drawdown is {} %, above the limit of 10 %"
     assert [
         [], [], [], [above.format("10.01")], [], [], [],
-        ["drawdown over default: the drawdown is 5.00 % again, at most half of the limit of 10.00 %"],
+        ["drawdown over default: the drawdown is 5 % again, at most half of the limit of 10 %"],
         [above.format("10.91")],
     ] == drawdowns(sent, [snapshot(value) for value in values])  # fmt: skip
 
@@ -273,14 +274,14 @@ def test_deposits_are_neither_gain_nor_drawdown() -> None:
     sent = Sent(alert_trading={"default": ["drawdown 0.1"], "*": ["fill"]})
     values = [("10000", "0"), ("20000", "10000"), ("12000", "2000"), ("10700", "2000")]
     texts = drawdowns(sent, [snapshot(*pair) for pair in values])
-    assert [[], [], [], ["drawdown default: the drawdown is 10.83 %, above the limit of 10.00 %"]] == texts
+    assert [[], [], [], ["drawdown default: the drawdown is 10.83 %, above the limit of 10 %"]] == texts
     assert [[]] == drawdowns(sent, [snapshot("1", portfolio="other")])
 
 
 def test_after_a_restart_the_peak_comes_from_the_database() -> None:
     sent = Sent(alert_trading="drawdown 0.1")
     sent.reader.peaks["default"] = Peak(Decimal(12_000), Decimal(11_000), Decimal(0))
-    assert [["drawdown default: the drawdown is 16.67 %, above the limit of 10.00 %"]] == drawdowns(
+    assert [["drawdown default: the drawdown is 16.67 %, above the limit of 10 %"]] == drawdowns(
         sent, [snapshot("10000")]
     )
     again = Sent(alert_trading="drawdown 0.1")
