@@ -71,6 +71,7 @@ class DecisionWatcher(PathBehaviour):
         self._retry = services.retry
         self._wake_later = services.wake_later
         self._counters = services.counters
+        self._outcomes = services.outcomes
         self._clock = clock
         self._age_limit = age_limit
         self._under_way: set[DecisionId] = set()
@@ -299,15 +300,13 @@ class DecisionWatcher(PathBehaviour):
         self._forget(outcome.decision_id)
         self._callers.answer(outcome.decision_id, outcome)
         self._counters.count_outcome(outcome)
-        reason = outcome.reason.removeprefix(f"{outcome.status}: ")  # some reasons begin with the status
-        # Not by `bind`, which makes a logger: each decision comes here.
-        logger.info("{}: {}", outcome.status, reason, decision=outcome.decision_id)
+        self._outcomes.write(outcome)
 
     def _report_open(self, outcome: Outcome) -> None:
         """Report that the order of a decision rests: the decision is not under way any more."""
         self._forget(outcome.decision_id)
         self._mark_open(outcome)
-        logger.bind(decision=outcome.decision_id).info("{}", outcome.reason)
+        self._outcomes.write(outcome)
 
     def _mark_open(self, outcome: Outcome) -> None:
         self._open.add(outcome.decision_id)

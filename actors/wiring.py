@@ -18,6 +18,7 @@ from loguru import logger
 from actors.decision_watcher import DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
 from actors.introspection.counters import Counters
+from actors.introspection.outcome_log import OutcomeLog
 from actors.messages import Audit, Ping, ReadRequests, Tick, Wake
 from actors.ports import Address, Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
@@ -54,6 +55,7 @@ from domain.trading.sizing import SizingRules
 DEADLINE_CHECK_INTERVAL = timedelta(milliseconds=100)
 """Between two checks for decisions that have waited too long for a price, and for orders that have expired."""
 PRICE_STORE_INTERVAL = timedelta(seconds=1)
+OUTCOME_SUMMARY_INTERVAL = timedelta(seconds=1)
 WAKE_DELAY = timedelta(milliseconds=250)
 STOP_TIMEOUT_S = 0.5
 """All actors together must end in it; one that waits for a dead connection is left to its daemon thread."""
@@ -123,6 +125,7 @@ class Wiring:
         self.stopping = threading.Event()
         self.log = Log()
         self.counters = Counters()
+        self._outcomes = OutcomeLog()
         self.dead_letters = DeadLetters(clock)
         self._settings = settings
         self._ports = ports
@@ -185,6 +188,7 @@ class Wiring:
         path = [self.hosts[name] for name in PATH]
         watch = DatabaseWatch(path, self.notifier.notify, self._clock, DATABASE_ALARM_DELAY)
         self._timer.every(min(HANG_CHECK_INTERVAL, DATABASE_ALARM_DELAY), watch, Ping())
+        self._timer.every(OUTCOME_SUMMARY_INTERVAL, _Call(self._outcomes.flush), Ping())
         self._timer.every(HANG_CHECK_INTERVAL, self.agent_watch, Ping())
 
     def watch(self, watch: Address) -> None:
@@ -227,6 +231,7 @@ class Wiring:
         self.stop()
         self.stopped(STOP_TIMEOUT_S)
         self._timer.stop()
+        self._outcomes.flush()
         self._callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 
     def _end_process(self, reason: Exception) -> None:
@@ -302,7 +307,7 @@ class Wiring:
     def _services(self, name: str, activity: Activity) -> PathServices:
         retry = self._runtime.retry(name, activity, self._clock, self.stopping)
         wake_later = partial(self._timer.after, WAKE_DELAY, self.address(name), Wake(), key=name)
-        return PathServices(retry, wake_later, self.counters)
+        return PathServices(retry, wake_later, self.counters, self._outcomes)
 
     def _price_tracker(self, _: Activity) -> Behaviour:
         rules = PriceRules(

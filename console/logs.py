@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from loguru import Record
 
 FILE = "paper-trading.jsonl"
+WARNINGS_FILE = "warnings.jsonl"
+"""The warnings and errors of the log once more: no number of decisions pushes them out."""
 MASK = "********"
 MIN_SECRET_LENGTH = 4
 """Shorter passwords are not masked in texts, because they would match everywhere."""
@@ -113,7 +115,9 @@ def set_level(home: Path, level: str) -> None:
 
 
 def to_file(home: Path, level: str) -> Path:
-    """Also log to a file under ``home``, from INFO on or from a lower level; only its owner may read it.
+    """Also log to a file under ``home``, from INFO on or from a lower level, and to one for warnings.
+
+    Only their owner may read them.
 
     Raises:
         SettingsError: the file cannot be written.
@@ -123,14 +127,13 @@ def to_file(home: Path, level: str) -> Path:
         # The embedded server of root runs as another user, who needs access through home.
         home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        logger.add(
-            LogFile(folder / FILE, _report),
-            level=level if logger.level(level).no < logger.level("INFO").no else "INFO",
-            format=_as_json,
-            colorize=False,
-            backtrace=False,
-            diagnose=False,
-        )
+        least = level if logger.level(level).no < logger.level("INFO").no else "INFO"
+        # One disk has both: what fails is reported once.
+        for file, lowest in (
+            (LogFile(folder / FILE, _report), least),
+            (LogFile(folder / WARNINGS_FILE, lambda _: None), "WARNING"),
+        ):
+            logger.add(file, level=lowest, format=_as_json, colorize=False, backtrace=False, diagnose=False)
     except OSError as error:
         msg = f"home = {str(home)!r}: cannot write the log there ({error.strerror or error})"
         raise SettingsError(msg) from None

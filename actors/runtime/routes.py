@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.introspection.counters import Counters
+from actors.introspection.outcome_log import OutcomeLog
 from actors.ports import Address
 from actors.runtime.database_retry import DatabaseRetry
 
@@ -31,8 +32,10 @@ class PathServices:
         retry: repeats database calls; it belongs to one actor.
         wake_later: sends `Wake` to this actor after a short time.
         counters: counts what happens in this process.
+        outcomes: logs the outcomes of decisions.
     """
 
     retry: DatabaseRetry
     wake_later: Callable[[], None]
     counters: Counters
+    outcomes: OutcomeLog

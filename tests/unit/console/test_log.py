@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -54,3 +56,19 @@ def test_a_text_that_may_be_a_secret_is_masked_in_whatever_is_logged(
         logs.hide_text(text)
     logger.info("{}", message)
     assert capsys.readouterr().err.endswith(f"INFO    {masked}\n")
+
+
+def test_warnings_are_in_a_file_of_their_own(tmp_path: Path) -> None:
+    try:
+        logger.remove()
+        path = logs.to_file(tmp_path, "INFO")
+        logger.info("executed")
+        logger.warning("delivery failed")
+        logger.complete()
+    finally:
+        logger.remove()
+        logger.add(sys.__stderr__ or sys.stderr)
+    names = {name: (path.parent / name).read_text() for name in (logs.FILE, logs.WARNINGS_FILE)}
+    messages = {name: [json.loads(line)["message"] for line in text.splitlines()] for name, text in names.items()}
+    assert {logs.FILE: ["executed", "delivery failed"], logs.WARNINGS_FILE: ["delivery failed"]} == messages
+    assert [0o600, 0o600] == [(path.parent / name).stat().st_mode & 0o777 for name in names]
