@@ -48,7 +48,7 @@ class _File:
 
 def _cannot_write(error: OSError) -> PaperTradingError:
     return PaperTradingError(
-        f"cannot write a temporary file in {tempfile.gettempdir()}: {error.strerror}; TMPDIR names another folder"
+        f"cannot write a temporary file in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR to use another folder"
     )
 
 

@@ -180,5 +180,5 @@ def _peak_bytes(folder: Path, rows: int) -> int:
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
-    with pytest.raises(PaperTradingError, match=r"cannot write a temporary file in .*missing: No such file.*; TMPDIR"):
+    with pytest.raises(PaperTradingError, match=r"cannot write a temporary file in .*missing: No such.*; set TMPDIR"):
         joining.spooled(candles([row("1")]))
