@@ -97,7 +97,7 @@ METRICS_BY_GROUP = {
             "sharpe_ratio", "Sharpe ratio", Unit.RATIO,
             "Mean of the daily returns over their standard deviation, times the root of the trading days of a year; "
             "risk-free rate 0.",
-            "mean(r) / s(r) × √D, s the sample standard deviation (n − 1)", f"{TOO_FEW_RETURNS}; all equal",
+            "mean(r) / s(r) × √D, s the sample standard deviation (n − 1)", f"{TOO_FEW_RETURNS}; nearly constant",
             "W. F. Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21 (1994), the ex post ratio",
         ),
         MetricDefinition(
@@ -116,12 +116,13 @@ METRICS_BY_GROUP = {
             "probabilistic_sharpe_ratio", "Probabilistic Sharpe ratio", Unit.FRACTION,
             "PSR(0): the probability that the true Sharpe ratio is above 0, given so many daily returns with their "
             "skewness and kurtosis.",
-            "Φ(SR · √(n − 1) / √(1 − γ₃·SR + (γ₄ − 1)/4 · SR²))", f"{TOO_FEW_RETURNS}; all equal", BAILEY_2012,
+            "Φ(SR · √(n − 1) / √(1 − γ₃·SR + (γ₄ − 1)/4 · SR²))", f"{TOO_FEW_RETURNS}; nearly constant", BAILEY_2012,
         ),
         MetricDefinition(
             "minimum_track_record", "Minimum track record", Unit.DAYS,
             "Number of daily returns like these until that probability reaches 95 %.",
-            "1 + (1 − γ₃·SR + (γ₄ − 1)/4 · SR²) · (Φ⁻¹(0.95) / SR)²", f"{TOO_FEW_RETURNS}; all equal; SR not above 0",
+            "1 + (1 − γ₃·SR + (γ₄ − 1)/4 · SR²) · (Φ⁻¹(0.95) / SR)²",
+            f"{TOO_FEW_RETURNS}; nearly constant; SR not above 0",
             BAILEY_2012,
         ),
     ),

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from domain.trading.arithmetic import CONTEXT, ZERO, divide, multiply, rate, subtract, total
+from domain.trading.arithmetic import CONTEXT, ZERO, absolute, divide, multiply, rate, subtract, total
 
 MAX_ROUNDED_DIGITS = 40
 """A number with more integer digits is not rounded to 1e-12: it would need more than 60 digits."""
+MIN_DEVIATION = Decimal("1e-6")
+"""A deviation that is no larger than this share of the mean is noise, such as that of rounded amounts."""
+MIN_MEAN = Decimal("1e-6")
+"""A smaller mean counts as this one, so that returns of about 0 need a deviation above 1e-12."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +71,14 @@ def deviation(values: Sequence[Decimal]) -> Decimal:
     """
     count = Decimal(len(values))
     return CONTEXT.sqrt(divide(multiply(moment(values, 2), count), subtract(count, Decimal(1))))
+
+
+def nearly_constant(values: Sequence[Decimal]) -> bool:
+    """Return whether the deviation of returns is so small beside their mean that a ratio to it means nothing.
+
+    ``v_paper_performance_metrics`` in ``sql/views/2_performance.sql`` has the same rule.
+
+    Args:
+        values: fractions, at least two.
+    """
+    return deviation(values) <= multiply(MIN_DEVIATION, max(absolute(mean(values)), MIN_MEAN))

@@ -15,12 +15,13 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import NamedTuple
 
-from domain.analytics.performance_metric import PerformanceMetric, defined, deviation, mean, undefined
+from domain.analytics.performance_metric import PerformanceMetric, defined, deviation, mean, nearly_constant, undefined
 from domain.trading.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, money, multiply, rate, subtract, total
 from domain.trading.snapshot import day_of
 
 MIN_RETURNS = 10
 """Minimum number of daily returns for a ratio."""
+NEARLY_CONSTANT = "the daily returns do not differ enough"
 CRYPTO_DAYS_PER_YEAR = 365
 EXCHANGE_DAYS_PER_YEAR = 252
 DAY = timedelta(days=1)
@@ -163,14 +164,13 @@ def daily_returns(closes: Sequence[Valuation], opening_value: Decimal, *, crypto
 def sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
     """Return the Sharpe ratio: mean(r) / s(r) × √days_per_year, s the sample standard deviation, risk-free rate 0.
 
-    Undefined below 10 returns, and where all are equal.
+    Undefined below 10 returns, and where all are equal or nearly so; see `nearly_constant`.
     """
     if returns.missing is not None:
         return undefined(returns.missing)
-    spread = deviation(returns.values)
-    if spread == ZERO:
-        return undefined("the daily returns do not differ")
-    return defined(returns.annual(divide(mean(returns.values), spread)))
+    if nearly_constant(returns.values):
+        return undefined(NEARLY_CONSTANT)
+    return defined(returns.annual(divide(mean(returns.values), deviation(returns.values))))
 
 
 def sortino_ratio(returns: DailyReturns) -> PerformanceMetric:

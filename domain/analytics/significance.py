@@ -11,8 +11,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from statistics import NormalDist
 
-from domain.analytics.performance_metric import PerformanceMetric, defined, deviation, mean, moment, undefined
-from domain.analytics.returns import DailyReturns
+from domain.analytics.performance_metric import (
+    PerformanceMetric,
+    defined,
+    deviation,
+    mean,
+    moment,
+    nearly_constant,
+    undefined,
+)
+from domain.analytics.returns import NEARLY_CONSTANT, DailyReturns
 from domain.trading.arithmetic import CONTEXT, ONE, ZERO, add, divide, multiply, subtract
 
 NORMAL = NormalDist()
@@ -44,13 +52,13 @@ class Shape:
 
 
 def shape(returns: DailyReturns) -> Shape | PerformanceMetric:
-    """Return the shape of daily returns; an undefined metric below 10 returns, or where all are equal."""
+    """Return the shape of daily returns; an undefined metric below 10 returns, or where they are nearly constant."""
     if returns.missing is not None:
         return undefined(returns.missing)
     values = returns.values
+    if nearly_constant(values):
+        return undefined(NEARLY_CONSTANT)
     second = moment(values, 2)
-    if second == ZERO:
-        return undefined("the daily returns do not differ")
     skewness = divide(moment(values, 3), multiply(second, CONTEXT.sqrt(second)))
     kurtosis = divide(moment(values, 4), multiply(second, second))
     return Shape(len(values), divide(mean(values), deviation(values)), skewness, kurtosis)
@@ -86,7 +94,7 @@ def probabilistic_sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
     """Return the probability that the true Sharpe ratio is above 0, as `probability` defines it.
 
     Args:
-        returns: at least 10, not all equal; otherwise the metric is undefined.
+        returns: at least 10, not nearly constant; otherwise the metric is undefined.
     """
     series = shape(returns)
     return series if isinstance(series, PerformanceMetric) else probability(series)
@@ -96,7 +104,7 @@ def minimum_track_record(returns: DailyReturns, confidence: Decimal = CONFIDENCE
     """Return the number of such daily returns needed for this confidence, as `track_record` defines it.
 
     Args:
-        returns: at least 10, not all equal; otherwise the metric is undefined.
+        returns: at least 10, not nearly constant; otherwise the metric is undefined.
         confidence: above 0.5 and below 1.
     """
     series = shape(returns)

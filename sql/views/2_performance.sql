@@ -45,7 +45,10 @@ WITH round_trips AS (
     SELECT c.portfolio, c.equity / nullif(lag(c.equity, 1, k.initial_capital) OVER (PARTITION BY c.portfolio ORDER BY c.day), 0) - 1 AS r
     FROM closes c JOIN paper_trading_config k USING (portfolio)
 ), sharpe AS (
-    SELECT portfolio, count(r) AS days, avg(r) AS mean, stddev_samp(r) AS deviation FROM returns GROUP BY portfolio
+    -- Nearly constant returns have no ratio: `nearly_constant` in domain/analytics/performance_metric.py.
+    SELECT portfolio, count(r) AS days, avg(r) AS mean, stddev_samp(r) AS deviation,
+           stddev_samp(r) <= 0.000001 * greatest(abs(avg(r)), 0.000001) AS nearly_constant
+    FROM returns GROUP BY portfolio
 ), weighted AS (
     SELECT portfolio, time, total_value FROM paper_portfolio_snapshots
     WHERE portfolio NOT IN (SELECT portfolio FROM factors)
@@ -66,10 +69,10 @@ SELECT c.portfolio, v.total_value AS portfolio_value, v.total_pnl, v.total_pnl_p
        coalesce(f.losing_trades, 0) AS losing_trades, f.win_rate, f.win_rate_gross, f.avg_win, f.avg_loss, f.profit_factor,
        f.best_trade, f.worst_trade, coalesce(x.gross_pnl, 0) AS gross_pnl, coalesce(x.net_pnl, 0) AS net_pnl,
        coalesce(k.total_commission, 0) AS total_commission, coalesce(l.total_slippage, 0) AS total_slippage,
-       CASE WHEN s.days >= 10 AND s.deviation > 0
+       CASE WHEN s.days >= 10 AND NOT s.nearly_constant
             THEN round(s.mean / s.deviation * sqrt(CASE WHEN k.crypto THEN 365::numeric ELSE 252::numeric END), 12) END AS sharpe_ratio,
        CASE WHEN coalesce(s.days, 0) < 10 THEN format('%s of at least 10 daily returns', coalesce(s.days, 0))
-            WHEN s.deviation = 0 THEN 'the daily returns do not differ' END AS sharpe_reason,
+            WHEN s.nearly_constant THEN 'the daily returns do not differ enough' END AS sharpe_reason,
        coalesce(d.max_drawdown, 0) AS max_drawdown, k.price_sources,
        coalesce(k.total_spread, 0) AS total_spread
 FROM paper_trading_config c

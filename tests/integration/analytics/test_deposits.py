@@ -1,4 +1,4 @@
-"""The view of metrics and the metrics of Python agree where cash was paid in and out."""
+"""The view of metrics and the metrics of Python agree: on cash paid in and out, and on returns that hardly differ."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import psycopg
 import pytest
 
 from domain.analytics.performance import performance
+from domain.analytics.returns import DAY, NEARLY_CONSTANT
 from persistence import schema
-from persistence.connections import engine_for
+from persistence.connections import engine_for, transaction
 from persistence.queries.history import consistent_read, read_history
+from persistence.rows import one_row
 from persistence.stores import portfolios
 
 pytestmark = pytest.mark.clock
@@ -48,6 +50,30 @@ def test_sharpe_and_drawdown_leave_deposits_out(embedded_url: str) -> None:
     assert [round(one, 8) for one in with_deposits] == [
         round(of_python.sharpe_ratio.value, 8), round(of_python.max_drawdown.fraction, 8)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("swing", "reason"),
+    [("0", NEARLY_CONSTANT), ("1e-10", NEARLY_CONSTANT), ("1e-8", None)],
+)
+def test_returns_that_hardly_differ_have_no_sharpe_ratio(embedded_url: str, swing: str, reason: str | None) -> None:
+    schema.upgrade(embedded_url)
+    portfolios.create(embedded_url, "default", {"initial_capital": 1_000})
+    value = Decimal(1_000)
+    engine = engine_for(embedded_url, "test", writer="Snapshotter")
+    with transaction(engine) as cursor:  # one transaction has one time: no midnight passes between two statements
+        cursor.execute("ALTER TABLE paper_trading_config DISABLE TRIGGER USER")
+        first = one_row(cursor, "SELECT now()")[0].replace(hour=0, minute=0, second=0, microsecond=0) - 12 * DAY
+        cursor.execute("UPDATE paper_trading_config SET created_at = %s", [first - DAY])
+        for day in range(13):
+            value *= Decimal("1.001") + Decimal(swing) * (-1) ** day
+            snapshot(cursor.connection, "default", first + day * DAY, value, 0)
+        columns = "sharpe_ratio, sharpe_reason"
+        row = one_row(cursor, f"SELECT {columns} FROM v_paper_performance_metrics")
+        of_python = performance(read_history(cursor, "default", thinned=True)).sharpe_ratio
+    engine.dispose()
+    assert (reason, reason) == (row[1], of_python.reason)
+    assert (reason is not None, row[0] is None) == (of_python.value is None, of_python.value is None)
 
 
 def snapshot(connection: psycopg.Connection, name: str, time: datetime, value: Decimal, net: int) -> None:

@@ -134,7 +134,7 @@ def test_round_trips_from_before_a_run_do_not_count() -> None:
             "net_result": "closings -100.00, value -14.00",
         }),
         (history([5] * 20, [1000] * 14), {
-            "win_rate": "100 % (20 of 20)", "sharpe_ratio": "the daily returns do not differ",
+            "win_rate": "100 % (20 of 20)", "sharpe_ratio": "the daily returns do not differ enough",
             "net_result": "closings +100.00, value +0.00",
         }),
     ],
