@@ -35,12 +35,13 @@ from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, Clock
 from market.registry import SourceOptions, open_source
 from persistence import adoption, schema
-from persistence.connections import display_address, probe, with_schema
+from persistence.connections import probe
 from persistence.disk_refusals import disk_refusals
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.embedded.watch import EmbeddedWatch
 from persistence.lease import Lease
 from persistence.listener import Listener
+from persistence.sessions.address import display_address, with_schema
 from persistence.stores import portfolios
 from persistence.stores.decisions import DecisionStore
 from persistence.stores.failures import Disconnector, FailureRecorder, FailureStore
@@ -289,6 +290,7 @@ class TradingSystem(TradingClient):
             no_decision_since=wiring.agent_watch.silent_since,
             free_bytes=self._parts.disk.free_bytes,
             disk_problem=self._parts.disk.problem,
+            intake_paused_by=next(filter(None, (host.activity.waiting_reason for host in wiring.hosts.values())), None),
         )
 
     @property

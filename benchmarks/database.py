@@ -14,8 +14,8 @@ from psycopg import sql
 
 from benchmarks.decisions import CAPITAL
 from persistence import connections, schema
-from persistence.connections import parse_url
 from persistence.embedded.server import EmbeddedServer
+from persistence.sessions.address import make_url, parse_url
 from persistence.stores import portfolios
 
 
@@ -44,7 +44,7 @@ def temporary_database(server_url: str | None, folder: Path) -> Iterator[str]:
         # template1 may hold an extension that only a superuser may touch.
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
     try:
-        yield parse_url(server_url).set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+        yield make_url(parse_url(server_url) | {"dbname": name})
     finally:
         with connect(server_url) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -10,11 +10,14 @@ from domain.errors import LeaseHeld, NotRunning
 from domain.program import command_name
 from domain.validation.progress import Progress
 from persistence import schema
-from persistence.connections import PUBLIC, display_address, pool, with_schema
+from persistence.connections import pool, probe
 from persistence.embedded.server import EmbeddedServer
-from persistence.lease import Lease
+from persistence.error_translation import translated
+from persistence.lease import Lease, open_own_session
 from persistence.queries.row_lists import LedgerReader
 from persistence.queries.validation import open_progress
+from persistence.sessions.address import PUBLIC, display_address, with_schema
+from persistence.stores import portfolios
 
 
 def has_database(settings: Settings) -> bool:
@@ -80,6 +83,36 @@ def ensure_schema(url: str) -> None:
             schema.upgrade(url)
         finally:
             lease.release()
+
+
+def require_usable(url: str, source: str) -> str:
+    """Raise the error with which a start would refuse the database, and change nothing; return the server's version.
+
+    Args:
+        url: of the database.
+        source: name of the price source.
+
+    Raises:
+        DatabaseUnsuitable: the program cannot use it.
+        DatabaseUnavailable: it does not answer.
+        SettingsError: a portfolio has fills at prices of another source.
+    """
+    server = probe(url)
+    with translated(), open_own_session(url):
+        pass
+    if schema.is_current(url):
+        schema.rehearse(url)
+        portfolios.require_source(url, source)
+        return server
+    try:
+        lease = Lease.take(url)
+    except LeaseHeld:  # a service of another version, whose tables are not to be locked
+        return server
+    try:
+        schema.rehearse(url)
+    finally:
+        lease.release()
+    return server
 
 
 def database_label(settings: Settings, url: str) -> str:

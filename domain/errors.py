@@ -79,7 +79,13 @@ class InvalidRequest(PaperTradingError):
 
 
 class DatabaseError(PaperTradingError):
-    """Base of the errors of the database."""
+    """Base of the errors of the database.
+
+    Attributes:
+        reason: the server's own words, in its language; empty where the error is the program's.
+    """
+
+    reason = ""
 
 
 class DatabaseUnavailable(DatabaseError):

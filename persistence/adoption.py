@@ -18,8 +18,9 @@ from sqlalchemy import Connection, text
 
 from domain.errors import DatabaseUnsuitable
 from domain.program import command_name
-from persistence.connections import schema_of, session
+from persistence.connections import session
 from persistence.schema import read_file
+from persistence.sessions.address import schema_of
 from persistence.stores.decisions import EVIDENCE
 
 TABLE = "trading_decisions"

@@ -6,8 +6,6 @@ SQLAlchemy gives the pool and the reading side; the hot path uses psycopg's curs
 from __future__ import annotations
 
 import logging
-import re
-import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, Connection, create_engine, event, exc, make_url
+from sqlalchemy import Connection, create_engine, event, exc
 from sqlalchemy import Engine as Engine  # noqa: PLC0414 - commands take it from here
 
 from domain import failpoints
@@ -24,11 +21,26 @@ from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
     DatabaseUnsuitable,
-    SettingsError,
 )
 from persistence.error_translation import first_line, is_statement_error, translated
 from persistence.rows import one_row
-from persistence.session import CLIENT_ENCODING, KEEPALIVES, SETTINGS, TCP_SETTINGS, open_session, startup_options
+from persistence.sessions.address import (
+    PUBLIC,
+    SEARCH_PATH,
+    display_address,
+    dsn,
+    schema_of,
+    server_options,
+)
+from persistence.sessions.session import (
+    CLIENT_ENCODING,
+    KEEPALIVES,
+    SETTINGS,
+    TCP_SETTINGS,
+    Session,
+    open_session,
+    startup_options,
+)
 
 MIN_SERVER_VERSION = 15
 CONNECT_TIMEOUT_S = 5
@@ -36,8 +48,6 @@ LOCK_TIMEOUT = "5s"
 IDLE_IN_TRANSACTION_TIMEOUT = "10s"
 STATEMENT_TIMEOUT = "30s"
 """For statements of actors: a slow trigger of the user's ends in an error, which is logged, and a retry."""
-PUBLIC = "public"
-SEARCH_PATH = re.compile(r"^(?:-c\s*|--)search_path\s*=\s*\"?([^,\"\s]+)")
 
 BLOCKERS = """
 SELECT DISTINCT format('session %%s (%%s, role %%s)', a.pid,
@@ -54,71 +64,16 @@ ORDER BY 1 LIMIT 3
 
 VERSION = """
 SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),
-       (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')
+       (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),
+       current_setting('timescaledb.restoring', true) = 'on'
 """
+RESTORING = (
+    "the database was prepared for a restore by timescaledb_pre_restore(), and until timescaledb_post_restore() its"
+    " hypertables cannot be written: SELECT timescaledb_post_restore()"
+)
 
 
 logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings repeat its exceptions
-
-
-def parse_url(database_url: str) -> URL:
-    """Return ``database_url`` as SQLAlchemy's URL for psycopg.
-
-    Raises:
-        SettingsError: it is no PostgreSQL URL. The message does not repeat the URL, which may hold a password.
-    """
-    try:
-        url = make_url(database_url)
-    except (exc.ArgumentError, ValueError):
-        msg = "database_url is not a URL; it must look like postgresql://user:password@host:5432/database"
-        raise SettingsError(msg) from None
-    if url.get_backend_name() not in {"postgresql", "postgres"}:
-        raise SettingsError(f"database_url names {url.drivername!r}; only postgresql:// databases work")
-    url = url.set(drivername="postgresql+psycopg")
-    try:
-        conninfo_to_dict(dsn(url))
-    except psycopg.ProgrammingError as error:
-        raise SettingsError(f"database_url cannot be used: {first_line(error)}") from None
-    return url
-
-
-def display_address(database_url: str) -> str:
-    """Return the address of the database without user and password: ``host:5432/database``."""
-    url = parse_url(database_url)
-    host = url.host or url.query.get("host") or "local socket"
-    return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
-
-
-def schema_of(database_url: str) -> str:
-    """Return the schema in a URL's ``options=-csearch_path=…``; ``public`` if there is none."""
-    options = _server_options(parse_url(database_url))
-    schemas = [match[1] for option in options if (match := SEARCH_PATH.match(option))]
-    return schemas[-1] if schemas else PUBLIC
-
-
-def with_schema(database_url: str, schema: str) -> str:
-    """Return the URL with ``schema`` first in its search path, in a form that psql takes; ``public`` adds nothing."""
-    if schema == PUBLIC:
-        return database_url
-    url = parse_url(database_url)
-    others = [option for option in _server_options(url) if not SEARCH_PATH.match(option)]
-    options = shlex.join([*others, f"-csearch_path={schema},{PUBLIC}"])
-    return dsn(url.update_query_dict({"options": options}))
-
-
-def _server_options(url: URL) -> list[str]:
-    """Return the server options of a URL; ``-c name=value`` becomes one item ``-cname=value``."""
-    options = url.query.get("options", "")
-    arguments = shlex.split(options if isinstance(options, str) else " ".join(options))
-    return re.sub("(^|\0)-c\0", r"\1-c", "\0".join(arguments)).split("\0") if arguments else []
-
-
-def dsn(database_url: str | URL) -> str:
-    """Return the URL in libpq's spelling; it may hold a password."""
-    url = parse_url(database_url) if isinstance(database_url, str) else database_url
-    # libpq takes a + for a plus, where SQLAlchemy means a blank.
-    place, mark, query = url.set(drivername="postgresql").render_as_string(hide_password=False).partition("?")
-    return place + mark + query.replace("+", "%20")
 
 
 def connect_options(name: str, database_url: str | None = None, *, writer: str | None = None) -> dict[str, object]:
@@ -129,7 +84,7 @@ def connect_options(name: str, database_url: str | None = None, *, writer: str |
         database_url: the database; its own ``options`` are kept, and its schema comes first in the search path.
         writer: see `engine_for`.
     """
-    url_options = _server_options(parse_url(database_url)) if database_url else []
+    url_options = server_options(database_url) if database_url else []
     others = [option for option in url_options if not SEARCH_PATH.match(option)]
     return {
         "connect_timeout": CONNECT_TIMEOUT_S,
@@ -141,7 +96,7 @@ def connect_options(name: str, database_url: str | None = None, *, writer: str |
 
 
 def _session_settings(database_url: str | None, writer: str | None) -> dict[str, str]:
-    """Return the settings of a session with this database; see `persistence.session`."""
+    """Return the settings of a session with this database; see `persistence.sessions.session`."""
     settings = {
         **SETTINGS,
         # To compile a query on a view takes longer than to run it: for v_paper_ledger_check 4 to 20 s, against 0.6 s.
@@ -158,14 +113,20 @@ def _session_settings(database_url: str | None, writer: str | None) -> dict[str,
     return settings
 
 
-def connect(database_url: str, name: str, *, writer: str | None = None) -> psycopg.Connection[Any]:
+def connect(database_url: str, name: str, *, writer: str | None = None, **more: object) -> Session:
     """Return a new connection in autocommit mode, in the URL's schema; psycopg's errors are not translated.
 
+    Args:
+        database_url: the database.
+        name: of the part of the program that connects.
+        writer: see `engine_for`.
+        more: further parameters of libpq.
+
     Raises:
-        DatabaseUnsuitable: a setting of the session does not hold.
+        DatabaseUnsuitable: a setting of the session does not hold; see `open_session`.
     """
     settings = _session_settings(database_url, writer)
-    options = connect_options(name, database_url, writer=writer)
+    options = {**connect_options(name, database_url, writer=writer), **more}
     return open_session(settings, dsn(database_url), count_as=name, autocommit=True, **options)
 
 
@@ -182,7 +143,7 @@ def engine_for(
         hot: do not test an idle connection before its next use; the caller recovers if it was lost.
     """
     engine = create_engine(
-        parse_url(database_url),
+        "postgresql+psycopg://",  # the address is libpq's to read
         pool_size=pool_size,
         max_overflow=10,  # a thread that hangs keeps its connection, and its replacement needs one
         pool_pre_ping=not hot,
@@ -190,13 +151,13 @@ def engine_for(
     )
     pids = _BACKENDS[engine] = set()
 
-    settings = _session_settings(database_url, writer)
+    settings, conninfo = _session_settings(database_url, writer), dsn(database_url)
 
-    def opened(connection: psycopg.Connection, record: Any) -> None:
-        record.info["pid"] = connection.info.backend_pid
+    def opened(connection: Session, record: Any) -> None:
+        record.info["pid"] = connection.server_pid
         pids.add(record.info["pid"])
 
-    event.listen(engine, "do_connect", lambda *args: open_session(settings, *args[2], count_as=name, **args[3]))
+    event.listen(engine, "do_connect", lambda *args: open_session(settings, conninfo, count_as=name, **args[3]))
     event.listen(engine, "connect", opened)
     event.listen(engine, "close", lambda _, record: pids.discard(record.info.get("pid", 0)))
     _close_after_disposal(engine)
@@ -353,12 +314,14 @@ def probe(database_url: str) -> str:
 
     Raises:
         DatabaseUnavailable: it does not answer, or refuses the user.
-        DatabaseUnsuitable: it is too old.
+        DatabaseUnsuitable: it is too old, or in the middle of a restore of TimescaleDB.
     """
     with session(database_url, "probe") as cursor:
-        number, version, timescale = one_row(cursor, VERSION)
+        number, version, timescale, restoring = one_row(cursor, VERSION)
     if number // 10_000 < MIN_SERVER_VERSION:
         address = display_address(database_url)
         msg = f"the database at {address} is PostgreSQL {version}; {MIN_SERVER_VERSION} or newer is needed"
         raise DatabaseUnsuitable(msg)
+    if restoring and timescale:
+        raise DatabaseUnsuitable(RESTORING)
     return f"PostgreSQL {version}" + (f", TimescaleDB {timescale}" if timescale else ", without TimescaleDB")

@@ -30,7 +30,7 @@ ERRORS_BY_SQLSTATE: Mapping[str, tuple[type[DatabaseError], str]] = {
     "40001": (DatabaseBusy, "the database is busy"),
     "40P01": (DatabaseBusy, "the database is busy"),
     "55P03": (DatabaseBusy, "the database is busy"),
-    "0A000": (DatabaseBusy, "the tables have just been changed"),  # so a prepared statement does not fit any more
+    "0A000": (DatabaseBusy, "the statement does not fit the tables as they are now"),  # perhaps only a prepared one
     "26000": (DatabaseBusy, "the database has forgotten a prepared statement"),  # psycopg prepares it again
     "42501": (DatabaseUnsuitable, "the database role lacks a right"),
     "3F": (DatabaseUnsuitable, "the database lacks the schema"),
@@ -95,7 +95,9 @@ def domain_error(error: psycopg.Error | None, outer_error: Exception) -> Databas
             return WriteRefused(sentence)
         record_refusal(state, text)
         kind, message = ERRORS_BY_SQLSTATE.get(state) or ERRORS_BY_SQLSTATE.get(state[:2]) or OTHER_ERROR
-    return kind(f"{message}: {text}")
+    made = kind(f"{message}: {text}")
+    made.reason = text
+    return made
 
 
 def first_line(error: BaseException) -> str:

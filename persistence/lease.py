@@ -21,15 +21,17 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
 from domain.alarms import AlarmKind, Notify
-from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
+from domain.errors import DatabaseBusy, DatabaseUnavailable, DatabaseUnsuitable, Fenced, LeaseHeld
 from domain.retry_policy import RetryPolicy
 from domain.types import Epoch
 from domain.worker_thread import WorkerThread
-from persistence.connections import PUBLIC, connect, display_address, schema_of, transaction
+from persistence.connections import connect, transaction
 from persistence.error_translation import first_line, is_statement_error, translated
 from persistence.log_once import LogErrorsOnce
 from persistence.retry import retrying
 from persistence.rows import one_row
+from persistence.sessions.address import PUBLIC, display_address, schema_of
+from persistence.sessions.session import OWN_SESSION_NEEDED, Session, has_own_session
 from persistence.stores.uptime import Uptime
 
 LOCK_KEY = 0x70617065725F7464
@@ -39,6 +41,9 @@ LOCK_WAIT_S = 2.0
 EPOCH_WAIT_S = 30.0
 """How long `Lease.begin_epoch` waits for a transaction of the last holder that is still open."""
 RENEWAL_INTERVAL_S = 5.0
+TIME_LIMITS = {"keepalives_idle": 3, "keepalives_count": 2, "tcp_user_timeout": 7_000}
+"""libpq's parameters: a connection that nobody answers on is lost 7 s after a renewal, so that 3 s are left of the 15 s
+after which this process has the lease again."""
 WRITER = "Supervisor"
 """The writer's name that the triggers in ``sql/`` demand for the lease's tables."""
 LEASE_TIMEOUT_S = 30.0
@@ -75,10 +80,11 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND (l.classid::bigint << 32 | l.objid::bigint) = {key} LIMIT 1
 """
 """The session that holds the lock, as text for people; no row if none does."""
+END_SESSION = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
 OWN_SESSION = "(paper-trading "
 """Part of the text of `LOCKED_BY` if the session is one of this program."""
 
-__all__ = ["Lease", "current_holder", "holder_name", "lock_key", "writing"]
+__all__ = ["Lease", "current_holder", "holder_name", "lock_key", "open_own_session", "writing"]
 
 
 def lock_key(database_url: str) -> int:
@@ -102,11 +108,12 @@ class Lease:
         failures: of the thread that renews it.
     """
 
-    def __init__(self, database_url: str, connection: psycopg.Connection) -> None:
+    def __init__(self, database_url: str, connection: Session) -> None:
         self.epoch = Epoch(0)
         self.failures = LogErrorsOnce()
         self._url = database_url
         self._connection = connection
+        self._session = _session_of(connection)
         self._uptime = Uptime()
         self._renewed: float | None = None
         self._held = threading.Event()
@@ -120,9 +127,10 @@ class Lease:
         Raises:
             LeaseHeld: another session holds it; the message names the session.
             DatabaseUnavailable: the database does not answer.
+            DatabaseUnsuitable: a pooler stands between, and gives this process no session of its own.
         """
         with translated():
-            connection = connect(database_url, "lease", writer=WRITER)
+            connection = open_own_session(database_url)
         deadline = time.monotonic() + timeout
         try:
             with translated():
@@ -247,14 +255,17 @@ class Lease:
     def _retake(self) -> str | None:
         """Connect and lock again; return None on success, or a message about the new holder."""
         self._close()
-        self._connection = connect(self._url, "lease", writer=WRITER)
+        self._connection = open_own_session(self._url)
         locked = _lock(self._connection, self._url)
         row = self._connection.execute("SELECT epoch FROM paper_lease").fetchone()
         if row is not None and row[0] == self.epoch:
             if locked:
+                self._session = _session_of(self._connection)
                 self._held.set()
                 return None
-            # The server may not have noticed yet that the old connection of this process is gone.
+            # The server has not noticed that this process's old connection is gone, as where a tunnel cut its own side
+            # alone. Only that session is ended, and it is of the same role, which may do so.
+            self._connection.execute(END_SESSION, self._session)
             raise psycopg.OperationalError("the lock is still taken, by the same epoch")
         return f"{current_holder(self._connection, schema_of(self._url))} has taken over the database"
 
@@ -272,6 +283,29 @@ def writing(engine: Engine, lease: Lease, writes: str = "") -> Iterator[psycopg.
         if not cursor.execute("SELECT 1 FROM paper_lease WHERE epoch = %s FOR SHARE", [lease.epoch]).fetchone():
             raise Fenced(f"epoch {lease.epoch} does not write any more, another process holds the lease")
         yield cursor
+
+
+def open_own_session(database_url: str) -> Session:
+    """Connect with a session of the server that is this connection's alone, since locks belong to a session.
+
+    Raises:
+        DatabaseUnsuitable: a pooler gives no such session.
+    """
+    connection = connect(database_url, "lease", writer=WRITER, **TIME_LIMITS)
+    try:
+        if not has_own_session(connection, lambda: connect(database_url, "lease check")):
+            raise DatabaseUnsuitable(OWN_SESSION_NEEDED)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _session_of(connection: Session) -> tuple[int, object]:
+    """Return process id and start of the connection's session on the server, which no later session shares."""
+    statement = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+    pid, start = one_row(connection, statement)
+    return pid, start
 
 
 def _lock(connection: psycopg.Connection, database_url: str) -> bool:

@@ -7,18 +7,23 @@ per attempt to reconnect, so that an idle actor notices the outage before its ne
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import psycopg
+from loguru import logger
 
 from domain.worker_thread import WorkerThread
 from persistence.connections import connect
 from persistence.error_translation import translated
 from persistence.log_once import LogErrorsOnce
+from persistence.sessions.session import has_own_session
 
 STOP_CHECK_INTERVAL_S = 0.25
 """A stop is noticed within this time."""
+POLL_INTERVAL_S = 0.5
+"""The longest wait where a pooler passes no notifications on."""
 RECONNECT_INTERVAL_S = 1.0
 """Between two attempts to connect."""
 
@@ -47,6 +52,10 @@ class Listener:
 
     def _listen(self) -> None:
         with connect(self._url, "listener") as connection:
+            if not has_own_session(connection, lambda: connect(self._url, "listener check")):
+                logger.info("the pooler of the database passes no wake-ups on; polling goes on")
+                self._worker.stopping.wait()
+                return
             _listen(connection, self._channels)
             self.failures.recovered("the database sends wake-ups again")
             for channel in self._channels:
@@ -81,6 +90,9 @@ def wake_ups(database_url: str, name: str, channel: str) -> Iterator[Callable[[f
         DatabaseUnavailable: the database does not answer.
     """
     with translated(), connect(database_url, name) as connection:
+        if not has_own_session(connection, lambda: connect(database_url, name)):
+            yield lambda timeout: time.sleep(min(timeout, POLL_INTERVAL_S))
+            return
         _listen(connection, [channel])
 
         def wait(timeout: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from contextlib import suppress
 from importlib import resources
 
 import psycopg
@@ -13,13 +12,22 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from domain.errors import DatabaseUnsuitable
-from persistence.connections import PUBLIC, display_address, naming_blockers, pool, reading, schema_of
+from persistence.connections import naming_blockers, pool, reading
 from persistence.error_translation import first_line
+from persistence.sessions.address import PUBLIC, display_address, schema_of
 
 VERSION = re.compile(r"\d{4}_\w+\.py")
 VERSION_TABLE = "paper_schema_version"
 CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DOTALL)
 ADDED = re.compile(r"^ALTER TABLE (\w+) ADD COLUMN (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
+RULES = """
+SELECT quote_ident(r.rulename), r.ev_class::regclass::text
+FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = ANY(:tables) AND c.relkind IN ('r', 'p') AND r.ev_enabled <> 'D'
+  AND (r.ev_type IN ('2', '3') OR r.ev_type = '4' AND c.relname <> 'trading_decisions')
+ORDER BY 2, 1 LIMIT 1
+"""
+"""A rule on INSERT, UPDATE or DELETE (pg_rewrite's 3, 2 and 4); nothing deletes decisions."""
 COLUMN = re.compile(r"^    ([a-z_]+) +[a-z]", re.MULTILINE)
 
 
@@ -91,8 +99,8 @@ def upgrade(database_url: str) -> str:
         The schema version that the database has now.
 
     Raises:
-        DatabaseUnsuitable: its schema is newer than the program, the role may not create tables, or a table is not as
-            this program needs it; the message says which, and how to repair it. Nothing was changed.
+        DatabaseUnsuitable: it is read-only, its schema is newer than the program, the role may not create tables, or a
+            table is not as this program needs it; the message says which, and how to repair it. Nothing was changed.
         DatabaseBusy: another session, perhaps a reader, holds a lock on a table; the message names the session.
     """
     schema = schema_of(database_url)
@@ -102,10 +110,7 @@ def upgrade(database_url: str) -> str:
         reading(engine) as connection,
     ):
         with connection.begin():
-            if _check(current_version(connection, schema), database_url) != newest_version():
-                _create(connection, schema)
-                # Rarely needed and slow to import: commands that only read must start fast.
-                importlib.import_module("persistence.migrations.runner").run(connection, schema)
+            _migrate(connection, database_url)
         _adopt_timescale(connection)
         with connection.begin():
             _require_tables(connection, schema)
@@ -113,34 +118,33 @@ def upgrade(database_url: str) -> str:
 
 
 def rehearse(database_url: str) -> None:
-    """Create the schema in a database that has none, and roll that back, so that nothing changes.
-
-    An existing table of decisions is adopted by the way. A second call does the same again.
+    """Do what `upgrade` does but for TimescaleDB, and take it back; while a service runs only what locks no table.
 
     Raises:
-        DatabaseUnsuitable: `upgrade` would be refused; the message says why.
-        DatabaseBusy: another session holds a lock on a table.
+        DatabaseUnsuitable: as `upgrade`.
+        DatabaseBusy: as `upgrade`.
     """
-    schema = schema_of(database_url)
     with (
         pool(database_url, "schema") as engine,
         naming_blockers(engine, readers=True),
         reading(engine) as connection,
-        suppress(_RolledBack),
-        connection.begin(),
+        connection.begin() as rehearsal,
     ):
-        if _check(current_version(connection, schema), database_url) is None:
-            _create(connection, schema)
-            logger.disable("persistence.adoption")
-            try:
-                importlib.import_module("persistence.migrations.runner").run(connection, schema)
-            finally:
-                logger.enable("persistence.adoption")
-        raise _RolledBack
+        logger.disable("persistence.adoption")  # which would say that it has adopted a table
+        try:
+            _migrate(connection, database_url)
+        finally:
+            logger.enable("persistence.adoption")
+        _require_tables(connection, schema_of(database_url))
+        rehearsal.rollback()
 
 
-class _RolledBack(Exception):
-    """The transaction of a rehearsal ends without a change."""
+def _migrate(connection: Connection, database_url: str) -> None:
+    schema = schema_of(database_url)
+    if _check(current_version(connection, schema), database_url) != newest_version():
+        _create(connection, schema)
+        # Rarely needed and slow to import: commands that only read must start fast.
+        importlib.import_module("persistence.migrations.runner").run(connection, schema)
 
 
 def _check(version: str | None, database_url: str) -> str | None:
@@ -173,7 +177,16 @@ def _create(connection: Connection, schema: str) -> None:
 
 
 def _require_tables(connection: Connection, schema: str) -> None:
-    """Raise if a table, column or right is missing, so that a start fails at once."""
+    """Raise if a table, column or right is missing, or a table cannot be written, so that a start fails at once."""
+    if connection.execute(text("SHOW transaction_read_only")).scalar() == "on":
+        raise DatabaseUnsuitable("the database is read-only, as a stand-by is; the service needs one that it can write")
+    rule = connection.execute(text(RULES), {"schema": schema, "tables": sorted(own_tables())}).first()
+    if rule is not None:
+        name, table = rule
+        raise DatabaseUnsuitable(
+            f"the rule {name} changes what is written to table {table}, and the program's statements fail with it: "
+            f"DROP RULE {name} ON {table}; use a trigger instead"
+        )
     statements = _all_files()
     for table, body in CREATED.findall(statements):
         names = COLUMN.findall(body) + [column for name, column in ADDED.findall(statements) if name == table]

@@ -51,6 +51,7 @@ class SystemStatus:
     Attributes:
         actors: status of each actor.
         intake_paused_since: time since which intake is paused because the database is unavailable; None while it runs.
+        intake_paused_by: the error that the database gives again and again; None if there is none, or it is away.
         lease_held: whether the lease's connection is open; without it nothing is written.
         lease_renewed_ago: seconds since the lease was renewed; it is renewed every 5 s while the database is available.
         prices: health of the price source; None while the PriceTracker is busy.
@@ -77,6 +78,7 @@ class SystemStatus:
     no_decision_since: datetime | None = None
     free_bytes: int | None = None
     disk_problem: str | None = None
+    intake_paused_by: str | None = None
 
 
 def status_of(host: ActorHost) -> ActorStatus:

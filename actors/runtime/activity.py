@@ -34,6 +34,7 @@ class Activity:
         handled: number of messages handled to their end.
         failed: number of crashes and hangs.
         waiting_since: moment since which the actor finds the database unavailable; None while it is available.
+        waiting_reason: why, where the same error came again and again; None otherwise.
         in_call: whether the actor waits for an answer of the database.
         backing_off: True while the actor sleeps between two tries; False during a call, because a call may hang.
     """
@@ -43,6 +44,7 @@ class Activity:
         self.handled = 0
         self.failed = 0
         self.waiting_since: Instant | None = None
+        self.waiting_reason: str | None = None
         self.backing_off = False
         self.in_call = False
         self._call_ended_at = 0.0

@@ -34,6 +34,10 @@ UNLESS_AWAY = RetryPolicy(RETRYABLE)
 FOR_A_WHILE = RetryPolicy(UNTIL_DONE.errors, limit_s=CALLER_TIMEOUT_S)
 
 
+IDENTICAL_ERRORS = 3
+"""After so many equal refusals in a row a repair is needed, and not time."""
+
+
 class Interrupted(PaperTradingError):
     """The system stops while an actor waits for the database."""
 
@@ -54,6 +58,8 @@ class DatabaseRetry:
         self._clock = clock
         self._stopping = stopping
         self._backoff_s = UNTIL_DONE.first_wait_s
+        self._last_error = ""
+        self._identical = 0
 
     def until_done(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns once the database is available, not busy, and as the program needs it.
@@ -84,8 +90,9 @@ class DatabaseRetry:
                 result = action()
         finally:
             require_current()
+        self._identical = 0
         if (since := self._activity.waiting_since) is not None:
-            self._activity.waiting_since = None
+            self._activity.waiting_since = self._activity.waiting_reason = None
             seconds = Instant.of(self._clock).since(since).total_seconds()
             logger.info("{}: the database is back after {:.1f} s", self._name, seconds)
         return result
@@ -138,3 +145,17 @@ class DatabaseRetry:
         self._activity.backing_off = True
         error = state.outcome.exception() if state.outcome is not None else None
         self.mark_unavailable(error if isinstance(error, Exception) else DatabaseUnavailable("it gave no answer"))
+        if isinstance(error, RETRYABLE):
+            self._count_identical(error)
+
+    def _count_identical(self, error: DatabaseError) -> None:
+        """Report an error that comes again and again: the database answers, and refuses for the same reason."""
+        self._identical = self._identical + 1 if str(error) == self._last_error else 1
+        self._last_error = str(error)
+        if self._identical == IDENTICAL_ERRORS:
+            self._activity.waiting_reason = error.reason or str(error)
+            logger.error(
+                "{} gets the same error again and again; the intake is paused until its cause is mended: {}",
+                self._name,
+                self._activity.waiting_reason,
+            )

@@ -106,7 +106,10 @@ class DatabaseWatch:
         elif self._away_since is None and now.since(first) > self._after:
             self._away_since = first
             start = f"{first.time.astimezone(UTC):%H:%M:%S} UTC"
-            text = f"the database has been unavailable or locked since {start}; nothing is lost, nothing is traded"
+            reason = next(filter(None, (host.activity.waiting_reason for host in self._hosts)), None)
+            why = "been unavailable or locked" if reason is None else "refused the same statement"
+            text = f"the database has {why} since {start}; nothing is lost, nothing is traded"
+            text += f": {reason}" if reason is not None else ""
             self._notify(AlarmKind.DATABASE_AWAY, text)
 
 

@@ -14,23 +14,20 @@ from actors.settings import Settings
 from actors.system import price_source
 from console.alerts.channels import channels
 from console.cli import print_error
-from console.database import connected, database_label
+from console.database import connected, database_label, require_usable
 from console.display.format import answer, number, print_fact, terminal
 from console.display.table import full_table
 from console.errors import FAILURE
 from console.logs import secrets_hidden
 from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices, quiet_settings
-from domain.errors import ExchangeUnreachable, LeaseHeld, SettingsError
+from domain.errors import ExchangeUnreachable, SettingsError
 from domain.program import command_name
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, FeeRule
 from domain.wording import did_you_mean, one_line
 from persistence import schema
-from persistence.connections import probe
-from persistence.lease import Lease
 from persistence.queries.row_lists import LedgerReader
-from persistence.stores import portfolios
 
 EXCHANGE_TIMEOUT_S = 5.0
 """How long the exchange may take to answer."""
@@ -51,10 +48,10 @@ def check(
 ) -> None:
     r"""Each setting with its value and its source, passwords masked; then the price source and the database.
 
-    It asks the exchange for its markets, for 5 s at most, and tries the creation of the schema and the adoption of an
-    existing table of decisions, which it undoes: what the start would refuse is an error here. An embedded database is
-    created or started for the check. The exit code is 2 if a setting is wrong, and 1 if the database cannot be used or
-    the exchange cannot be reached.
+    It asks the exchange for its markets, for 5 s at most, and does all that a start would do with the tables, such as the
+    adoption of an existing table of decisions, which it undoes: what the start would refuse is an error here. An embedded
+    database is created or started for the check. The exit code is 2 if a setting is wrong, and 1 if a start would not
+    use the database or the exchange cannot be reached.
 
     \b
       run.py check
@@ -80,11 +77,10 @@ def check(
         for note in source.notes:
             print_fact(out, "prices", one_line(note))
     with connected(settings) as url:
-        server = probe(url)
+        server = require_usable(url, source.name)
         database = {
             "where": database_label(settings, url), "server": server, "schema_current": schema.is_current(url)
         }  # fmt: skip
-        _require_startable(url, source.name, current=bool(database["schema_current"]))
         fees = {"portfolios": _fees(settings, url), "notes": venue_notes(source.catalog)}
     unreachable = None if offline else _unreachable(source)
     document = {
@@ -99,21 +95,6 @@ def check(
         if not as_json:
             print_error(unreachable)
         raise typer.Exit(FAILURE)
-
-
-def _require_startable(url: str, source: str, *, current: bool) -> None:
-    """Raise what the start would raise about the tables and the price source."""
-    if current:
-        portfolios.require_source(url, source)
-        return
-    try:
-        lease = Lease.take(url)
-    except LeaseHeld:
-        return  # a process of another version serves the database; its tables are in use
-    try:
-        schema.rehearse(url)
-    finally:
-        lease.release()
 
 
 def _unreachable(source: PriceSource) -> str | None:

@@ -18,13 +18,14 @@ from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings,
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from domain.program import command_name
 from persistence import schema
-from persistence.connections import dsn, probe, with_schema
+from persistence.connections import probe
 from persistence.embedded import backup as backups
 from persistence.embedded import restore as restores
 from persistence.embedded.backup_file import BackupFile
 from persistence.embedded.errors import BackupRefused
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease import Lease
+from persistence.sessions.address import dsn, with_schema
 
 app = typer.Typer(rich_markup_mode=None)
 BackupPath = Annotated[str, typer.Argument(metavar="FILE", help="The backup file.")]

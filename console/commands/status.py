@@ -260,7 +260,8 @@ def _print_process(process: dict[str, Any], out: Console) -> None:
     out.print()
     if process["intake_paused_since"] is not None:
         since = moment(datetime.fromisoformat(process["intake_paused_since"]))
-        say("intake", f"paused since {since} UTC: the database is unreachable; nothing is lost", "bold red")
+        why = process.get("intake_paused_by") or "the database is unreachable"  # missing in an earlier version's answer
+        say("intake", f"paused since {since} UTC: {one_line(why)}; nothing is lost", "bold red")
     if not process["lease_held"]:
         say("lease", "its connection is lost; nothing is written until it returns", "bold red")
     if (prices := process["prices"]) is not None:

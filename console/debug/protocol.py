@@ -25,7 +25,7 @@ from console.display.format import document
 from console.errors import Refused
 from domain.errors import NotRunning
 from domain.program import command_name
-from persistence.connections import display_address
+from persistence.sessions.address import display_address
 
 PROTOCOL = 1
 MAX_REQUEST_BYTES = 64 * 1024

@@ -108,7 +108,8 @@ def _alarms_of_process(process: Mapping[str, Any]) -> list[tuple[str, str]]:
     problems = []
     if (paused := process["intake_paused_since"]) is not None:
         at = moment(datetime.fromisoformat(paused))[11:]
-        problems.append((f"intake paused since {at} UTC: the database is unreachable; no decision is lost", ALARM))
+        why = one_line(process.get("intake_paused_by") or "the database is unreachable")
+        problems.append((f"intake paused since {at} UTC: {why}; no decision is lost", ALARM))
     if not process["lease_held"]:
         problems.append(("the connection that holds the lease is lost; nothing is written until it is back", ALARM))
     if (prices := process["prices"]) is not None:

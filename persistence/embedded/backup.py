@@ -22,7 +22,7 @@ from persistence.embedded import wheel
 from persistence.embedded.errors import BackupFailed, BackupRefused
 from persistence.error_translation import translated
 from persistence.rows import one_row
-from persistence.session import open_privileged_session
+from persistence.sessions.session import open_privileged_session
 
 TABLES = """
 SELECT n.nspname, c.relname, EXISTS (

@@ -12,11 +12,12 @@ from psycopg import sql
 
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable
 from persistence import schema
-from persistence.connections import PUBLIC, session, with_schema
+from persistence.connections import session
 from persistence.embedded.backup import TABLES, Contents, count_contents
 from persistence.embedded.backup_file import BackupFile
 from persistence.embedded.errors import BackupRefused
 from persistence.lease import Lease, holder_name
+from persistence.sessions.address import PUBLIC, with_schema
 
 EPOCH_INCREMENT = 1_000_000
 """How far a restore raises the epoch. A backup does not know how many processes came after it, perhaps in a folder that

@@ -37,7 +37,7 @@ from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.orphans import await_starters, end_processes_in
 from persistence.embedded.sessions import foreign_sessions
 from persistence.rows import one_row
-from persistence.session import open_privileged_session
+from persistence.sessions.session import open_privileged_session
 
 _PORT = 5432  # no TCP port: it is only part of the socket's name
 _SOCKET_PATH_LIMIT = 103  # bytes; macOS allows 103, Linux 107; one limit gives the same URL everywhere

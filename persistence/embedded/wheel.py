@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from persistence.embedded.errors import EmbeddedServerError
-from persistence.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
+from persistence.sessions.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
 
 PROGRAM_TIMEOUT_S = 300.0
 """A program that runs longer is killed. pg_ctl has a shorter limit of its own; initdb takes a few seconds."""

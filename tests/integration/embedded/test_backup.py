@@ -15,12 +15,13 @@ from psycopg import sql
 
 from domain.errors import DatabaseBusy, Fenced, LeaseHeld
 from persistence import connections, schema
-from persistence.connections import engine_for, with_schema
+from persistence.connections import engine_for
 from persistence.embedded.backup import Backup, Contents, back_up
 from persistence.embedded.backup_file import BackupFile
 from persistence.embedded.errors import BackupFailed, BackupRefused
 from persistence.embedded.restore import EPOCH_INCREMENT, restore
 from persistence.lease import Lease, current_holder, writing
+from persistence.sessions.address import with_schema
 from tests.support.database.servers import Server, ServerPool, wheel
 from tests.support.system.running_system import PRICES, assert_sound, insert_decisions, running_system, until_all_ended
 

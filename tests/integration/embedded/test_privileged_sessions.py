@@ -11,7 +11,7 @@ import pytest
 from console.cli import main
 from persistence.embedded.backup import back_up
 from persistence.embedded.server import EmbeddedServer
-from persistence.session import open_privileged_session
+from persistence.sessions.session import open_privileged_session
 
 TYPES = ("name", "text", "oid", '"char"', "bigint", "integer", "boolean")
 OPERATORS = ("=", "<>", "!~", "~", "<", ">")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from persistence import schema
-from persistence.connections import with_schema
+from persistence.sessions.address import with_schema
 from tests.integration.persistence.test_adoption import psql
 from tests.integration.persistence.test_upgrade import upgrade_to
 from tests.support.database import dumps

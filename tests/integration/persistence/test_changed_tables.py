@@ -39,6 +39,21 @@ def test_the_program_waits_for_what_was_removed_and_a_start_refuses(
         assert system.ledger_reader.ledger_differences() == []
 
 
+def test_a_rule_pauses_the_intake_with_its_cause_until_it_is_gone(embedded_url: str) -> None:
+    cause = "DO ALSO rules are not supported for data-modifying statements in WITH"
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE notes (id bigint)")
+        rule = "CREATE RULE noted AS ON UPDATE TO trading_decisions DO ALSO INSERT INTO notes VALUES (NEW.id)"
+        connection.execute(rule)
+        connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 1)")
+        until(lambda: system.status().intake_paused_by == cause)
+        assert system.status().intake_paused_since is not None
+        connection.execute("DROP RULE noted ON trading_decisions")
+        until_all_ended(system.ledger_reader)
+        assert (None, None) == (system.status().intake_paused_by, system.status().intake_paused_since)
+        assert {"executed": 1} == system.ledger_reader.outcomes()
+
+
 def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded_url: str) -> None:
     with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
         connection.execute(

@@ -20,12 +20,15 @@ from persistence.stores.decisions import DecisionStore
 from tests.support.database.proxy import Proxy
 from tests.support.database.proxy_link import Moment
 from tests.support.database.server import Server
-from tests.support.system.running_system import running_system
+from tests.support.system.running_system import running_system, until
 
 TRIGGER = """
 CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} RETURN NULL; END $$;
 CREATE CONSTRAINT TRIGGER t AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION f();
 """
+LEASE_SESSIONS = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'paper-trading lease' AND datname = current_database()"
+)
 
 
 @pytest.fixture
@@ -212,3 +215,19 @@ def test_an_attached_caller_learns_of_its_decision_when_the_database_is_back(
     ledger_reader = LedgerReader(embedded_url)
     assert {"executed": 3} == ledger_reader.outcomes()
     ledger_reader.close()
+
+
+def test_a_lease_whose_connection_is_cut_on_one_side_only_is_back_within_15_s(embedded_url: str) -> None:
+    with (
+        Proxy(embedded_url) as proxy,
+        psycopg.connect(embedded_url, autocommit=True) as direct,
+        running_system(proxy.url_for(embedded_url)) as system,
+    ):
+        before = direct.execute(LEASE_SESSIONS).fetchall()
+        assert 1 == proxy.cut("lease", unnoticed=600)  # longer than the test lasts
+        until(lambda: before != direct.execute(LEASE_SESSIONS).fetchall() != [], 15)
+        until(lambda: system.status().lease_held)
+        decision = Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001")
+        assert "executed" == system.submit(decision).get(timeout=20).status
+        assert [(1,)] == direct.execute("SELECT epoch FROM paper_lease").fetchall()
+        assert 1 == len(direct.execute(LEASE_SESSIONS).fetchall())

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnsuitable
 from persistence import schema
-from persistence.connections import with_schema
+from persistence.sessions.address import with_schema
 from persistence.stores import portfolios
 from tests.support.database.servers import Server
 from tests.support.system.running_system import running_system, until_all_ended

@@ -7,8 +7,9 @@ import pytest
 
 from domain.errors import DatabaseUnsuitable, LeaseHeld
 from persistence import schema
-from persistence.connections import connect_options, schema_of, with_schema
+from persistence.connections import connect_options
 from persistence.lease import Lease
+from persistence.sessions.address import schema_of, with_schema
 from tests.support.system.running_system import running_system
 
 
@@ -16,7 +17,7 @@ def test_the_url_carries_the_schema_and_keeps_what_it_had() -> None:
     url = with_schema("postgresql://a:b+c@h/db?options=-c%20work_mem%3D8MB", "own")
     assert schema_of(url) == "own"
     assert schema_of("postgresql://a@h/db") == "public"
-    assert "b+c@" in url
+    assert "b%2Bc@" in url
     options = str(connect_options("x", url)["options"])
     assert "work_mem=8MB" in options
     assert "search_path=own,public" in options

@@ -12,11 +12,12 @@ import pytest
 from actors import Decision
 from console.cli import main
 from domain.errors import DatabaseUnsuitable
-from persistence import session
-from persistence.connections import connect, dsn, engine_for, transaction, with_schema
+from persistence.connections import connect, engine_for, transaction
 from persistence.embedded.backup import back_up
 from persistence.embedded.restore import restore
 from persistence.embedded.server import EmbeddedServer
+from persistence.sessions import session
+from persistence.sessions.address import dsn, with_schema
 from tests.support.database import hostile_settings
 from tests.support.database.hostile_settings import SHELL, WRONG_SHELL
 from tests.support.database.servers import Server

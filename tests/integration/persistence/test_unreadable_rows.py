@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from persistence.queries.row_lists import LedgerReader
-from tests.support.database.server import url_of
-from tests.support.database.servers import Server
 from tests.support.system.running_system import running_system, until_all_ended
 
 GOOD = "INSERT INTO {} (symbol, decision, confidence) VALUES (%s, 'BUY', 0.9)"
@@ -65,30 +60,4 @@ def test_a_value_that_the_server_cannot_compute(database_url: str, strategy: str
             ("executed", ""),
         ]
         assert system.ledger_reader.ledger_differences() == []
-        assert system.wait(0) is None
-
-
-@pytest.fixture
-def ascii_url(server: Server) -> Iterator[str]:
-    """Make a database that accepts any bytes as text, owned by the plain role."""
-    params = conninfo_to_dict(server.create_database())
-    name = f"{params['dbname']}_ascii"
-    with server.connect() as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'").format(
-                sql.Identifier(name), sql.Identifier(str(params["user"]))
-            )
-        )
-    url = url_of(params | {"dbname": name})
-    yield url
-    server.drop_database(url)
-    server.drop_database(url_of(params))
-
-
-def test_bytes_that_are_no_text(ascii_url: str) -> None:
-    with running_system(ascii_url) as system:
-        insert(ascii_url, "trading_decisions", sql.SQL(r"E'\xff'"))
-        until_all_ended(system.ledger_reader)
-        reason = 'invalid: invalid byte sequence for encoding "UTF8": 0xff'
-        assert outcomes(system.ledger_reader) == [("executed", ""), ("rejected", reason), ("executed", "")]
         assert system.wait(0) is None

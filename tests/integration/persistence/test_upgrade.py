@@ -22,8 +22,9 @@ from actors import TradingSystem
 from console.cli import main
 from domain.errors import DatabaseBusy, DatabaseUnsuitable
 from persistence import schema
-from persistence.connections import engine_for, schema_of, with_schema
+from persistence.connections import engine_for
 from persistence.migrations import runner
+from persistence.sessions.address import schema_of, with_schema
 from persistence.stores import halts, retries
 from tests.integration.persistence.test_adoption import OLD, UUIDS, psql
 from tests.support.database import dumps

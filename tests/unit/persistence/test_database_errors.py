@@ -13,8 +13,8 @@ from domain.errors import (
     SettingsError,
     WriteRefused,
 )
-from persistence.connections import display_address, parse_url
 from persistence.error_translation import domain_error
+from persistence.sessions.address import display_address, parse_url
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from persistence.environment import is_of_embedded_server, without_libpq_variables
-from persistence.session import startup_options
+from persistence.sessions.environment import is_of_embedded_server, without_libpq_variables
+from persistence.sessions.session import startup_options
 
 ROOT = Path(__file__).parents[3]
 ROOMS = ("actors", "benchmarks", "console", "deploy", "docs", "domain", "market", "persistence", "sql")
@@ -19,6 +19,7 @@ OPENERS = {
     "psycopg.Connection.connect",
     "psycopg.AsyncConnection.connect",
     "CountedConnection.connect",
+    "Session.connect",
 }
 
 
@@ -32,10 +33,10 @@ def opened() -> Iterator[tuple[str, str]]:
 
 
 def test_no_other_place_opens_a_connection() -> None:
-    assert sorted(opened()) == [
+    assert {
         ("persistence/connections.py", "create_engine"),  # whose connections `open_session` opens
-        ("persistence/session.py", "CountedConnection.connect"),
-    ]
+        ("persistence/sessions/session.py", "Session.connect"),
+    } == set(opened())
 
 
 def test_options_keep_blanks_and_backslashes_and_ours_come_last() -> None:
