@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,7 @@ import typer
 from loguru import logger
 
 from console import logs
-from console.errors import FAILURE, WRONG_INPUT, exit_code_of
+from console.errors import FAILURE, WRONG_INPUT, OutputFailed, exit_code_of
 from console.heap import collect_from_now_on, leave_end_uncollected
 from console.logs import secrets_hidden
 from console.signals import (
@@ -33,6 +34,7 @@ from console.signals import (
     restore_signals,
     take_signals,
 )
+from console.streams import drop_full_streams, prepare_streams
 from domain.errors import PaperTradingError
 from domain.program import command_name
 from domain.wording import one_line, requirement
@@ -103,6 +105,7 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the command line without the program's name; that of this process by default.
     """
     arguments = list(sys.argv[1:] if args is None else args)
+    prepare_streams(as_json="--json" in arguments, own_process=args is None)
     if args is None:
         # Until the command knows its level; loguru's own sink would show the values of variables.
         logs.to_terminal("WARNING")
@@ -123,6 +126,7 @@ def main(args: Sequence[str] | None = None) -> int:
         restore_signals(before if args is not None else dict.fromkeys(before, signal.SIG_IGN))
         if args is None:
             leave_closed_streams()
+            drop_full_streams()
             leave_end_uncollected()
 
 
@@ -144,9 +148,13 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the user gets a sentence, the log file has the traceback
         if isinstance(error, typer.BadParameter.__mro__[1]):
             return _failed(_usage(error), WRONG_INPUT, "usage", arguments)
-        logger.bind(file_only=True).opt(exception=error).error("unexpected {}", type(error).__name__)
-        return _failed(f"unexpected {type(error).__name__}: {error}", FAILURE, "unexpected", arguments)
+        return _unexpected(error, arguments)
     return code if isinstance(code, int) else 0
+
+
+def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
+    logger.bind(file_only=True).opt(exception=error).error("unexpected {}", type(error).__name__)
+    return _failed(f"unexpected {type(error).__name__}: {error}", FAILURE, "unexpected", arguments)
 
 
 def _interrupted(arguments: Sequence[str]) -> int:
@@ -252,5 +260,7 @@ def print_error(message: str) -> str:
 def _failed(message: str, exit_code: int, code: str, arguments: Sequence[str]) -> int:
     error = print_error(message)
     if "--json" in arguments:
-        print(json.dumps({"error": error, "code": code, "exit_code": exit_code}, ensure_ascii=False))  # noqa: T201
+        with suppress(OutputFailed):
+            document = {"error": error, "code": code, "exit_code": exit_code}
+            print(json.dumps(document, ensure_ascii=False), flush=True)  # noqa: T201
     return exit_code

@@ -28,6 +28,10 @@ class UnknownSymbol(PaperTradingError):
     """A command names a symbol of which no order, position or price is known."""
 
 
+class OutputFailed(PaperTradingError):
+    """stdout takes no more, as where its disk is full."""
+
+
 class AlertFailed(PaperTradingError):
     """An alert could not be sent.
 

@@ -15,7 +15,7 @@ from datetime import UTC
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 from uuid import UUID
 
 from loguru import logger
@@ -23,6 +23,7 @@ from loguru import logger
 from console.log_file import LogFile
 from console.signals import leave_closed_streams
 from domain.errors import SettingsError
+from persistence.sessions.address import secrets_of
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -43,12 +44,15 @@ _secrets: set[str] = set()
 
 
 def hide_password(database_url: str | None) -> None:
-    """Mask the password of a database URL in all logs and messages."""
+    """Mask the passwords of a database URL in all logs and messages, however they are encoded."""
     url = database_url or ""
-    match = re.search(r"://[^:/@]*:(.*)@", url) or re.search(r"password=([^&\s]+)", url)
-    if match is not None:
-        password = match.group(1)
-        _secrets.update(text for text in (password, unquote(password)) if len(text) >= MIN_SECRET_LENGTH)
+    # A wrongly written URL has no parameters, but its password must not be shown either.
+    patterns = (r"://[^:/@]*:(.*)@", r"://[^:/@]*:([^@]*)@", r"password=([^&\s]+)")
+    written = [match[1] for pattern in patterns if (match := re.search(pattern, url)) is not None]
+    for password in {*secrets_of(url), *written, *map(unquote, written)}:
+        spellings = {password, quote(password), quote(password, safe=""), quote_plus(password), quote(password, " +")}
+        spellings |= {json.dumps(password)[1:-1], repr(password)[1:-1]}
+        _secrets.update(text for text in spellings if len(text) >= MIN_SECRET_LENGTH)
 
 
 def hide_address(url: str) -> None:

@@ -48,10 +48,10 @@ def check(
 ) -> None:
     r"""Each setting with its value and its source, passwords masked; then the price source and the database.
 
-    It asks the exchange for its markets, for 5 s at most, and does all that a start would do with the tables, such as the
-    adoption of an existing table of decisions, which it undoes: what the start would refuse is an error here. An embedded
-    database is created or started for the check. The exit code is 2 if a setting is wrong, and 1 if a start would not
-    use the database or the exchange cannot be reached.
+    It asks the exchange for its markets, for 5 s at most, and does all that a start would do with the tables, such as
+    the adoption of an existing table of decisions, which it undoes: what the start would refuse is an error here. An
+    embedded database is created or started for the check. The exit code is 2 if a setting is wrong, and 1 if a start
+    would not use the database or the exchange cannot be reached.
 
     \b
       run.py check

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
@@ -32,6 +31,7 @@ from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices,
 from console.service.actions import service_commands
 from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
+from console.streams import print_for_people
 from domain.errors import LeaseHeld, NotRunning, RestartLimitReached, SettingsError
 from domain.types import DEFAULT_PORTFOLIO
 from market.registry import NOT_RECORDED
@@ -237,9 +237,9 @@ def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> di
 
 def _announce(facts: dict[str, Any]) -> None:
     def say(label: str, text: str) -> None:
-        print(f"  {label:<10} {text}", file=sys.stderr)  # noqa: T201
+        print_for_people(f"  {label:<10} {text}")
 
-    print(f"Paper trading {facts['version']}", file=sys.stderr)  # noqa: T201
+    print_for_people(f"Paper trading {facts['version']}")
     say("settings", str(facts["settings_file"] or "no settings file"))
     say("database", facts["database"])
     say("", facts["server"])
@@ -260,7 +260,7 @@ def _announce(facts: dict[str, Any]) -> None:
             for name, values in facts["settings_that_differ"].items()
         )
         say("note", f"portfolio {DEFAULT_PORTFOLIO} keeps its own rules: {differing}")
-    print("Serving; stop with Ctrl-C.", file=sys.stderr, flush=True)  # noqa: T201
+    print_for_people("Serving; stop with Ctrl-C.")
 
 
 def _value_text(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from persistence.rows import one_row
-from persistence.session import open_privileged_session
+from persistence.sessions.session import open_privileged_session
 
 # A client that was given the URL is not attached, and depends on the server all the same.
 SESSIONS = """
