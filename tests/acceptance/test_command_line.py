@@ -79,7 +79,7 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     "words",
     [
-        "halt", "resume", "history", "history import", "history export BTC/USDT",
+        "halt", "resume now", "history", "history import", "history export BTC/USDT",
         "console now", "report extra", "validate stop", "validate --nonsense", "nonsense",
         "start extra", "start --nonsense",
         "decide BUY BTC/USDT", "decide BUY", "orders --limit 0", "orders --limit many", "db", "db nonsense",
