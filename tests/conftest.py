@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import os
 import shutil
 import signal
@@ -73,6 +74,17 @@ def no_ignored_signal_is_inherited(config: pytest.Config) -> None:
     for number in ignored:
         signal.signal(number, lambda *_: None)
     config.stash[IGNORED_SIGNALS] = ignored
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Have the garbage collector leave out what the collection of tests makes: it stays as long as the process."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

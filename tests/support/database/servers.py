@@ -107,7 +107,7 @@ class LocalServer(Server):
             conf.write(f"listen_addresses = ''\nunix_socket_directories = '{self._home}'\nmax_connections = 200\n")
             # Only a crash of the machine loses what was not synced, and no test makes one. A server that is killed
             # leaves all that it wrote; so COMMIT waits as ever, but not for the disk of a busy machine.
-            conf.write("fsync = off\n")
+            conf.write("fsync = off\nmax_wal_size = 256MB\n")
 
     def _readable_binaries(self) -> Path:
         """Return the folder of binaries, copied beside the data if only root can reach it.

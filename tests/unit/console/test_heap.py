@@ -12,9 +12,10 @@ from console.heap import collect_from_now_on, leave_end_uncollected
 
 @pytest.fixture(autouse=True)
 def _collector() -> Iterator[None]:
+    frozen = gc.get_freeze_count() > 0  # by tests/conftest.py
     yield
     gc.enable()
-    gc.unfreeze()
+    (gc.freeze if frozen else gc.unfreeze)()
 
 
 def test_what_was_made_while_it_was_off_is_left_out() -> None:
