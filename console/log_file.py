@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -33,8 +34,9 @@ class LogFile:
         self._handler.handle(logging.makeLogRecord({"msg": text.rstrip("\n")}))
 
     def stop(self) -> None:
-        """Close the file."""
-        self._handler.close()
+        """Close the file; what a full disk does not take is lost."""
+        with suppress(OSError):
+            self._handler.close()
 
 
 class _Handler(RotatingFileHandler):
