@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from console.errors import OutputFailed
 
 ERROR_HANDLER = "paper-trading"
+_replaced: list[io.TextIOWrapper] = []
+"""Kept, because a stream that Python collects closes its buffer."""
 SUBSTITUTES = str.maketrans({
     "–": "-", "—": "-", "−": "-", "…": "...", "×": "x", "·": ".", "✓": "+", "✗": "x", "≥": ">=", "≤": "<=", "→": "->",
     "●": "*", "“": '"', "”": '"', "„": '"', "’": "'", "│": "|", "─": "-", "√": "sqrt", "Σ": "sum", "∞": "inf",
@@ -60,7 +62,8 @@ def prepare_streams(*, as_json: bool, own_process: bool) -> None:
             form = {
                 name: getattr(sys.stdout, name) for name in ("encoding", "errors", "line_buffering", "write_through")
             }
-            sys.stdout = sys.__stdout__ = _Output(sys.stdout.detach(), **form)  # type: ignore[misc]
+            _replaced.append(sys.stdout)
+            sys.stdout = _Output(sys.stdout.buffer, **form)
     codecs.register_error(ERROR_HANDLER, _escaped if as_json else _substituted)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
