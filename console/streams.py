@@ -7,33 +7,20 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import ParamSpec, TypeVar
 
 from console.errors import OutputFailed
 
+P = ParamSpec("P")
+T = TypeVar("T")
 ERROR_HANDLER = "paper-trading"
-_replaced: list[io.TextIOWrapper] = []
-"""Kept, because a stream that Python collects closes its buffer."""
 SUBSTITUTES = str.maketrans({
     "–": "-", "—": "-", "−": "-", "…": "...", "×": "x", "·": ".", "✓": "+", "✗": "x", "≥": ">=", "≤": "<=", "→": "->",
     "●": "*", "“": '"', "”": '"', "„": '"', "’": "'", "│": "|", "─": "-", "√": "sqrt", "Σ": "sum", "∞": "inf",
 })  # fmt: skip
 """For people: what this program writes of itself, where an encoding has no such character; any other becomes a ?."""
-
-
-class _Output(io.TextIOWrapper):
-    """stdout, whose errors are those of the program; that of a reader which has ended stays."""
-
-    def write(self, text: str) -> int:
-        """Write text."""
-        with _failing():
-            return super().write(text)
-
-    def flush(self) -> None:
-        """Write what waits in the buffer."""
-        with _failing():
-            super().flush()
 
 
 @contextmanager
@@ -44,6 +31,16 @@ def _failing() -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputFailed(f"cannot write the output: {error.strerror or error}") from error
+
+
+def _failing_alike(method: Callable[P, T]) -> Callable[P, T]:
+    """Return a method of stdout whose errors are the program's; that of a reader which has ended stays."""
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with _failing():
+            return method(*args, **kwargs)
+
+    return call
 
 
 def prepare_streams(*, as_json: bool, own_process: bool) -> None:
@@ -58,12 +55,10 @@ def prepare_streams(*, as_json: bool, own_process: bool) -> None:
     """
     if own_process:
         _open_closed_streams()
-        if type(sys.stdout) is io.TextIOWrapper:
-            form = {
-                name: getattr(sys.stdout, name) for name in ("encoding", "errors", "line_buffering", "write_through")
-            }
-            _replaced.append(sys.stdout)
-            sys.stdout = _Output(sys.stdout.buffer, **form)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # The stream stays what it is: a caller may keep it, and another one on its buffer would ask for its place.
+            sys.stdout.write = _failing_alike(sys.stdout.write)  # type: ignore[method-assign]
+            sys.stdout.flush = _failing_alike(sys.stdout.flush)  # type: ignore[method-assign]
     codecs.register_error(ERROR_HANDLER, _escaped if as_json else _substituted)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":

@@ -39,7 +39,11 @@ def parse_url(database_url: str) -> dict[str, str]:
     try:
         parameters = {name: str(value) for name, value in conninfo_to_dict(f"postgresql://{rest}").items()}
     except psycopg.ProgrammingError as error:
-        raise SettingsError(f"database_url cannot be used: {_without_values(str(error))}; {ENCODE}") from None
+        message = str(error).strip()
+        # With no @ in or after the query it holds no password, and a wrong parameter may be named.
+        if not re.fullmatch(r'invalid URI query parameter: "\w+"', message) or "@" in rest.partition("?")[2]:
+            message = _without_values(message)
+        raise SettingsError(f"database_url cannot be used: {message}; {ENCODE}") from None
     user, separator, place = rest.partition("@")
     if "@" in (place if separator and "/" not in user else rest).partition("?")[0]:
         raise SettingsError(f"database_url cannot be used: it has a second @; {ENCODE}")

@@ -49,7 +49,7 @@ def test_options_are_split_as_the_server_splits_them() -> None:
         ("postgresql://me:SECret@word@h/db", "it has a second @"),
         ("postgresql://me:SECret/word@h/db", "it has a second @"),
         ("postgresql://SECret:word,h2:p/db", "a port is not a number"),
-        ("postgresql://me@h/db?SECret=word", "invalid URI query parameter"),
+        ("postgresql://me/h?SECret=word@h/db", "invalid URI query parameter"),
         ("postgresql://me:12?SECret/word@h/db", "missing key/value separator"),
     ],
 )
