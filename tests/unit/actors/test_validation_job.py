@@ -135,6 +135,7 @@ def test_whatever_goes_wrong_is_said_once_and_ends_nothing(
     ] == log_lines
 
 
+@pytest.mark.logged(level="INFO")
 def test_ends_and_verdicts_are_in_the_log(job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[str]) -> None:
     stored.sentences = ["validation run spring has ended: max_price_age 30 → 60 since epoch 12"]
     days = Operations(DAY_1, DAY_1 + 14 * DAY)
