@@ -15,6 +15,7 @@ from actors.settings import Settings
 from console.cli import DEFAULT_WAIT, WAITS, print_error, wrong_usage
 from console.database import opened
 from console.display.format import answer
+from console.errors import OutputFailed
 from console.options import AsJson, grouped, with_settings
 from console.sending import QueuedUntil, is_open, own_limit, queued_until, send, wait_for_outcome
 from console.validation_guard import confirm_end, end_runs
@@ -308,9 +309,10 @@ def _print(as_json: bool, result: dict[str, Any], *, with_outcome: bool) -> None
     try:
         answer(as_json, result, lambda: _print_result(result, with_outcome=with_outcome or bool(result["sent_before"])))
         sys.stdout.flush()
-    except (OSError, UnicodeEncodeError) as error:
+    except (OSError, UnicodeEncodeError, OutputFailed) as error:
+        reason = error.__cause__ or error
         with suppress(OSError, UnicodeEncodeError):
-            print_error(f"decision {result['decision_id']} is committed; the answer cannot be printed: {error}")
+            print_error(f"decision {result['decision_id']} is committed; the answer cannot be printed: {reason}")
         with suppress(OSError):  # else Python fails at the end when it flushes its buffer
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

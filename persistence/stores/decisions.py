@@ -41,20 +41,23 @@ SENT = tuple(Decision.model_fields)
 """Columns that a sender fills."""
 TERMS = (*columns_of(OrderTerms, ("expires_at",)), "order_expires_at")
 """Columns with the terms of an order."""
-FOREIGN_TO = f"""(
-    SELECT r.name FROM paper_validation_runs r
-    WHERE r.ended_at IS NULL AND NOT r.allow_foreign AND jsonb_exists(r.portfolios, d.portfolio::text)
-      AND coalesce(nullif(d.strategy::text, ''), '{NO_STRATEGY}') <> ALL (r.strategies) LIMIT 1)"""
-"""The name of the validation run whose portfolio the decision is for, though the run is not bound to its strategy."""
+STRICT_RUNS = """(
+    SELECT jsonb_agg(jsonb_build_array(name, portfolios, strategies) ORDER BY id) FROM paper_validation_runs
+    WHERE ended_at IS NULL AND NOT allow_foreign)"""
+"""The open validation runs that reject decisions of other strategies; NULL if there is none.
+
+Strategies are not compared in SQL: PostgreSQL may compute a value of the row while it plans a condition on it, and an
+error then concerns all rows. For all rows of a statement it reads the runs once.
+"""
 CASTS = dict.fromkeys(STORED_NUMBERS, "d.{}::numeric") | {
     "take_profits": "d.{}::text",
     **dict.fromkeys(("created_at", "expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "clock_timestamp()",
-    "foreign_to": FOREIGN_TO,
+    "strict_runs": STRICT_RUNS,
 }  # fmt: skip
 """An adopted table may have floats, and times without zone; those are UTC, the session's zone."""
 OWN = columns_of(PendingDecision, ("action", "received", "waited", "sent", "terms", "target"))
 """Columns that are fields of a `PendingDecision` as they are."""
-READ = (*OWN, "decision", "target", *TERMS, "now", "foreign_to")
+READ = (*OWN, "decision", "target", *TERMS, "now", "strict_runs")
 """Columns that the DecisionWatcher reads, the database's time, and the validation run that rejects the decision."""
 
 # Never "id > last seen": a low id that commits late would never be read.
@@ -303,9 +306,11 @@ def _from_row(cursor: psycopg.Cursor, values: Sequence[Any], received: Instant) 
     flaw = row_flaw(row)
     if flaw is not None:
         return _unreadable(row["id"], flaw)
-    if row["foreign_to"] is not None:
-        detail = f"run {row['foreign_to']} is not bound to strategy {row['strategy'] or NO_STRATEGY}"
-        return Refusal(row["id"], row["portfolio"], OutcomeStatus.REJECTED, Reason.UNDER_VALIDATION, detail)
+    strategy = row["strategy"] or NO_STRATEGY
+    for run, portfolios, strategies in row["strict_runs"] or ():
+        if row["portfolio"] in portfolios and strategy not in strategies:
+            detail = f"run {run} is not bound to strategy {strategy}"
+            return Refusal(row["id"], row["portfolio"], OutcomeStatus.REJECTED, Reason.UNDER_VALIDATION, detail)
     terms, action = row_terms(row), Action(row["decision"].strip().upper())
     target = resolve_target(cursor, row, action) if action in TARGETED else None
     own = {name: row[name] for name in OWN}

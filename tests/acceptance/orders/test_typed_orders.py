@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from persistence.embedded.server import EmbeddedServer, running
-from tests.support.system.program import Ended, Program, environment, run
+from tests.support.system.program import Ended, Program, environment, run, until
 
 
 def typed(line: str, env: dict[str, str]) -> Ended:
@@ -30,10 +30,12 @@ def test_a_limit_order_and_a_protected_position_survive_a_kill(tmp_path: Path) -
         with Program("start", env=env) as service:
             service.wait_for("Serving")
             assert before == typed("orders --open --json", env).json["orders"]
+            seen = "waits       limit 50,000; lowest price since it was placed:"
+            until(lambda: seen in typed("explain 2", env).out, "a price is stored")
             explained = typed("explain 2", env)
             assert 0 == explained.code
             assert "open        0 of 0.001 is filled; it holds back 51 USDT" in explained.out
-            assert "waits       limit 50,000; lowest price since it was placed:" in explained.out
+            assert seen in explained.out
             positions = typed("positions", env)
             assert "stop" in positions.out.splitlines()[0]
             assert "no stop" not in positions.out

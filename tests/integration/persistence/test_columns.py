@@ -72,7 +72,7 @@ WRITTEN: dict[str, Collection[str]] = {
     "market_prices": prices.price_row(PriceSecond.of(quote("100"))),
 }
 READ: dict[str, Collection[str]] = {
-    "trading_decisions": {*decisions.READ, *row_lists.DECISION_COLUMNS} - {"now", "foreign_to"},
+    "trading_decisions": {*decisions.READ, *row_lists.DECISION_COLUMNS} - {"now", "strict_runs"},
     "paper_positions": names(Position) - {"last_price"} | {*states.FIXED},
     "paper_trades": names(Trade) | row_lists.UNLISTED["paper_trades"],
     "paper_orders": row_lists.UNLISTED["paper_orders"],
