@@ -22,7 +22,7 @@ from benchmarks.measure import burst
 from benchmarks.served import served
 
 WARM_UP = 1_000
-DECISIONS = 4_000
+DECISIONS = 8_000
 CALM_SECONDS = 0.1
 """Between two prices of a symbol."""
 WANTED = 1.1
