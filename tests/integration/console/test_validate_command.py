@@ -194,7 +194,7 @@ def test_no_stray_action_ends_a_run_without_a_question(
             assert (2, True, True) == (code, "is in validation run spring, which" in err, err.endswith(f"{stop}\n"))
         assert 0 == run("portfolio", "adjust", "default", "BTC/USDT", "--dividend", "1", "--reason", "x")[0]
         assert "open" in validate("list")[1]
-        # One that simulated prices prove nothing comes with the job's first look, before the start of the run or after it.
+        # That simulated prices prove nothing is an alarm of the first look, before the run begins or after it.
         assert [] == [alarm for alarm in alarms.alarms if alarm.kind is not AlarmKind.VALIDATION_AT_RISK]
         # On a terminal it asks; after no, nothing is done.
         answers: list[bool] = [False]
