@@ -33,7 +33,7 @@ SYMBOLS = tuple(f"R{number:02}/USDT" for number in range(50))
 PORTFOLIOS = tuple(f"resting-{number:02}" for number in range(10))
 PRICES_A_SECOND = 1_000
 DECISIONS_A_SECOND = 100.0
-SECONDS = 4
+SECONDS = 8
 """Of one measurement."""
 WANTED = 1.2
 """The largest p50 with the orders, as a multiple of that without."""
