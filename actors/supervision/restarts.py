@@ -6,7 +6,7 @@ The terms are those of Erlang/OTP's supervisor: *intensity* is the number of res
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -133,6 +133,8 @@ class Budget:
             self._tree.take_back(at)
 
 
+CRASHES_TOGETHER = 3
+"""Crashes on the same decisions: the first may be of a group of messages, and two actors may crash on that group."""
 MAX_SUSPECTS = 10_000
 """Decisions whose strike is remembered."""
 
@@ -148,10 +150,15 @@ class Strikes:
     that the second crash identifies the culprit. What makes an actor crash each time does so at once again: the message
     is sent again, and market data are matched again, when the path has restarted. A strike that is followed by nothing
     within `STRIKE_LIFETIME` is forgotten.
+
+    One message may be about several decisions, as the end of an order that a CANCEL has ended is about both. They come
+    together each time, so the third crash on the same ones takes the first of them, which is the one that was to be
+    cancelled. If it was the fault of another, that one is alone then.
     """
 
     def __init__(self) -> None:
         self._struck: dict[DecisionId, timedelta] = {}
+        self._together: Counter[frozenset[DecisionId]] = Counter()
 
     def strike(self, about: frozenset[DecisionId], now: timedelta) -> DecisionId | None:
         """Count a crash on messages about these decisions; return the decision to quarantine, or None."""
@@ -161,11 +168,19 @@ class Strikes:
             if only in self._struck:
                 del self._struck[only]
                 return only
+        if len(about) > 1:
+            self._together[about] += 1
+            if self._together[about] == CRASHES_TOGETHER:
+                first = min(about, key=lambda id_: (len(str(id_)), str(id_)))
+                del self._struck[first]
+                self._forget_together()
+                return first
         for id_ in about:
             self._struck.pop(id_, None)
             self._struck[id_] = now
         while len(self._struck) > MAX_SUSPECTS:
             del self._struck[next(iter(self._struck))]
+        self._forget_together()
         return None
 
     def suspects(self, now: timedelta) -> frozenset[DecisionId]:
@@ -177,3 +192,8 @@ class Strikes:
         """Forget the strikes that are too old; the oldest come first."""
         while self._struck and now - next(iter(self._struck.values())) > STRIKE_LIFETIME:
             del self._struck[next(iter(self._struck))]
+        self._forget_together()
+
+    def _forget_together(self) -> None:
+        for about in [about for about in self._together if not about <= self._struck.keys()]:
+            del self._together[about]

@@ -203,3 +203,22 @@ def test_a_strike_with_others_makes_the_one_before_newer() -> None:
     strikes.strike(frozenset({1}), BEGIN)
     strikes.strike(frozenset({1, 2}), BEGIN + STRIKE_LIFETIME)
     assert 1 == strikes.strike(frozenset({1}), BEGIN + 2 * STRIKE_LIFETIME)
+
+
+def test_the_third_crash_on_decisions_that_always_come_together_takes_the_first() -> None:
+    strikes = Strikes()
+    pair = frozenset({5, 16})
+    assert strikes.strike(pair, BEGIN) is None
+    assert strikes.strike(frozenset({5, 7, 16}), BEGIN) is None  # another group
+    assert strikes.strike(pair, BEGIN) is None
+    assert 5 == strikes.strike(pair, BEGIN)
+    assert frozenset({7, 16}) == strikes.suspects(BEGIN)
+    assert 16 == strikes.strike(frozenset({16}), BEGIN)  # it was not the first one's fault
+
+
+def test_crashes_on_decisions_together_are_forgotten_with_their_strikes() -> None:
+    strikes = Strikes()
+    pair = frozenset({1, 2})
+    assert [None, None] == [strikes.strike(pair, BEGIN), strikes.strike(pair, BEGIN)]
+    assert strikes.strike(pair, BEGIN + STRIKE_LIFETIME + SECOND) is None
+    assert 1 == strikes.strike(frozenset({1}), BEGIN + STRIKE_LIFETIME + SECOND)
