@@ -223,9 +223,13 @@ def _starts_shared(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytes
     FORKS.share_starts(folder.parent if hasattr(pytestconfig, "workerinput") else folder)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _quiet() -> None:
-    """What the program logs is for people; tests read what they assert."""
+    """What the program logs is for people; tests read what they assert.
+
+    For each module: a command that a test runs in its own process leaves the log of that command behind, and which
+    modules follow in the same process is chance.
+    """
     logger.remove()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -20,7 +19,6 @@ def terminal() -> Iterator[None]:
     logs.to_terminal("INFO")
     yield
     logger.remove()
-    logger.add(sys.__stderr__ or sys.stderr)
 
 
 @pytest.mark.usefixtures("terminal")
@@ -67,8 +65,7 @@ def test_warnings_are_in_a_file_of_their_own(tmp_path: Path) -> None:
         logger.complete()
     finally:
         logger.remove()
-        logger.add(sys.__stderr__ or sys.stderr)
-    names = {name: (path.parent / name).read_text() for name in (logs.FILE, logs.WARNINGS_FILE)}
+        names = {name: (path.parent / name).read_text() for name in (logs.FILE, logs.WARNINGS_FILE)}
     messages = {name: [json.loads(line)["message"] for line in text.splitlines()] for name, text in names.items()}
     assert {logs.FILE: ["executed", "delivery failed"], logs.WARNINGS_FILE: ["delivery failed"]} == messages
     assert [0o600, 0o600] == [(path.parent / name).stat().st_mode & 0o777 for name in names]
