@@ -69,6 +69,7 @@ def top(
             answer(as_json, to_dict(state), lambda: _print(state))
     finally:
         view_reader.close()
+        status_client.close()
     if state.exit_code:
         raise typer.Exit(state.exit_code)
 
@@ -88,14 +89,18 @@ class _StatusClient:
                 self._connection = self._connection or ConsoleConnection(self._path, timeout=STALE_AFTER_S)
                 status: Mapping[str, Any] = self._connection.ask("status")
             except (NotRunning, Refused):
-                if self._connection is not None:
-                    self._connection.close()
-                    self._connection = None
+                self.close()
                 if is_new:
                     return None
             else:
                 return status
         return None
+
+    def close(self) -> None:
+        """Close the connection; the next question opens one again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _once(view_reader: ViewReader) -> ViewState:
