@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from console.cli import main
-from tests.support.system.command_list import command_of, commands, documented, options_of
+from tests.support.command_list import command_of, commands, documented, options_of
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from console.cli import main
-from tests.support.system.command_list import ROOT, command_of, commands, documented
+from tests.support.command_list import ROOT, command_of, commands, documented
 from tests.support.system.program import Ended, Program, environment
 
 WALK = """
@@ -144,7 +144,7 @@ def test_each_command_as_a_document_shows_it(folder: Path) -> None:
     calls = [call for call in documented() if call.in_block and command_of(call.words) not in UNSERVED]
     with psycopg.connect(ended(["db", "url"]).out.strip(), autocommit=True) as connection:
         connection.execute(HOLDS)  # a document's `explain 19` needs a decision of that number
-    shown = [shlex.split(shlex.join(call.words).partition(" '|'")[0]) for call in calls]
-    others = {name: words for words in shown for name in REFUSED if shlex.join(words).startswith(name)}
-    assert "" == "\n".join(failures([words for words in shown if words not in others.values()]))
+    command_lines = [shlex.split(shlex.join(call.words).partition(" '|'")[0]) for call in calls]
+    others = {name: words for words in command_lines for name in REFUSED if shlex.join(words).startswith(name)}
+    assert "" == "\n".join(failures([words for words in command_lines if words not in others.values()]))
     assert [] == [name for name, part in REFUSED.items() if part not in ended(others[name]).err]
