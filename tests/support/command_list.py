@@ -40,14 +40,14 @@ class Documented:
 @cache
 def commands() -> dict[str, Any]:
     """Return each command of the program by its words, such as ``portfolio list``, as typer knows it."""
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     for name in COMMANDS:
         command = _command_line(name).commands[name]
         if members := getattr(command, "commands", None):
-            found |= {f"{name} {member}": part for member, part in members.items()}
+            by_name |= {f"{name} {member}": part for member, part in members.items()}
         else:
-            found[name] = command
-    return found
+            by_name[name] = command
+    return by_name
 
 
 def documented() -> Iterator[Documented]:
