@@ -21,7 +21,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return lines[0]
 
 
-def given(name: str) -> list[str]:
+def required_words(name: str) -> list[str]:
     """Return what a command requires: its arguments and options, each with a value."""
     required = [parameter for parameter in commands()[name].params if parameter.required]
     return ["1" if parameter.param_type_name == "argument" else f"{parameter.opts[0]}=1" for parameter in required]
@@ -29,7 +29,7 @@ def given(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", commands())
 def test_a_command_refuses_what_it_does_not_know(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [*name.split(), *given(name)]
+    words = [*name.split(), *required_words(name)]
     assert refused(capsys, *words, "--no-such-option").startswith("run.py: No such option: --no-such-option")
     arguments = [parameter for parameter in commands()[name].params if parameter.param_type_name == "argument"]
     optional = ["1" for parameter in arguments if not parameter.required]
@@ -52,7 +52,7 @@ def choices() -> list[Any]:
 def test_an_option_refuses_a_value_that_cannot_be(
     words: list[str], option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sentence = refused(capsys, *words, *given(" ".join(words)), f"{option}=x!")
+    sentence = refused(capsys, *words, *required_words(" ".join(words)), f"{option}=x!")
     assert sentence.startswith(f"run.py: Invalid value for '{option}': "), sentence
     assert sentence.endswith(f"; see run.py {' '.join(words)} --help"), sentence
 
@@ -63,7 +63,7 @@ def test_each_command_that_a_document_names_exists_with_its_options() -> None:
         if call.words[:1] in {("COMMAND",), ("…",)}:
             continue
         name = command_of(call.words)
-        options = {match[1] for word in call.words if (match := re.match(r"\[?(--[a-z-]+)", word))} - {"--help"}
+        options = {match[1] for argument in call.words if (match := re.match(r"\[?(--[a-z-]+)", argument))} - {"--help"}
         if name is None or options - options_of(name):
             missing.append(f"{call.page}: {' '.join(call.words)}")
     assert missing == []
