@@ -49,7 +49,8 @@ class PortfolioSettings(PriceSettings):
     )
     slippage_pct: Annotated[Number, Field(ge=0, le=Decimal("0.05")), Unit("fraction")] = Field(
         Decimal("0.0005"),
-        description="Base rate of slippage; order type, order size and a random factor change it.",
+        description="Base rate of slippage. A market order pays twice that on average, so that 0.0005 costs it about "
+        "0.1 %; a large order pays more, a limit order less, and a random factor of 0.5 to 1.5 changes each.",
         examples=[Decimal("0.001")],
     )
     price_rule: PriceRuleName = Field(

@@ -29,7 +29,7 @@ RULES = {
     "commission_pct": ("commission", "Commission of a fill as a fraction: 0.001 is 0.1 %."),
     "fees": ("fees", "own: its commission; venue: the venue's maker and taker rates, where it states them."),
     "min_commission": ("min commission", "Minimum commission of an order, an amount."),
-    "slippage_pct": ("slippage", "Slippage as a fraction: 0.0005 is 0.05 %."),
+    "slippage_pct": ("slippage", "Base rate of slippage: 0.0005 costs a market order about 0.1 %."),
     "price_rule": ("price rule", "quote: a BUY meets the ask, a SELL the bid; last: the last trade."),
     "max_touch_share": ("touch share", "Share of the size at bid or ask without a size surcharge, 0 to 1."),
     "fill_on_touch": ("on touch", "yes: a resting order is filled where the market reaches its limit; no: beyond it."),
