@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import doctest
 import re
+import tomllib
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from actors.settings import Settings
 from docs.performance_tables import performance_page
 from docs.settings_page import PAGE, settings_page
 from domain.analytics.metric_definitions import METRICS, METRICS_BY_GROUP
@@ -33,6 +35,7 @@ TRIGGERS = "".join(
 VIEWS = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "sql" / "views").iterdir())
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TOML = re.compile(r"^ *```toml\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])(?:\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?![\w-])")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DOTALL)
@@ -117,6 +120,14 @@ def test_the_readme_is_about_a_thousand_words_and_its_paths_exist() -> None:
 
 def test_the_page_of_settings_is_the_one_that_is_generated() -> None:
     assert settings_page() == PAGE.read_text(encoding="utf-8"), "run `python -m docs.settings_page` and commit the page"
+
+
+def test_each_example_of_a_settings_file_is_accepted() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*.md")]
+    blocks = [block for page in pages for block in TOML.findall(page.read_text(encoding="utf-8"))]
+    assert len(blocks) > 5
+    for block in blocks:
+        Settings.isolated(**tomllib.loads(block))
 
 
 def test_validation_names_every_criterion_and_its_setting() -> None:
