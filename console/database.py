@@ -75,14 +75,21 @@ def ensure_schema(url: str) -> None:
     if not schema.is_current(url):
         try:
             lease = Lease.take(url)
-        except LeaseHeld:
+        except LeaseHeld as error:
             if schema.is_current(url):  # another process has just upgraded it
                 return
-            raise
+            raise of_older_tables(error) from None
         try:
             schema.upgrade(url)
         finally:
             lease.release()
+
+
+def of_older_tables(error: LeaseHeld) -> LeaseHeld:
+    """Return the error of a command that needs newer tables than those that the running service has."""
+    return LeaseHeld(
+        f"{error}, with the tables of an older program; restart it with this one, which brings them up to date"
+    )
 
 
 def require_usable(url: str, source: str) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.settings import Settings
-from console.database import connected, database_label
+from console.database import connected, database_label, of_older_tables
 from console.display.format import answer, size
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings, with_settings
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
@@ -113,9 +113,9 @@ def upgrade(
     with connected(settings) as url:
         try:
             lease = Lease.take(url)
-        except LeaseHeld:
+        except LeaseHeld as error:
             if not schema.is_current(url):
-                raise
+                raise of_older_tables(error) from None
             version = schema.newest_version()
         else:
             try:

@@ -23,6 +23,7 @@ from console.cli import main
 from domain.errors import DatabaseBusy, DatabaseUnsuitable
 from persistence import schema
 from persistence.connections import engine_for
+from persistence.lease import lock_key
 from persistence.migrations import runner
 from persistence.sessions.address import schema_of, with_schema
 from persistence.stores import halts, retries
@@ -284,3 +285,16 @@ def test_a_missing_table_of_a_later_migration_is_reported_at_the_start(embedded_
     psql(embedded_url, statement)
     with pytest.raises(DatabaseUnsuitable, match=f"table public.{statement.split()[2]} cannot be used"):
         schema.upgrade(embedded_url)
+
+
+@pytest.mark.parametrize("words", [["status"], ["db", "upgrade"]], ids=" ".join)
+def test_a_command_of_a_newer_program_says_that_the_service_is_to_be_restarted(
+    embedded_url: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dumps.restore(embedded_url, "0.1.0")
+    with psycopg.connect(embedded_url) as service:
+        service.execute("SELECT pg_advisory_lock(%s)", [lock_key(embedded_url)])
+        assert 3 == main([*words, "--database-url", embedded_url])
+    assert capsys.readouterr().err.endswith(
+        ", with the tables of an older program; restart it with this one, which brings them up to date\n"
+    )
