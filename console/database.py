@@ -88,7 +88,7 @@ def ensure_schema(url: str) -> None:
 def of_older_tables(error: LeaseHeld) -> LeaseHeld:
     """Return the error of a command that needs newer tables than those that the running service has."""
     return LeaseHeld(
-        f"{error}, with the tables of an older program; restart it with this one, which brings them up to date"
+        f"{error}. Its tables are older than this program: stop that one and start this one, which upgrades them"
     )
 
 

@@ -296,5 +296,5 @@ def test_a_command_of_a_newer_program_says_that_the_service_is_to_be_restarted(
         service.execute("SELECT pg_advisory_lock(%s)", [lock_key(embedded_url)])
         assert 3 == main([*words, "--database-url", embedded_url])
     assert capsys.readouterr().err.endswith(
-        ", with the tables of an older program; restart it with this one, which brings them up to date\n"
+        ". Its tables are older than this program: stop that one and start this one, which upgrades them\n"
     )
