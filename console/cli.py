@@ -21,7 +21,7 @@ from typing import Any
 import typer
 from loguru import logger
 
-from console import logs
+from console import completion, logs
 from console.errors import FAILURE, WRONG_INPUT, OutputFailed, exit_code_of
 from console.heap import collect_from_now_on, leave_end_uncollected
 from console.logs import secrets_hidden
@@ -64,6 +64,7 @@ COMMANDS = {
     "explain": ("console.commands.explain:explain", "Explain a decision, an order or a fill; recompute its price."),
     "report": ("console.commands.report:report", "Report the trading results: on the screen, as a page, as CSV."),
     "console": ("console.commands.console:console", "Inspect the running service."),
+    "logs": ("console.commands.logs:logs", "Print the service's log; with -f, as it is written."),
     "alert": ("console.commands.alert:alert", "Send a test alarm to every configured receiver."),
     "validate": (
         "console.commands.validate:app",
@@ -75,12 +76,19 @@ COMMANDS = {
         "Market data of the past: import, download, list, check, export, remove.",
     ),
     "db": ("console.commands.db:app", "Back up, restore or upgrade the database; print its URL."),
+    "psql": ("console.commands.psql:psql", "Open psql on the database; further arguments are psql's."),
 }
+CONTEXT_SETTINGS = {"psql": {"ignore_unknown_options": True}}
+"""Settings of click for a command, where it has some of its own."""
+OWN_OPTIONS = frozenset({"-h", "--help", "--version", *completion.OPTIONS})
+"""Options of the program; any other one before a command is one of ``start``."""
 WAITS = ("accepted", "open", "ended")
 """What ``decide --wait`` may wait for."""
 DEFAULT_WAIT = "default"
 """The value of a ``--wait`` that stands alone."""
 VALIDATE = frozenset({"show", "start", "stop", "list", "-h", "--help"})
+NO_THREAD = "can't start new thread"
+NO_MEMORY = "the system gives this program no more memory or threads; see `ulimit -a`, and the limits of its container"
 HELP = r"""Paper trading: decisions become orders, fills and positions with realistic costs and no real money.
 
 Without a command it runs the service. Settings, in rising precedence: defaults, paper.toml (in the working folder,
@@ -109,6 +117,12 @@ def main(args: Sequence[str] | None = None) -> int:
     if args is None:
         # Until the command knows its level; loguru's own sink would show the values of variables.
         logs.to_terminal("WARNING")
+    if args is None and (words := completion.words_to_complete()) is not None:
+        return _run(words)  # typer prints the completions
+    if arguments and arguments[0] in completion.OPTIONS and " " in command_name():
+        return _failed(
+            "completion is for a command of one word, such as paper-trading", WRONG_INPUT, "usage", arguments
+        )
     if _no_command(arguments):
         arguments.insert(0, "start")
     if arguments[0] == "portfolio" and _no_command(arguments[1:]):
@@ -154,6 +168,10 @@ def _run(arguments: list[str]) -> int:
 
 def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
     logger.bind(file_only=True).opt(exception=error).error("unexpected {}", type(error).__name__)
+    if isinstance(error, OSError) and error.filename is not None:  # such as a folder that may not be entered
+        return _failed(f"cannot use {error.filename}: {error.strerror}", FAILURE, "failed", arguments)
+    if isinstance(error, MemoryError) or NO_THREAD in str(error):
+        return _failed(NO_MEMORY, FAILURE, "failed", arguments)
     return _failed(f"unexpected {type(error).__name__}: {error}", FAILURE, "unexpected", arguments)
 
 
@@ -163,7 +181,7 @@ def _interrupted(arguments: Sequence[str]) -> int:
 
 
 def _no_command(arguments: Sequence[str]) -> bool:
-    return not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help", "--version"})
+    return not arguments or (arguments[0].startswith("-") and arguments[0] not in OWN_OPTIONS)
 
 
 def _with_wait_values(arguments: Sequence[str]) -> list[str]:
@@ -183,7 +201,8 @@ def wrong_usage(message: str, command: str) -> Exception:
 def _command_line(command: str) -> Any:
     """Return the command line; it imports only the given command, so that help appears at once."""
     app = typer.Typer(
-        add_completion=False,
+        # Its options import more.
+        add_completion=command.startswith("-") or completion.words_to_complete() is not None,
         rich_markup_mode=None,
         help=_formatted_help(HELP),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -202,7 +221,8 @@ def _command_line(command: str) -> Any:
             more = inspect.cleandoc(target.info.help) if isinstance(target.info.help, str) else ""
             app.add_typer(target, name=name, help=_formatted_help(f"{summary}\n\n{more}".rstrip()))
         else:
-            app.command(name, help=_formatted_help(f"{summary}\n\n{_docstring(target)}"))(target)
+            help_text = _formatted_help(f"{summary}\n\n{_docstring(target)}")
+            app.command(name, help=help_text, context_settings=CONTEXT_SETTINGS.get(name))(target)
     return typer.main.get_command(app)
 
 

@@ -11,7 +11,7 @@ from domain.program import command_name
 from domain.validation.progress import Progress
 from persistence import schema
 from persistence.connections import pool, probe
-from persistence.embedded.server import EmbeddedServer
+from persistence.embedded.server import EmbeddedServer, running
 from persistence.error_translation import translated
 from persistence.lease import Lease, open_own_session
 from persistence.queries.row_lists import LedgerReader
@@ -30,6 +30,15 @@ def require_database(settings: Settings) -> None:
     if not has_database(settings):
         msg = f"The service is not running, and home {settings.home} has no database"
         raise NotRunning(f"{msg}; start it with `{command_name()} start`")
+
+
+def running_url(settings: Settings) -> str | None:
+    """Return the database's URL; None for an embedded one whose server does not run, which nothing starts here."""
+    if settings.url is not None:
+        return with_schema(settings.url, settings.database_schema)
+    if not running(settings.home):
+        return None
+    return with_schema(EmbeddedServer(settings.home.resolve()).url, settings.database_schema)
 
 
 @contextmanager

@@ -32,6 +32,14 @@ class OutputFailed(PaperTradingError):
     """stdout takes no more, as where its disk is full."""
 
 
+class LogUnreadable(PaperTradingError):
+    """A log file cannot be read."""
+
+
+class ProgramMissing(PaperTradingError):
+    """Another program that a command runs is not installed, or cannot be run."""
+
+
 class AlertFailed(PaperTradingError):
     """An alert could not be sent.
 

@@ -23,7 +23,6 @@ from loguru import logger
 from console.log_file import LogFile
 from console.signals import leave_closed_streams
 from domain.errors import SettingsError
-from persistence.sessions.address import secrets_of
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -45,6 +44,8 @@ _secrets: set[str] = set()
 
 def hide_password(database_url: str | None) -> None:
     """Mask the passwords of a database URL in all logs and messages, however they are encoded."""
+    from persistence.sessions.address import secrets_of  # noqa: PLC0415 - help and completion need no driver
+
     url = database_url or ""
     # A wrongly written URL has no parameters, but its password must not be shown either.
     patterns = (r"://[^:/@]*:(.*)@", r"://[^:/@]*:([^@]*)@", r"password=([^&\s]+)")

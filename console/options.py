@@ -10,8 +10,10 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from actors.configuration.settings_sources import choose_settings_file
+from actors.configuration.settings_types import LOG_LEVELS
 from actors.settings import Settings
 from console import logs
+from console.completion import one_of, portfolio_names
 
 Command = Callable[..., None]
 
@@ -30,7 +32,13 @@ DatabaseUrl = Annotated[
     ),
 ]
 LogLevel = Annotated[
-    str | None, typer.Option("--log-level", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR.")
+    str | None,
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        help="TRACE, DEBUG, INFO, WARNING or ERROR.",
+        autocompletion=one_of(LOG_LEVELS),
+    ),
 ]
 Config = Annotated[
     str | None,
@@ -41,7 +49,10 @@ Config = Annotated[
     ),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Number of rows, the newest first.")]
-Portfolio = Annotated[str | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio.")]
+Portfolio = Annotated[
+    str | None,
+    typer.Option("--portfolio", metavar="NAME", help="Only this portfolio.", autocompletion=portfolio_names),
+]
 Prices = Annotated[
     str | None,
     typer.Option(

@@ -60,6 +60,14 @@ def selected(connection: Connection, statement: str, **parameters: object) -> li
     return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
 
 
+def selected_columns(
+    connection: Connection, statement: str, **parameters: object
+) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Return the columns of a query, and its rows as `selected` does; the columns are there without a row, too."""
+    result = connection.execute(text(statement), parameters)
+    return tuple(result.keys()), [dict(row) for row in result.mappings()]
+
+
 def copy_rows(cursor: psycopg.Cursor, table: str, rows: Iterable[Row]) -> None:
     """Write rows by COPY, the fastest way; each row is needed only until it is sent."""
     remaining = iter(rows)

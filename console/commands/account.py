@@ -95,7 +95,7 @@ def adjust(
     all_portfolios: Annotated[
         bool,
         typer.Option(
-            "--all-portfolios", help="Of a split or redenomination: all portfolios that hold the symbol, at once."
+            "--all-portfolios", help="For a split or redenomination: all portfolios that hold the symbol, at once."
         ),
     ] = False,
     as_json: AsJson = False,

@@ -9,6 +9,7 @@ import typer
 
 from actors.settings import Settings
 from console.cli import wrong_usage
+from console.completion import symbol_names
 from console.database import opened
 from console.options import AsJson, Portfolio, with_settings
 from console.outcomes import Sender, nothing_in, print_outcomes
@@ -28,7 +29,10 @@ def cancel(
     ] = None,
     portfolio: Portfolio = None,
     symbol: Annotated[
-        str | None, typer.Option("--symbol", metavar="S", help="Cancel every open order of this market.")
+        str | None,
+        typer.Option(
+            "--symbol", metavar="S", help="Cancel every open order of this market.", autocompletion=symbol_names
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Cancel every open order.")] = False,
     as_json: AsJson = False,

@@ -13,6 +13,7 @@ from loguru import logger
 
 from actors.settings import Settings
 from console.cli import DEFAULT_WAIT, WAITS, print_error, wrong_usage
+from console.completion import one_of, portfolio_names, symbol_names
 from console.database import opened
 from console.display.format import answer
 from console.errors import OutputFailed
@@ -49,12 +50,12 @@ ORDER_OPTIONS = {
         bool | None, typer.Option("--post-only", help="Reject a limit order that would not rest first.")
     ],
     "reduce_only": Annotated[
-        bool | None, typer.Option("--reduce-only", help="Of a SELL: it works in a halted portfolio, too.")
+        bool | None, typer.Option("--reduce-only", help="For a SELL: it works in a halted portfolio, too.")
     ],
     "stop_loss": Annotated[
         str | None,
         typer.Option(
-            "--stop-loss", metavar="P|N%", help="Of a BUY or PROTECT: sell at this price, or N % below the entry."
+            "--stop-loss", metavar="P|N%", help="For a BUY or PROTECT: sell at this price, or N % below the entry."
         ),
     ],
     "take_profit": Annotated[
@@ -62,23 +63,23 @@ ORDER_OPTIONS = {
         typer.Option(
             "--take-profit",
             metavar="P|N%[:SHARE]",
-            help="Of a BUY or PROTECT: sell at this price, or N % above the entry. Several with shares: 5%:0.5.",
+            help="For a BUY or PROTECT: sell at this price, or N % above the entry. Several with shares: 5%:0.5.",
         ),
     ],
     "trail": Annotated[
         str | None,
-        typer.Option("--trail", metavar="D|N%", help="Of a trailing_stop order: how far it follows the market."),
+        typer.Option("--trail", metavar="D|N%", help="For a trailing_stop order: how far it follows the market."),
     ],
     "trailing_stop": Annotated[
         str | None,
-        typer.Option("--trailing-stop", metavar="D|N%", help="Of a BUY or PROTECT: a stop that follows the market."),
+        typer.Option("--trailing-stop", metavar="D|N%", help="For a BUY or PROTECT: a stop that follows the market."),
     ],
     "target": Annotated[
         str | None,
         typer.Option(
             "--target",
             metavar="WHAT",
-            help="Of a CANCEL or AMEND: a decision's id or key, or an order. Of a CANCEL also: symbol, all.",
+            help="For a CANCEL or AMEND: a decision's id or key, or an order. For a CANCEL also: symbol, all.",
         ),
     ],
 }
@@ -130,11 +131,20 @@ def decide(
     settings: Settings,
     terms: dict[str, Any],
     decision: Annotated[
-        str, typer.Argument(metavar="BUY|SELL|HOLD|CANCEL|AMEND|PROTECT", help="The decision; case does not matter.")
+        str,
+        typer.Argument(
+            metavar="BUY|SELL|HOLD|CANCEL|AMEND|PROTECT",
+            help="The decision; case does not matter.",
+            autocompletion=one_of(Action),
+        ),
     ],
     symbol: Annotated[
         str | None,
-        typer.Argument(metavar="SYMBOL", help="The market, such as BTC/USDT; a CANCEL or AMEND may leave it out."),
+        typer.Argument(
+            metavar="SYMBOL",
+            help="The market, such as BTC/USDT; a CANCEL or AMEND may leave it out.",
+            autocompletion=symbol_names,
+        ),
     ] = None,
     confidence: Annotated[
         str | None,
@@ -154,7 +164,13 @@ def decide(
         typer.Option("--quantity", metavar="Q", help="Quantity; else a BUY is sized and a SELL closes the position."),
     ] = None,
     portfolio: Annotated[
-        str | None, typer.Option("--portfolio", metavar="NAME", help="The portfolio that trades [default].")
+        str | None,
+        typer.Option(
+            "--portfolio",
+            metavar="NAME",
+            help="The portfolio that trades [default].",
+            autocompletion=portfolio_names,
+        ),
     ] = None,
     strategy: Annotated[
         str | None, typer.Option("--strategy", metavar="NAME", help="The strategy that decides, for the report.")

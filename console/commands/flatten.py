@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.settings import Settings
+from console.completion import symbol_names
 from console.database import opened
 from console.display.format import number
 from console.options import AsJson, Portfolio, with_settings
@@ -19,7 +20,7 @@ from domain.errors import InvalidRequest, NotRunning
 from domain.trading.portfolio import AUDIT_HALT
 from domain.types import Action
 from domain.wording import counted
-from persistence.queries.open_orders import flat_symbol
+from persistence.queries.listing.row_filter import flat_symbol
 from persistence.queries.row_lists import LedgerReader, not_running_message
 
 
@@ -28,7 +29,8 @@ def flatten(
     settings: Settings,
     portfolio: Portfolio = None,
     symbol: Annotated[
-        str | None, typer.Option("--symbol", metavar="S", help="Only the positions in this market.")
+        str | None,
+        typer.Option("--symbol", metavar="S", help="Only the positions in this market.", autocompletion=symbol_names),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm, in a script.")] = False,
     as_json: AsJson = False,

@@ -12,9 +12,16 @@ from actors.settings import Settings
 from console.database import ledger_reader
 from console.display.format import answer, moment, money, number, percent, price, signed_money, sources_line, terminal
 from console.display.table import full_table
-from console.options import AsJson, Limit, Portfolio, with_settings
+from console.listing.csv_rows import print_csv
+from console.listing.nothing import no_rows, require_known_names
+from console.listing.options import DEFAULT_ROWS, AsCsv, with_filter
+from console.options import AsJson, with_settings
+from console.streams import print_for_people
+from domain.errors import InvalidRequest
+from domain.types import OutcomeStatus
 from domain.wording import one_line
-from persistence.queries.row_lists import LedgerReader
+from persistence.queries import row_lists
+from persistence.queries.listing.row_filter import RowFilter, RowList
 
 Cells = dict[str, Callable[[Mapping[str, Any]], str]]
 """Columns of a table: heading, and the function that formats a row's cell."""
@@ -74,59 +81,83 @@ DECISIONS: Cells = {
 
 
 @with_settings
-def positions(settings: Settings, portfolio: Portfolio = None, as_json: AsJson = False) -> None:
+@with_filter("positions opened", default_rows=None)
+def positions(settings: Settings, wanted: RowFilter, as_csv: AsCsv = False, as_json: AsJson = False) -> None:
     r"""List the open positions, valued at the last market prices, before the costs of a sale, with their stops.
 
     \b
       run.py positions --portfolio default --json
+      run.py positions --symbol BTC/USDT --since yesterday
+
+    A position has no status. With --limit, those opened last come first.
     """
-    print_list("positions", lambda reader: reader.positions(portfolio), POSITIONS, as_json, settings)
+    print_list("positions", row_lists.POSITIONS, wanted, POSITIONS, settings, as_csv=as_csv, as_json=as_json)
 
 
 @with_settings
-def trades(settings: Settings, portfolio: Portfolio = None, limit: Limit = 50, as_json: AsJson = False) -> None:
+@with_filter("trades closed")
+def trades(settings: Settings, wanted: RowFilter, as_csv: AsCsv = False, as_json: AsJson = False) -> None:
     r"""List trades, newest first. A trade closes all or part of a position; net is gross less both commissions.
 
     \b
-      run.py trades --portfolio default
+      run.py trades --portfolio default --since 7d
+      run.py trades --symbol BTC/USDT --limit 100000 --csv
+
+    A trade has no status.
     """
-    print_list("trades", lambda reader: reader.trades(portfolio, limit), TRADES, as_json, settings)
+    print_list("trades", row_lists.TRADES, wanted, TRADES, settings, as_csv=as_csv, as_json=as_json)
 
 
 @with_settings
-def decisions(settings: Settings, limit: Limit = 50, as_json: AsJson = False) -> None:
+@with_filter("decisions created", tuple(OutcomeStatus))
+def decisions(settings: Settings, wanted: RowFilter, as_csv: AsCsv = False, as_json: AsJson = False) -> None:
     r"""List decisions, newest first. Each ends as executed, rejected, ignored, expired or cancelled, with a reason.
 
     While its order rests in the market, a decision is open.
 
     \b
       run.py decisions --limit 5
+      run.py decisions --status rejected --strategy momentum --since yesterday
     """
-    print_list("decisions", lambda reader: reader.decisions(limit), DECISIONS, as_json, settings)
+    print_list("decisions", row_lists.DECISIONS, wanted, DECISIONS, settings, as_csv=as_csv, as_json=as_json)
 
 
 def print_list(
     name: str,
-    read: Callable[[LedgerReader], list[dict[str, Any]]],
+    row_list: RowList,
+    wanted: RowFilter,
     cells: Cells,
-    as_json: bool,
     settings: Settings,
+    *,
+    as_csv: bool,
+    as_json: bool,
 ) -> None:
-    """Print rows as a table, or as a document under the last word of their name."""
+    """Print the wanted rows as a table, as CSV, or as a document under the last word of their name."""
+    if as_csv and as_json:
+        raise InvalidRequest("--csv and --json exclude each other")
     with ledger_reader(settings) as reader:
-        rows, sources, currencies = read(reader), reader.price_sources(), reader.currencies()
+        if wanted.portfolio is not None:
+            reader.require_portfolio(wanted.portfolio)
+        listing, sources, currencies = reader.listing(row_list, wanted), reader.price_sources(), reader.currencies()
+        if not listing.rows:
+            require_known_names(reader, wanted)
+    if as_csv:
+        print_csv(listing)
+        if len(listing.rows) == wanted.limit == DEFAULT_ROWS:
+            print_for_people(f"these are {DEFAULT_ROWS} {name}; there may be more: --limit N")
+        return
 
     def print_rows() -> None:
         out = terminal()
-        if not rows:
-            out.print(f"No {name}.")
+        if not listing.rows:
+            out.print(no_rows(name, wanted), soft_wrap=True)
             return
-        with_currency = [{**row, "currency": currencies.get(row["portfolio"], "")} for row in rows]
+        with_currency = [{**row, "currency": currencies.get(row["portfolio"], "")} for row in listing.rows]
         out.print(list_table(out, cells, with_currency))
         if (line := sources_line(sources["price_sources_not_real"])) is not None and name != "decisions":
             out.print(f"\n{line}", style="dim")
 
-    answer(as_json, {name.rsplit(maxsplit=1)[-1]: rows, **sources}, print_rows)
+    answer(as_json, {name.rsplit(maxsplit=1)[-1]: listing.rows, **sources}, print_rows)
 
 
 def list_table(out: Console, cells: Cells, rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -10,8 +11,13 @@ from actors.settings import Settings
 from console.commands.list_rows import Cells, print_list
 from console.display.format import moment, money, number, price
 from console.display.resting import trail_of
-from console.options import AsJson, Limit, Portfolio, with_settings
-from persistence.queries.open_orders import open_orders
+from console.listing.options import DEFAULT_ROWS, AsCsv, with_filter
+from console.options import AsJson, with_settings
+from domain.errors import InvalidRequest
+from domain.types import OrderStatus
+from persistence.queries import row_lists
+from persistence.queries.listing.row_filter import RowFilter
+from persistence.queries.open_orders import OPEN_ORDERS as OPEN_ORDER_LIST
 
 ORDER: Cells = {
     "decision": lambda row: f"#{row['decision_id']}",
@@ -45,24 +51,31 @@ OPEN_ORDERS: Cells = {
 
 
 @with_settings
+@with_filter("orders accepted", tuple(OrderStatus), default_rows=None, default_help=f"{DEFAULT_ROWS}; with --open all")
 def orders(
     settings: Settings,
-    portfolio: Portfolio = None,
-    limit: Limit = 50,
+    wanted: RowFilter,
     only_open: Annotated[bool, typer.Option("--open", help="Only the orders that rest in the market.")] = False,
+    as_csv: AsCsv = False,
     as_json: AsJson = False,
 ) -> None:
     r"""List orders, newest first. Slippage is an amount: the cost of the fill beyond the quoted price.
 
     \b
       run.py orders --limit 10
+      run.py orders --status cancelled --since 7d
       run.py orders --open
 
     With --open it lists what rests in the market, oldest first: leg 1 is the order of the decision itself, 2 its stop,
     3 its take-profit; stop is the present one of a trailing stop, trail its distance; reserved is the cash that it
-    holds back; since is the time of its acceptance.
+    holds back; since is the time of its acceptance. With --limit, the oldest of them.
     """
     if only_open:
-        print_list("open orders", lambda reader: open_orders(reader, portfolio), OPEN_ORDERS, as_json, settings)
+        if wanted.status not in {None, OrderStatus.OPEN}:
+            raise InvalidRequest(f"--open and --status {wanted.status} contradict each other")
+        name, row_list, cells = "open orders", OPEN_ORDER_LIST, OPEN_ORDERS
+        wanted = replace(wanted, status=OrderStatus.OPEN)
     else:
-        print_list("orders", lambda reader: reader.orders(portfolio, limit), ORDERS, as_json, settings)
+        name, row_list, cells = "orders", row_lists.ORDERS, ORDERS
+        wanted = wanted if wanted.limit is not None else replace(wanted, limit=DEFAULT_ROWS)
+    print_list(name, row_list, wanted, cells, settings, as_csv=as_csv, as_json=as_json)

@@ -10,6 +10,7 @@ import typer
 from actors.settings import Settings
 from console.cli import wrong_usage
 from console.commands.decide import order_terms
+from console.completion import symbol_names
 from console.database import opened
 from console.display.format import number
 from console.options import AsJson, Portfolio, with_settings
@@ -26,7 +27,10 @@ from persistence.queries.row_lists import LedgerReader, not_running_message
 def protect(
     settings: Settings,
     symbol: Annotated[
-        str | None, typer.Argument(metavar="SYMBOL", help="The market of the position, such as BTC/USDT.")
+        str | None,
+        typer.Argument(
+            metavar="SYMBOL", help="The market of the position, such as BTC/USDT.", autocompletion=symbol_names
+        ),
     ] = None,
     stop_loss: Annotated[
         str | None,

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from actors.settings import Settings
 from console.database import ledger_reader
 from console.display.format import answer, size, terminal
+from console.listing.csv_rows import warn_of_formulas
 from console.options import AsJson, Portfolio, with_settings
 from console.report import files
 from console.report.json_document import report_to_dict
@@ -26,7 +27,7 @@ from domain.analytics.report import Report
 from domain.errors import InvalidRequest
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
-from domain.wording import counted, did_you_mean, escape_control, quoted
+from domain.wording import did_you_mean, escape_control, quoted
 from persistence.connections import Engine, pool
 from persistence.queries import export, reports
 
@@ -209,9 +210,7 @@ def _write(engine: Engine, settings: Settings, request: ReportRequest, as_json: 
             terminal().print(f"{entry['file']}: {size(entry['bytes'])}{rows}", soft_wrap=True)
         risky = sum(entry.get("formulas", 0) for entry in written)
         if risky:
-            rows = counted(risky, "row has", "rows have")
-            msg = f"{rows} a text that a spreadsheet would run as a formula: import these columns as text"
-            terminal(stderr=True).print(msg, style="yellow", soft_wrap=True)
+            warn_of_formulas(risky)
 
     answer(as_json, {"made_at": now, "written": written}, print_files)
 

@@ -10,6 +10,7 @@ import typer
 
 from actors.settings import Settings
 from console.commands.halts import current_user
+from console.completion import portfolio_names
 from console.database import opened
 from console.display.format import answer, moment, sources_line, terminal
 from console.display.table import full_table
@@ -41,7 +42,10 @@ Exits 0 if both verdicts passed for every requested portfolio, else 4. Options o
 
 app = typer.Typer(rich_markup_mode=None, help=HELP)
 Names = Annotated[
-    list[str] | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--portfolio", metavar="NAME", help="Only this portfolio; repeatable.", autocompletion=portfolio_names
+    ),
 ]
 RunName = Annotated[str | None, typer.Argument(metavar="NAME", help="The name of a run.", show_default=False)]
 

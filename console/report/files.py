@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ def require_writable_file(file: Path) -> None:
     """
     if file == Path("-"):
         raise InvalidRequest("--html -: the page cannot go to stdout; name a file, such as report.html")
-    if file.is_dir():
+    if os.path.isdir(file):  # noqa: PTH112 - Path's raises where a folder above may not be entered
         raise InvalidRequest(f"--html {file} is a folder; name a file, such as {file / 'report.html'}")
     _require_folder(file.parent, f"--html {file}")
 
@@ -35,7 +36,7 @@ def require_writable_folder(folder: Path, names: list[str], *, force: bool) -> N
     if not os.path.lexists(folder):
         _require_folder(folder.parent, f"--csv {folder}")
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - as above
         raise InvalidRequest(f"--csv {folder} is a file; name a folder")
     _require_folder(folder, f"--csv {folder}")
     existing = [name for name in names if os.path.lexists(folder / name)]
@@ -47,7 +48,13 @@ def require_writable_folder(folder: Path, names: list[str], *, force: bool) -> N
 
 
 def _require_folder(folder: Path, option: str) -> None:
-    if not folder.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = False
+    except OSError as error:  # such as a folder above that may not be entered
+        raise InvalidRequest(f"{option}: {folder} cannot be reached: {error.strerror}") from None
+    if not is_folder:
         raise InvalidRequest(f"{option}: there is no folder {folder}; create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InvalidRequest(f"{option}: no permission to write to {folder}")

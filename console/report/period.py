@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from domain.analytics.returns import DAY
 from domain.errors import InvalidRequest
@@ -12,6 +12,7 @@ from domain.wording import quoted
 WRITTEN = re.compile(r"\d{4}-\d\d-\d\d(?P<time>[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?")
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 """A time outside of these is taken for a mistyped year."""
+DAY_OR_TIME = "must be a day such as 2026-01-31, or a time such as 2026-01-31T12:00 (UTC)"
 
 
 def period(since: str | None, until: str | None, now: datetime) -> tuple[datetime | None, datetime | None]:
@@ -34,25 +35,29 @@ def period(since: str | None, until: str | None, now: datetime) -> tuple[datetim
     return begin, end
 
 
-def parse_moment(option: str, text: str, *, whole_day: bool = False) -> datetime:
-    """Return the time that an option names.
+def parse_moment(
+    option: str, text: str, *, whole_day: bool = False, zone: tzinfo | None = UTC, requirement: str = DAY_OR_TIME
+) -> datetime:
+    """Return the time that an option names, in UTC.
 
     Args:
         option: its name, for the message.
-        text: a day such as 2026-01-31, meaning its 00:00 UTC, or a time such as 2026-01-31T12:00.
+        text: a day such as 2026-01-31, meaning its 00:00, or a time such as 2026-01-31T12:00.
         whole_day: a day means its end.
+        zone: of a text without one; None: that of this machine.
+        requirement: what the message says of another text.
 
     Raises:
         InvalidRequest: it is neither a day nor a time.
     """
     written = WRITTEN.fullmatch(text.strip())
-    expected = f"{option} {quoted(text)}: must be a day such as 2026-01-31, or a time such as 2026-01-31T12:00 (UTC)"
+    expected = f"{option} {quoted(text)}: {requirement}"
     years = f"{option} {quoted(text)}: must be from {EARLIEST:%Y} to {LATEST.year - 1}"
     if written is None:
         raise InvalidRequest(expected)
     try:
         time = datetime.fromisoformat(text.strip().replace(" +", "+").replace(" -", "-").replace(" Z", "Z"))
-        time = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).astimezone(UTC)
+        time = (time if time.tzinfo is not None else time.replace(tzinfo=zone)).astimezone(UTC)
         if whole_day and written["time"] is None:
             time += DAY
     except OverflowError:  # the end of the year 9999, or beyond it in UTC

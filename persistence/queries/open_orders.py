@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from domain.types import OrderStatus
+from persistence.queries.listing.row_filter import FLAT_SYMBOL, RowFilter, RowList, flat_symbol
 from persistence.queries.row_lists import LedgerReader
 
-OPEN_ORDERS = """
+OPEN_ORDERS = RowList(
+    """
 SELECT order_id, decision_id, leg, parent, portfolio, symbol, side, order_type, quantity, filled_quantity, limit_price,
        paper_stop_price(o) AS stop_price, trail, trail_pct, trail_mark, time_in_force, order_expires_at, calendar,
        post_only,
        reserved, created_at, triggered_at, strategy
-FROM paper_orders o
-WHERE status = 'open' AND (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio) ORDER BY portfolio, seq
-"""
+FROM paper_orders o {where}""",
+    time="created_at",
+    order="portfolio, seq",
+    limited_order="created_at, portfolio, seq",
+)
 
 FROZEN_ORDERS = """
 SELECT o.price_source, p.price_source AS present, count(*) AS orders
@@ -36,7 +40,6 @@ WHERE o.parent IS NOT NULL AND o.status = 'filled' AND NOT o.order_id = ANY(CAST
 ORDER BY o.seq
 """
 
-FLAT_SYMBOL = "regexp_replace(upper(symbol), '[^A-Z0-9]', '', 'g')"
 PORTFOLIOS = f"""
 SELECT portfolio FROM paper_orders
 WHERE status = 'open' AND (CAST(:symbol AS text) IS NULL OR {FLAT_SYMBOL} = :symbol)
@@ -54,10 +57,13 @@ SELECT EXISTS (SELECT FROM market_prices WHERE symbol = :exact)
     OR EXISTS (SELECT FROM paper_orders WHERE {FLAT_SYMBOL} = :symbol) AS known
 """
 
+SYMBOL_WAS_DECIDED = f"SELECT EXISTS (SELECT FROM trading_decisions WHERE {FLAT_SYMBOL} = :symbol) AS decided"
+
 
 def open_orders(ledger_reader: LedgerReader, portfolio: str | None = None) -> list[dict[str, Any]]:
     """Return the open orders of a portfolio, or of all, in the order of their acceptance."""
-    return ledger_reader.rows(OPEN_ORDERS, portfolio=portfolio)
+    wanted = RowFilter(portfolio, status=OrderStatus.OPEN)
+    return ledger_reader.listing(OPEN_ORDERS, wanted).rows
 
 
 def frozen_orders(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
@@ -87,6 +93,7 @@ def symbol_is_known(ledger_reader: LedgerReader, symbol: str) -> bool:
     return bool(row["known"])
 
 
-def flat_symbol(symbol: str) -> str:
-    """Return a symbol without separators and in upper case, by which its usual spellings are the same."""
-    return re.sub(r"[^A-Z0-9]", "", symbol.upper())
+def symbol_was_named(ledger_reader: LedgerReader, symbol: str) -> bool:
+    """Return whether there is a decision, an order, a position or a price of a market; it may read all of them."""
+    (row,) = ledger_reader.rows(SYMBOL_WAS_DECIDED, symbol=flat_symbol(symbol))
+    return bool(row["decided"]) or symbol_is_known(ledger_reader, symbol)

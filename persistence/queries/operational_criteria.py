@@ -12,7 +12,7 @@ from domain.trading.decision import Reason
 from domain.trading.sessions.calendar import LONGEST_PAUSE
 from domain.validation.criteria import MAX_EVIDENCE_ITEMS
 from domain.validation.operational import RESTARTS, UPTIME_END_TOLERANCE, AuditFinding, Incident, Operations
-from persistence.queries.open_orders import FLAT_SYMBOL
+from persistence.queries.listing.row_filter import FLAT_SYMBOL
 from persistence.rows import one_row
 from persistence.stores.validation_runs import STRATEGY
 

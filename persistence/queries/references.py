@@ -5,12 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from domain.errors import DecisionGone, WriteRefused
+from persistence.connections import connect
+from persistence.error_translation import translated
 from persistence.queries.row_lists import LedgerReader, exact
 from persistence.rows import uuid_in
+from persistence.stores import portfolios
 
 ORDER = "SELECT o.*, paper_stop_price(o) AS present_stop FROM paper_orders o WHERE order_id = :order_id"
 BY_UID = "SELECT * FROM trading_decisions WHERE uid = :uid"
 BY_KEY = "SELECT * FROM trading_decisions WHERE idempotency_key = :key"
+SYMBOLS = """
+WITH RECURSIVE priced AS (
+    SELECT min(symbol) AS symbol FROM market_prices
+    UNION ALL
+    SELECT (SELECT min(symbol) FROM market_prices m WHERE m.symbol > p.symbol) FROM priced p WHERE p.symbol IS NOT NULL
+)
+SELECT symbol FROM priced WHERE symbol IS NOT NULL
+UNION SELECT symbol FROM paper_positions
+UNION SELECT symbol FROM paper_orders WHERE status = 'open' ORDER BY 1
+"""
+"""It jumps in the index from one symbol to the next, where DISTINCT would read all prices."""
+COMPLETION_TIMEOUT_S = 2
+"""A person has pressed a key and waits."""
 
 
 def find_decision(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | None:
@@ -42,3 +58,19 @@ def portfolio_of_target(ledger_reader: LedgerReader, target: str) -> str | None:
     """Return the portfolio of a decision's id, uid or idempotency key, or of an order's id; None if there is none."""
     row = find_decision(ledger_reader, target) or find_order(ledger_reader, target)
     return None if row is None else str(row["portfolio"])
+
+
+def portfolio_names(url: str) -> list[str]:
+    """Return the names of all portfolios, for completion."""
+    return _names(url, portfolios.NAMES)
+
+
+def symbol_names(url: str) -> list[str]:
+    """Return each symbol with a price, a position or an open order, for completion."""
+    return _names(url, SYMBOLS)
+
+
+def _names(url: str, statement: str) -> list[str]:
+    with translated(), connect(url, "completion", connect_timeout=COMPLETION_TIMEOUT_S) as connection:
+        connection.execute(f"SET statement_timeout = '{COMPLETION_TIMEOUT_S}s'")
+        return [str(row[0]) for row in connection.execute(statement)]

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from domain.analytics.trade_stats import NO_STRATEGY
 from domain.errors import DecisionGone
 from domain.trading.decision import Decision
 from domain.types import DecisionId
 from persistence.connections import engine_for, reading
 from persistence.lease import LEASE_TIMEOUT_S, LOCKED_BY, OWN_SESSION, lock_key
-from persistence.rows import selected
+from persistence.queries.listing.row_filter import HAS_STRATEGY, Listing, RowFilter, RowList
+from persistence.rows import selected, selected_columns
 from persistence.stores import portfolios
 
 Row = Mapping[str, Any]
@@ -24,32 +26,29 @@ DECISION_COLUMNS = (
     "id", "created_at", "status", "outcome_reason", "order_id", "processed_at",
     *(name for name in Decision.model_fields if name != "asset_class"),
 )  # fmt: skip
-DECISIONS = f"""
+DECISIONS = RowList(
+    f"""
 SELECT {", ".join(READABLE_TIME.format(name) if name in TIMES else name for name in DECISION_COLUMNS)}
-FROM trading_decisions d ORDER BY d.created_at DESC, d.id DESC LIMIT :limit
-"""
+FROM trading_decisions d {{where}}""",
+    time="d.created_at",
+    order="d.created_at DESC, d.id DESC",
+)
 
-NEWEST = """
-SELECT * FROM {table} WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio)
-ORDER BY {time} DESC LIMIT :limit
-"""
-UNLISTED = {
-    "paper_orders": {
-        "asset_class",
-        "marks",
-        "marks_no",
-        "rules_version",
-        "tick",
-        "since",
-        "since_at",
-        "step",
-        "min_quantity",
-        "min_notional",
-        "quote_currency",
-    },
-    "paper_trades": {"asset_class", "fill_no", "cost", "exit_notional", "entry_commission", "exit_commission"},
-}
-"""Columns that the lists leave out."""
+ORDERS = RowList(
+    "SELECT * FROM paper_orders {where}",
+    time="created_at",
+    order="created_at DESC",
+    unlisted=frozenset({
+        "asset_class", "marks", "marks_no", "rules_version", "tick", "since", "since_at", "step", "min_quantity",
+        "min_notional", "quote_currency",
+    }),
+)  # fmt: skip
+TRADES = RowList(
+    "SELECT * FROM paper_trades {where}",
+    time="exit_time",
+    order="exit_time DESC",
+    unlisted=frozenset({"asset_class", "fill_no", "cost", "exit_notional", "entry_commission", "exit_commission"}),
+)
 
 STOP_OF_POSITION = """
 SELECT min(price) FILTER (WHERE place = 1) AS stop_price, sum(quantity) AS stop_quantity,
@@ -68,11 +67,19 @@ together, the quantity of those at that price, and when the first of all expires
 # As the index of pending decisions has it.
 WAITING = "SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending'"
 
-POSITIONS = f"""
+POSITIONS = RowList(
+    f"""
 SELECT p.*, s.stop_price, s.stop_quantity, s.first_stop_quantity, s.stop_expires_at
-FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s
-WHERE (CAST(:portfolio AS text) IS NULL OR p.portfolio = :portfolio) ORDER BY p.portfolio, p.symbol
+FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s {{where}}""",
+    time="opened_at",
+    order="portfolio, symbol",
+    limited_order="opened_at DESC, portfolio, symbol",
+)
+KNOWN_STRATEGIES = f"""
+SELECT coalesce({HAS_STRATEGY}, :none) AS strategy FROM trading_decisions
+UNION SELECT coalesce({HAS_STRATEGY}, :none) FROM paper_orders ORDER BY 1
 """
+"""It reads both tables."""
 
 SERVED = f"""
 SELECT l.epoch, l.holder, nullif(l.started_at, '-infinity') AS started_at,
@@ -144,9 +151,20 @@ class LedgerReader:
         with reading(self._engine) as connection:
             return selected(connection, statement, **parameters)
 
+    def listing(self, row_list: RowList, wanted: RowFilter) -> Listing:
+        """Return the wanted rows of a list; none of a portfolio that does not exist."""
+        with reading(self._engine) as connection:
+            columns, rows = selected_columns(connection, row_list.query(wanted), **wanted.parameters)
+        names = tuple(name for name in columns if name not in row_list.unlisted)
+        return Listing(names, [{name: _exact_value(row[name]) for name in names} for row in rows])
+
+    def strategies(self) -> list[str]:
+        """Return the strategies of all decisions and orders; ``(none)`` stands for those without one."""
+        return [row["strategy"] for row in self.rows(KNOWN_STRATEGIES, none=NO_STRATEGY)]
+
     def decisions(self, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last decisions with their outcomes, newest first."""
-        return [exact(row) for row in self.rows(DECISIONS, limit=limit)]
+        return self.listing(DECISIONS, RowFilter(limit=limit)).rows
 
     def decision(self, decision_id: object) -> dict[str, Any]:
         """Return one decision with its outcome.
@@ -182,7 +200,7 @@ class LedgerReader:
 
     def orders(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last orders, newest first."""
-        return self._newest("paper_orders", "created_at", portfolio, limit)
+        return self.listing(ORDERS, RowFilter(portfolio, limit=limit)).rows
 
     def order(self, order_id: object) -> dict[str, Any]:
         """Return one order."""
@@ -190,15 +208,11 @@ class LedgerReader:
 
     def trades(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last trades, newest first."""
-        return self._newest("paper_trades", "exit_time", portfolio, limit)
-
-    def _newest(self, table: str, time: str, portfolio: str | None, limit: int) -> list[dict[str, Any]]:
-        rows = self.rows(NEWEST.format(table=table, time=time), portfolio=portfolio, limit=limit)
-        return [{name: value for name, value in row.items() if name not in UNLISTED[table]} for row in rows]
+        return self.listing(TRADES, RowFilter(portfolio, limit=limit)).rows
 
     def positions(self, portfolio: str | None = None) -> list[dict[str, Any]]:
         """Return the open positions, valued at the last market prices; columns ``stop_…`` are about their stops."""
-        return self.rows(POSITIONS, portfolio=portfolio)
+        return self.listing(POSITIONS, RowFilter(portfolio)).rows
 
     def portfolios(self) -> list[dict[str, Any]]:
         """Return each portfolio's rules and value."""

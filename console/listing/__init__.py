@@ -1,0 +1,1 @@
+"""Lists of rows: which of them are wanted, and how they are printed."""
