@@ -29,7 +29,7 @@ ENDED_BY_SIGNAL = 128
 """What a shell adds to the number of the signal that ended a program."""
 Arguments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ARGUMENT]...", help="For psql, such as -c 'SELECT 1'.", show_default=False),
+    typer.Argument(metavar="ARGUMENT", help="For psql, such as -c 'SELECT 1'.", show_default=False),
 ]
 
 

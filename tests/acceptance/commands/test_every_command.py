@@ -28,6 +28,9 @@ cancel 3
 positions
 trades
 decisions
+decisions --status executed --since today --csv
+logs --decision 1
+psql -Xc "SELECT 1"
 explain 1
 portfolio create second --capital 1000
 portfolio set second --max-position-size 0.1

