@@ -267,6 +267,11 @@ class TradingSystem(TradingClient):
         return self._parts.end.wait(timeout)
 
     @property
+    def clock(self) -> Clock:
+        """The clock that all parts of the system read."""
+        return self._wiring.clock
+
+    @property
     def inspector(self) -> Inspector:
         """An inspector of the actors, for the debug console."""
         return Inspector(self._wiring)

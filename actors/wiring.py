@@ -100,6 +100,7 @@ class Wiring:
 
     Attributes:
         notifier: sends alarms.
+        clock: the time.
         hosts: the hosts of all actors, by name, in the order in which they start.
         log: the last failures.
         market_data: the buffer of market data for open orders.
@@ -117,7 +118,7 @@ class Wiring:
         hide: Callable[[str], str] = str,
     ) -> None:
         self._runtime = runtime
-        self._clock = clock = runtime.clock
+        self.clock = clock = runtime.clock
         self._timer = runtime.timer
         self.notifier = AlarmNotifier(ports.alarms, clock)
         self.ready = threading.Event()
@@ -186,7 +187,7 @@ class Wiring:
         self._timer.every(interval, supervisor.address, Tick())
         self._timer.every(interval, _Call(self._check_supervisor), Ping())
         path = [self.hosts[name] for name in PATH]
-        watch = DatabaseWatch(path, self.notifier.notify, self._clock, DATABASE_ALARM_DELAY)
+        watch = DatabaseWatch(path, self.notifier.notify, self.clock, DATABASE_ALARM_DELAY)
         self._timer.every(min(HANG_CHECK_INTERVAL, DATABASE_ALARM_DELAY), watch, Ping())
         self._timer.every(OUTCOME_SUMMARY_INTERVAL, _Call(self._outcomes.flush), Ping())
         self._timer.every(HANG_CHECK_INTERVAL, self.agent_watch, Ping())
@@ -274,7 +275,7 @@ class Wiring:
             hide=self._hide,
         )
         hang_timeout = timedelta(seconds=self._settings.hang_timeout)
-        return Supervisor(self._children, budget, hang_timeout, start, hooks, self._clock)
+        return Supervisor(self._children, budget, hang_timeout, start, hooks, self.clock)
 
     def _record(self, failure: Failure) -> None:
         self.counters.count_failure(failure.kind)
@@ -305,7 +306,7 @@ class Wiring:
         return timedelta(seconds=age) if age > 0 else None
 
     def _services(self, name: str, activity: Activity) -> PathServices:
-        retry = self._runtime.retry(name, activity, self._clock, self.stopping)
+        retry = self._runtime.retry(name, activity, self.clock, self.stopping)
         wake_later = partial(self._timer.after, WAKE_DELAY, self.address(name), Wake(), key=name)
         return PathServices(retry, wake_later, self.counters, self._outcomes)
 
@@ -325,14 +326,14 @@ class Wiring:
             self.notifier.notify,
             self._runtime.run_beside,
         )
-        return PriceTracker(services, self._routes, rules, self._clock)
+        return PriceTracker(services, self._routes, rules, self.clock)
 
     def _snapshotter(self, activity: Activity) -> Behaviour:
         # The thread of an abandoned predecessor may still change its own.
         self._portfolios = replace(self._portfolios, states=dict(self._portfolios.states))
         retry = self._services("Snapshotter", activity).retry
         interval = timedelta(seconds=self._settings.snapshot_interval)
-        return Snapshotter(self._ports.snapshots, self._portfolios, self._routes, retry, self._clock, interval)
+        return Snapshotter(self._ports.snapshots, self._portfolios, self._routes, retry, self.clock, interval)
 
     def _position_keeper(self, activity: Activity) -> Behaviour:
         services = self._services("PositionKeeper", activity)
@@ -346,12 +347,12 @@ class Wiring:
             same_currency=frozenset(self._settings.same_currency),
             calendars=Calendars(self._settings.calendars),
         )
-        return Sizer(self._routes, rules, self._clock)
+        return Sizer(self._routes, rules, self.clock)
 
     def _decision_watcher(self, activity: Activity) -> Behaviour:
         services = self._services("DecisionWatcher", activity)
         limit = AgeLimit(self._max_decision_age, Calendars(self._settings.calendars))
-        return DecisionWatcher(self._ports.decisions, self._callers, self._routes, services, self._clock, limit)
+        return DecisionWatcher(self._ports.decisions, self._callers, self._routes, services, self.clock, limit)
 
 
 @dataclass(frozen=True, slots=True)

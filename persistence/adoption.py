@@ -165,9 +165,9 @@ def include_backlog(database_url: str) -> tuple[int, int]:
     with session(database_url, "backlog") as cursor:
         names = [sql.Identifier(name) for name in _copied(cursor, schema_of(database_url))]
         copy = sql.SQL(
-            # clock_timestamp() grows from row to row, so that the copies are traded in the order of the rows.
+            # It grows from statement to statement, so that the copies are traded in the order of the rows.
             "INSERT INTO trading_decisions (uid, created_at, {0})"
-            " SELECT %s, clock_timestamp(), {0} FROM trading_decisions WHERE id = %s"
+            " SELECT %s, paper_now(), {0} FROM trading_decisions WHERE id = %s"
         ).format(sql.SQL(", ").join(names))
         old = cursor.execute(
             "SELECT id, uid FROM trading_decisions WHERE status = 'ignored' AND outcome_reason = %s"

@@ -58,7 +58,7 @@ RELEASE_WAIT_S = 0.5
 
 BEGIN = """
 WITH begun AS (
-    UPDATE paper_lease SET holder = %(holder)s, started_at = now(),
+    UPDATE paper_lease SET holder = %(holder)s, started_at = paper_now(),
         epoch = greatest(epoch, (SELECT coalesce(max(epoch), 0) FROM paper_processes)) + 1
     RETURNING epoch, holder, started_at
 ), recorded AS (
@@ -220,7 +220,7 @@ class Lease:
             self._connection.close()
 
     def _renew(self) -> None:
-        renewing = "UPDATE paper_lease_renewal SET renewed_at = clock_timestamp() RETURNING renewed_at"
+        renewing = "UPDATE paper_lease_renewal SET renewed_at = paper_now() RETURNING renewed_at"
         row = self._connection.execute(renewing).fetchone()
         self._renewed = time.monotonic()
         # Last, and in a transaction of its own: a lock on paper_uptime must not prevent the renewal of the lease.
@@ -332,6 +332,7 @@ def _held_by(connection: psycopg.Connection, database_url: str) -> str:
 def _last_renewal(connection: psycopg.Connection, schema: str) -> tuple[str, bool] | None:
     """Return the last process that served and whether its lease has expired; None if none ever served."""
     lease, renewal = (sql.Identifier(schema, name) for name in ("paper_lease", "paper_lease_renewal"))
+    # Not by paper_now(): the schema may be an earlier one, which has no such function.
     statement = sql.SQL(
         "SELECT holder, renewed_at <= clock_timestamp() - %s * interval '1 second' FROM {}, {} WHERE epoch > 0"
     ).format(lease, renewal)

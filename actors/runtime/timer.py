@@ -7,21 +7,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from actors.messages import Message
-from actors.ports import Address
 from domain.trading.snapshot import next_on_grid
 from domain.types import Clock
 from domain.worker_thread import WorkerThread
+
+if TYPE_CHECKING:  # commands that only need the clock start faster without them
+    from actors.messages import Message
+    from actors.ports import Address
 
 UPTIME_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """It counts while the machine sleeps: Linux's CLOCK_MONOTONIC stands still then, macOS's does not."""
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock: the only place where the program reads the time (tests/unit/project/test_clocks.py)."""
 
     def now(self) -> datetime:
         """Return the present time, UTC and aware."""
@@ -56,7 +59,8 @@ class _Entry:
 class Timer:
     """Sends messages at intervals, on the UTC grid, or once after a delay.
 
-    Intervals run on a clock that never jumps; the grid follows the machine's clock, also when it is set.
+    Both follow the clock that is passed in: intervals its seconds, which never jump; the grid its time, also when it is
+    set.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -88,14 +92,13 @@ class Timer:
         """Stop the thread; nothing is sent after that."""
         self._worker.stop(timeout=2)
 
-    @staticmethod
-    def _once(seconds: float, send: Callable[[], None], key: str | None) -> _Entry:
-        due = time.monotonic() + seconds
-        return _Entry(lambda: due - time.monotonic(), send, None, key)
+    def _once(self, seconds: float, send: Callable[[], None], key: str | None) -> _Entry:
+        due = self._clock.monotonic() + seconds
+        return _Entry(lambda: due - self._clock.monotonic(), send, None, key)
 
     def _interval(self, interval: timedelta, send: Callable[[], None]) -> _Entry:
-        due = time.monotonic() + interval.total_seconds()
-        return _Entry(lambda: due - time.monotonic(), send, lambda: self._interval(interval, send))
+        due = self._clock.monotonic() + interval.total_seconds()
+        return _Entry(lambda: due - self._clock.monotonic(), send, lambda: self._interval(interval, send))
 
     def _grid(self, interval: timedelta, send: Callable[[], None]) -> _Entry:
         due = next_on_grid(self._clock.now(), interval)

@@ -10,14 +10,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from loguru import logger
 
 from actors.messages import Message, Redelivery
-from domain.types import DecisionId
+from domain.types import Clock, DecisionId
 
 MAX_TEXT_LENGTH = 500
 """Characters of a message's text."""
@@ -52,6 +52,7 @@ class Tap:
     """Recorder of messages, from `open_tap` on.
 
     Args:
+        clock: the time.
         actor: records messages of this actor only; None: of all actors.
         kind: records messages of this type only; None: of all types.
         decision: records messages about this decision only, compared as text; None: about any.
@@ -61,6 +62,7 @@ class Tap:
 
     def __init__(
         self,
+        clock: Clock,
         actor: str | None = None,
         kind: str | None = None,
         decision: str | None = None,
@@ -72,6 +74,7 @@ class Tap:
         self._decision = decision
         self._left = max_messages
         self._max_per_second = max_per_second
+        self._clock = clock
         self._second, self._in_second = 0, 0
         self._numbers = itertools.count(1)
         self._messages: SimpleQueue[TracedMessage] = SimpleQueue()
@@ -93,7 +96,7 @@ class Tap:
         number, kind = next(self._numbers), type(message).__name__
         if self._within_limits():
             self._left -= 1
-            now, text = datetime.now(UTC), text_of(message)
+            now, text = self._clock.now(), text_of(message)
             self._messages.put(TracedMessage(number, now, actor, kind, message.decisions, text, took, group))
 
     def next(self, timeout: float) -> TracedMessage | None:

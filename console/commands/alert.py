@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from actors.configuration.settings_sources import SETTINGS_FILE
+from actors.runtime.timer import SystemClock
 from console import logs
 from console.alerts.channels import Channel, channels
 from console.alerts.outbox import Notification
@@ -53,7 +53,7 @@ def alert(
             f"no receiver of alarms is set; set alert_services, alert_command or alert_url in {SETTINGS_FILE},"
             " or the variable PAPER_ALERT_SERVICES, PAPER_ALERT_COMMAND or PAPER_ALERT_URL"
         )
-    notification = Notification(Alarm(datetime.now(UTC), AlarmKind(kind), logs.secrets_hidden(alarm_text(text))))
+    notification = Notification(Alarm(SystemClock().now(), AlarmKind(kind), logs.secrets_hidden(alarm_text(text))))
     results = [_deliver(channel, notification) for channel in configured]
     document = {"kind": kind, "text": notification.text, "told": results}
     answer(as_json, document, lambda: _print_deliveries(results))

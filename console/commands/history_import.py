@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from console.display.format import answer, terminal
 from console.errors import WRONG_INPUT
@@ -158,7 +158,7 @@ def import_files(
     any file is refused.
     """
     paths = price_files(files)
-    job = ImportJob(HistoryStore(settings.home), Target(exchange, replace, instrument), options, datetime.now(UTC))
+    job = ImportJob(HistoryStore(settings.home), Target(exchange, replace, instrument), options, SystemClock().now())
     with _progress() as progress:
         sizes = [_size(path) for path in paths]
         task = progress.add_task("importing", total=sum(sizes) or 1, file="")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated
 
 import typer
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from actors.configuration.settings_types import LOG_LEVELS
+from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from console.completion import one_of
 from console.display.format import terminal
@@ -79,7 +80,7 @@ def logs(
     wanted = EntryFilter(
         _decision(decision) if decision is not None else None,
         _level(level) if level is not None else None,
-        parse_since(since, datetime.now(UTC), UTC) if since is not None else None,
+        parse_since(since, SystemClock().now(), UTC) if since is not None else None,
     )
     if limit is None and wanted.decision is None and wanted.since is None:
         limit = LINES_BEFORE_FOLLOWING if follow else DEFAULT_LINES

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from console.database import ledger_reader
 from console.display.format import answer, size, terminal
@@ -84,7 +85,7 @@ def report(
     It covers every portfolio unless one is named. The service need not run; a running one is not disturbed.
     docs/report.md explains each part and the files.
     """
-    now = datetime.now(UTC)
+    now = SystemClock().now()
     begin, end = period(since, until, now)
     request = ReportRequest(
         portfolio, strategy, begin, end,

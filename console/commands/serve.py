@@ -127,6 +127,7 @@ def start(
         sender,
         TradingSystem.start(
             settings,
+            clock=clock,
             include_backlog=include_backlog,
             alarms=sender,
             observer=messages,

@@ -9,12 +9,12 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from console.database import opened, require_database
 from console.debug.protocol import ConsoleConnection, socket_path
@@ -27,6 +27,7 @@ from console.live.terminal import Terminal, can_show
 from console.options import AsJson, with_settings
 from console.signals import restore_signals, take_signals
 from domain.errors import DatabaseUnavailable, NotRunning
+from domain.types import Clock
 from persistence.queries.row_lists import LedgerReader
 
 FOOT = "q ends this view"
@@ -60,7 +61,7 @@ def top(
     """
     require_database(settings)
     status_client = _StatusClient(settings)
-    view_reader = ViewReader(lambda: opened(settings), status_client.status)
+    view_reader = ViewReader(lambda: opened(settings), status_client.status, SystemClock())
     try:
         if not as_json and can_show(sys.stdout):
             state = _live(view_reader, interval)
@@ -110,7 +111,7 @@ def _once(view_reader: ViewReader) -> ViewState:
     if view_reader.url is None or state.database_error is not None:
         return state
     with closing(LedgerReader(view_reader.url)) as reader:
-        return view_reader.read(check_ledger(reader))
+        return view_reader.read(check_ledger(reader, view_reader.clock))
 
 
 def _print(state: ViewState) -> None:
@@ -134,18 +135,18 @@ def _live(view_reader: ViewReader, interval: float) -> ViewState:
             Terminal(sys.stdout) as screen,
         ):
             while not _ended(screen, reading):
-                _show(screen, poller, interval)
+                _show(screen, poller, interval, view_reader.clock)
     finally:
         os.close(writing)
         os.close(reading)
     return poller.newest
 
 
-def _show(screen: Terminal, poller: ViewPoller, interval: float) -> None:
+def _show(screen: Terminal, poller: ViewPoller, interval: float, clock: Clock) -> None:
     if poller.failure is not None:
         raise poller.failure
     state, size = poller.newest, screen.size
-    age = datetime.now(UTC) - state.at
+    age = clock.now() - state.at
     stale = age.total_seconds() > STALE_AFTER_S + interval
     foot = f"{FOOT}; trading goes on" if state.running else FOOT
     if stale:

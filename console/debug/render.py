@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from actors.runtime.timer import SystemClock
 from console.display.format import duration, print_fact
 from console.display.quotes import QUOTE_COLUMNS, quote_cells
 from console.display.style import STATUS_COLOURS
@@ -97,7 +98,7 @@ def when(text: str) -> str:
     moment = _timestamp(text)
     if moment is None:
         return text
-    today = datetime.now(UTC).date() == moment.date()
+    today = SystemClock().now().date() == moment.date()
     return f"{moment:%H:%M:%S.%f}"[:-3] if today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 

@@ -56,7 +56,9 @@ class LiveScreen(Screen):
         system = self._system
         assert system is not None
         reader = ViewReader(
-            lambda: contextlib.nullcontext(system.database_url), lambda: json.loads(document(system.status()))
+            lambda: contextlib.nullcontext(system.database_url),
+            lambda: json.loads(document(system.status())),
+            system.clock,
         )
         with ExitStack() as undo:
             self._poller = undo.enter_context(ViewPoller(reader, INTERVAL_S, lambda: None))

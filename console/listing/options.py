@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated, Any
 
 import typer
 
+from actors.runtime.timer import SystemClock
 from console.completion import one_of, symbol_names
 from console.listing.since import parse_since
 from console.options import Command, Portfolio, grouped
@@ -73,7 +74,7 @@ def with_filter(
             symbol.strip() if symbol is not None else None,
             strategy,
             _status(status, statuses) if status is not None else None,
-            parse_since(since, datetime.now(UTC), UTC) if since is not None else None,
+            parse_since(since, SystemClock().now(), UTC) if since is not None else None,
             limit if limit is not None else default_rows,
         )
 

@@ -73,7 +73,7 @@ class ViewPoller:
             return 1.0
         with closing(LedgerReader(self._reader.url)) as ledger_reader:
             try:
-                self._ledger_check = check_ledger(ledger_reader)
+                self._ledger_check = check_ledger(ledger_reader, self._reader.clock)
             except DatabaseError:
                 return LEDGER_CHECK_INTERVAL_S  # the other thread reports it
         return max(LEDGER_CHECK_INTERVAL_S, LEDGER_CHECK_PAUSE_FACTOR * self._ledger_check.duration_s)

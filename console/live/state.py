@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from console.errors import NOT_RUNNING
 from console.service.problems import problems_of_process
 from domain.errors import DatabaseError
 from domain.trading.arithmetic import add, total
-from domain.types import DEFAULT_PORTFOLIO
+from domain.types import DEFAULT_PORTFOLIO, Clock, Instant
 from domain.validation.progress import Progress
 from persistence.queries.live_view import CURVE_WINDOW, DatabaseView, DatabaseViews
 from persistence.queries.row_lists import LedgerReader
@@ -124,18 +124,19 @@ def sharing_currency(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
     return [row for row in rows if row["currency"] == currency]
 
 
-def check_ledger(reader: LedgerReader) -> LedgerCheck:
+def check_ledger(reader: LedgerReader, clock: Clock) -> LedgerCheck:
     """Compare all books, count all decisions by outcome, and judge the open validation runs.
 
     Raises:
         DatabaseError: the database does not answer.
     """
-    begin = datetime.now(UTC)
+    begin = Instant.of(clock)
     differences = [row["difference"] for row in reader.ledger_differences()]
     outcomes, quarantined = reader.outcomes(), reader.quarantined()
     progress = validation_progress(reader.url)
-    now = datetime.now(UTC)
-    return LedgerCheck(now, differences, outcomes, quarantined, (now - begin).total_seconds(), progress)
+    now = Instant.of(clock)
+    duration_s = now.since(begin).total_seconds()
+    return LedgerCheck(now.time, differences, outcomes, quarantined, duration_s, progress)
 
 
 class ViewReader:
@@ -144,14 +145,19 @@ class ViewReader:
     Args:
         open_database: opens the database and yields its URL; it is called again until it succeeds.
         read_process: returns the status of the process, None where none runs.
+        clock: the time.
 
     Attributes:
         url: of the database; None until it has been opened.
     """
 
     def __init__(
-        self, open_database: Callable[[], AbstractContextManager[str]], read_process: Callable[[], Process | None]
+        self,
+        open_database: Callable[[], AbstractContextManager[str]],
+        read_process: Callable[[], Process | None],
+        clock: Clock,
     ) -> None:
+        self.clock = clock
         self._open_database = open_database
         self._read_process = read_process
         self._undo = ExitStack()
@@ -174,7 +180,7 @@ class ViewReader:
             PaperTradingError: the database answers, but cannot be used.
         """
         process, database_error = self._read_process(), None
-        now = datetime.now(UTC)
+        now = self.clock.now()
         try:
             self._read_database(process)
             self._database_error_since = None

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from loguru import logger
@@ -68,7 +67,7 @@ class MetricsCollector(Collector):
             reading = database.answer()
             status, counts = system.status(), system.counts
             yield from families.of_process(status, counts, system.facts)
-            yield from families.of_prices(status, datetime.now(UTC))
+            yield from families.of_prices(status, system.clock.now())
             yield from families.of_lease(status, reading)
             yield families.of_last_audit(counts, reading)
             yield from families.of_database(reading, counts.fills)

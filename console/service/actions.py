@@ -9,7 +9,6 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from console.service.queries import ServiceQueries
 from console.service.requests import Arguments, Command, optional_text, required_text
 from domain.errors import DatabaseError, DecisionGone, InvalidRequest
 from domain.trading.open_orders.terms import AMENDABLE, ANY_SYMBOL, EXIT_FIELDS
-from domain.types import DEFAULT_PORTFOLIO
+from domain.types import DEFAULT_PORTFOLIO, Clock
 from persistence.queries.references import portfolio_of_target
 from persistence.stores import halts, retries
 
@@ -52,7 +51,7 @@ class ServiceActions:
         self._system = system
         self._home = home
         self._inspector = system.inspector
-        self._log = AuditLog(home / "logs" / AUDIT_LOG)
+        self._log = AuditLog(home / "logs" / AUDIT_LOG, system.clock)
         self._repl = Repl({"system": system, "inspector": self._inspector}) if allow_repl else None
 
     @property
@@ -170,8 +169,9 @@ class ServiceActions:
 class AuditLog:
     """Record of actions: a JSON line each, with user and time, in a file that only its owner may read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
+        self._clock = clock
         self._lock = threading.Lock()
 
     def recorded(self, name: str, command: Command) -> Command:
@@ -179,7 +179,8 @@ class AuditLog:
 
         def run(request: Arguments) -> Any:
             arguments = {key: value for key, value in request.items() if key != "who"}
-            entry = {"at": datetime.now(UTC).isoformat(), "who": request.get("who"), "command": name, "with": arguments}
+            at = self._clock.now().isoformat()
+            entry = {"at": at, "who": request.get("who"), "command": name, "with": arguments}
             try:
                 result = command(request)
             except BaseException as error:  # such as a SystemExit that a Python prompt raises

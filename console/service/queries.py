@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -46,7 +45,7 @@ class ServiceQueries:
         self._allow_repl = allow_repl
         self._inspector: Inspector = system.inspector
         self._traced: deque[tracing.TracedMessage] = deque(maxlen=MAX_KEPT_MESSAGES)
-        self._begun = datetime.now(UTC)
+        self._begun = system.clock.now()
 
     @property
     def commands(self) -> dict[str, Command]:
@@ -134,6 +133,7 @@ class ServiceQueries:
         of = str(arguments.get("of") or "")
         kinds = {kind for kind in of.split() if kind[:1].isupper() and kind not in self._inspector.names}
         tap = tracing.Tap(
+            self._system.clock,
             actor=of if of in self._inspector.names else None,
             kind=next(iter(kinds), None),
             decision=of if of and of not in self._inspector.names and not kinds else None,
@@ -177,7 +177,7 @@ class ServiceQueries:
 
     def _prices(self, _: Arguments) -> dict[str, Any]:
         quotes = self._inspector.state("Sizer").get("quotes", {})
-        return {"now": datetime.now(UTC), "source": self._inspector.state("PriceTracker"), "quotes": quotes}
+        return {"now": self._system.clock.now(), "source": self._inspector.state("PriceTracker"), "quotes": quotes}
 
     def _lease(self, _: Arguments) -> dict[str, Any]:
         return {**self._system.ledger_reader.served(), "connection_held": self._system.status().lease_held}

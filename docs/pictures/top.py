@@ -38,7 +38,9 @@ def _last_state() -> ViewState:
         with TradingSystem.start(settings) as system:
             values = {**settings.portfolio_values(), "max_position_size": "0.05"}
             portfolios.create(system.database_url, CAUTIOUS, values)
-            reader = ViewReader(lambda: nullcontext(system.database_url), lambda: json.loads(document(system.status())))
+            reader = ViewReader(
+                lambda: nullcontext(system.database_url), lambda: json.loads(document(system.status())), system.clock
+            )
             updated = threading.Event()
             with SampleAgent(system.database_url, SEED) as agent, ViewPoller(reader, 1.0, updated.set) as poller:
                 begin = time.monotonic()

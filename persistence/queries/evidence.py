@@ -19,7 +19,7 @@ RULES = "SELECT * FROM paper_portfolio_rules WHERE portfolio = :portfolio AND re
 CURRENCY = "SELECT currency FROM paper_trading_config WHERE portfolio = :portfolio"
 HALT = "SELECT reason FROM v_paper_halted WHERE portfolio = :portfolio"
 LAST_PRICE = """
-SELECT time, price, source, clock_timestamp() AS now FROM market_prices WHERE symbol = :symbol
+SELECT time, price, source, paper_now() AS now FROM market_prices WHERE symbol = :symbol
 ORDER BY time DESC LIMIT 1
 """
 # What the market did while an order rested, as far as it is stored: about each second the extremes of a symbol.

@@ -28,7 +28,7 @@ ROWS_PER_CHUNK = 1_000
 
 # A database that was filled by hand may have snapshots that are older than the row of their portfolio.
 OPENING = """
-SELECT now(), c.initial_capital,
+SELECT paper_now(), c.initial_capital,
        least(c.created_at, (SELECT min(s.time) FROM paper_portfolio_snapshots s WHERE s.portfolio = c.portfolio)),
        EXISTS (SELECT FROM paper_account_events e
                WHERE e.portfolio = c.portfolio AND e.kind IN ('deposit', 'withdrawal'))

@@ -90,10 +90,10 @@ SELECT count(*) AS number FROM (
 """
 
 RATE = f"""
-SELECT count(processed_at) AS ended, count(*) AS seen, min(created_at) AS since, clock_timestamp() AS now,
+SELECT count(processed_at) AS ended, count(*) AS seen, min(created_at) AS since, paper_now() AS now,
        ({WAITING}) AS waiting
 FROM (SELECT created_at, processed_at FROM trading_decisions
-      WHERE created_at > now() - interval '{RATE_WINDOW_S} seconds' AND created_at <= now()
+      WHERE created_at > paper_now() - interval '{RATE_WINDOW_S} seconds' AND created_at <= paper_now()
       ORDER BY created_at DESC, id DESC LIMIT {MAX_RATE_ROWS}) d
 """
 

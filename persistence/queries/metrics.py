@@ -31,7 +31,7 @@ SNAPSHOTS_PER_READ = 20_000
 READ_TIME_S = 0.4
 """Part of a scrape's time that may go into reading snapshots."""
 
-LAST_AUDIT = "SELECT clock_timestamp() - at AS ago FROM paper_audits ORDER BY at DESC LIMIT 1"
+LAST_AUDIT = "SELECT paper_now() - at AS ago FROM paper_audits ORDER BY at DESC LIMIT 1"
 CREATED = "SELECT portfolio, created_at FROM paper_trading_config"
 
 # Without this a planner that has no statistics reads and sorts the whole table for each query.

@@ -84,8 +84,8 @@ UNION SELECT coalesce({HAS_STRATEGY}, :none) FROM paper_orders ORDER BY 1
 SERVED = f"""
 SELECT l.epoch, l.holder, nullif(l.started_at, '-infinity') AS started_at,
        nullif(r.renewed_at, '-infinity') AS renewed_at, g.generation,
-       CASE WHEN isfinite(r.renewed_at) THEN clock_timestamp() - r.renewed_at END AS renewed_ago,
-       locked_by IS NOT NULL AND r.renewed_at > clock_timestamp() - interval '{LEASE_TIMEOUT_S:g} seconds' AS running,
+       CASE WHEN isfinite(r.renewed_at) THEN paper_now() - r.renewed_at END AS renewed_ago,
+       locked_by IS NOT NULL AND r.renewed_at > paper_now() - interval '{LEASE_TIMEOUT_S:g} seconds' AS running,
        locked_by
 FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_BY.format(key=":key")}) AS locked_by) k
 """
@@ -111,7 +111,7 @@ SELECT price_source, bool_and(real_prices) AS real FROM v_paper_fill_sources GRO
 """
 
 LAST_DECISION_AGE = """
-SELECT clock_timestamp() AS now,
+SELECT paper_now() AS now,
        (SELECT settings ->> 'max_decision_age' FROM paper_processes ORDER BY epoch DESC LIMIT 1) AS age
 """
 

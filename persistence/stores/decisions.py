@@ -51,7 +51,7 @@ error then concerns all rows. For all rows of a statement it reads the runs once
 """
 CASTS = dict.fromkeys(STORED_NUMBERS, "d.{}::numeric") | {
     "take_profits": "d.{}::text",
-    **dict.fromkeys(("created_at", "expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "clock_timestamp()",
+    **dict.fromkeys(("created_at", "expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "paper_now()",
     "strict_runs": STRICT_RUNS,
 }  # fmt: skip
 """An adopted table may have floats, and times without zone; those are UTC, the session's zone."""

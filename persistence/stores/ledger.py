@@ -312,11 +312,12 @@ class LedgerStore(Store):
             DatabaseUnavailable: with ``in_doubt`` if it is not known whether the COMMIT happened.
         """
         with writing(self.engine, self._lease) as cursor:
+            # The halts first: none is later than its audit.
+            reasons = {name: f"{AUDIT_HALT}{difference}"[:1000] for name, difference in differences.items()}
+            _halt(cursor, reasons, by_whom="audit")
             messages = json.dumps(list(differences.values()))
             audit = {"epoch": self._lease.epoch, "portfolios": portfolios, "differences": messages}
             insert_rows(cursor, "paper_audits", [audit])
-            reasons = {name: f"{AUDIT_HALT}{difference}"[:1000] for name, difference in differences.items()}
-            _halt(cursor, reasons, by_whom="audit")
 
     def halt(self, portfolio: PortfolioName, reason: str) -> None:
         """Halt a portfolio.

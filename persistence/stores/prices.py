@@ -69,7 +69,7 @@ class PriceStore(Store):
     def forget(self, retention: timedelta) -> int:
         """Delete prices older than ``retention``; return how many. Nothing else is ever deleted."""
         with writing(self.engine, self._lease) as cursor:
-            return cursor.execute("DELETE FROM market_prices WHERE time < now() - %s", [retention]).rowcount
+            return cursor.execute("DELETE FROM market_prices WHERE time < paper_now() - %s", [retention]).rowcount
 
 
 def _as_bar(symbol: Symbol, begin: datetime, time: datetime, source: str, *prices: Decimal) -> Bar:

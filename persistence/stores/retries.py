@@ -11,7 +11,7 @@ from persistence.connections import session
 from persistence.rows import one_row
 from persistence.stores.decisions import SENT
 
-STATUS = "SELECT status, order_expires_at, clock_timestamp() FROM trading_decisions WHERE id = %s"
+STATUS = "SELECT status, order_expires_at, paper_now() FROM trading_decisions WHERE id = %s"
 COPIED = ", ".join(name for name in SENT if name not in {"uid", "expires_at", "idempotency_key"})
 COPY = f"""
 INSERT INTO trading_decisions ({COPIED}, retry_of)

@@ -15,7 +15,7 @@ INSERT INTO trading_decisions (portfolio, symbol, decision, confidence, risk_sco
 SELECT %(portfolio)s, %(symbol)s, %(decision)s, %(confidence)s, %(risk_score)s, %(quantity)s, 'demo', %(reasoning)s,
        %(stop_loss_pct)s, %(take_profit_pct)s, l.price, CASE WHEN l.price IS NULL THEN 'market' ELSE 'limit' END,
        CASE WHEN l.price IS NOT NULL THEN 'GTD' END,
-       CASE WHEN l.price IS NOT NULL THEN clock_timestamp() + interval '10 seconds' END
+       CASE WHEN l.price IS NOT NULL THEN paper_now() + interval '10 seconds' END
 FROM (SELECT 1) one LEFT JOIN LATERAL (
     SELECT trim_scale(round(price * (1 - %(limit_below)s::numeric), 4)) AS price FROM market_prices
     WHERE symbol = %(symbol)s ORDER BY time DESC LIMIT 1

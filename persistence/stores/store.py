@@ -26,7 +26,7 @@ WITH fence AS MATERIALIZED (
     UPDATE trading_decisions d
     SET status = coalesce(o.status, 'executed'), outcome_reason = o.reason,
         order_id = coalesce(o.order_id, CASE d.status WHEN 'open' THEN d.order_id END),
-        processed_at = CASE WHEN o.status = 'open' THEN NULL ELSE clock_timestamp() END
+        processed_at = CASE WHEN o.status = 'open' THEN NULL ELSE paper_now() END
     FROM unnest(%(ids)s::{id_type}[], %(statuses)s::text[], %(reasons)s::text[], %(order_ids)s::uuid[])
          AS o(id, status, reason, order_id)
     WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)

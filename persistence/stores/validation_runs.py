@@ -74,7 +74,7 @@ FROM paper_processes ORDER BY epoch DESC LIMIT 1
 
 # Not before the last day that has a verdict, and not before its beginning.
 END = f"""
-UPDATE paper_validation_runs r SET end_reason = %s, ended_at = least(clock_timestamp(), greatest(
+UPDATE paper_validation_runs r SET end_reason = %s, ended_at = least(paper_now(), greatest(
     %s::timestamptz, started_at,
     (SELECT (max(day) + 1)::timestamp AT TIME ZONE 'UTC' FROM paper_validation_verdicts WHERE run_id = r.id)))
 WHERE id = %s AND {OPEN} RETURNING ended_at
@@ -236,7 +236,7 @@ def begin(
 
 def now(cursor: psycopg.Cursor) -> datetime:
     """Return the time of the database's clock."""
-    time: datetime = one_row(cursor, "SELECT clock_timestamp()")[0]
+    time: datetime = one_row(cursor, "SELECT paper_now()")[0]
     return time
 
 

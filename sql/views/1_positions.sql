@@ -26,7 +26,7 @@ SELECT p.portfolio, p.symbol, p.asset_class, p.side, p.quantity, p.entry_price, 
        sign.value * round(p.quantity * mark.price, 12)                      AS position_value,
        sign.value * (round(p.quantity * mark.price, 12) - p.cost)           AS unrealized_pnl,
        round(sign.value * (round(p.quantity * mark.price, 12) - p.cost) / nullif(p.cost, 0), 12) AS unrealized_pnl_pct,
-       p.strategy, p.opened_at, now() - p.opened_at                         AS hold_duration, p.position_id
+       p.strategy, p.opened_at, paper_now() - p.opened_at                   AS hold_duration, p.position_id
 FROM paper_positions p
 JOIN paper_trading_config c USING (portfolio)
 LEFT JOIN LATERAL (

@@ -40,7 +40,7 @@ WITH round_trips AS (
     FROM span s
     -- 24 hours, not a day: a day is as long as the session's time zone has it.
     CROSS JOIN LATERAL generate_series(
-        date_trunc('day', s.first_time - interval '1 microsecond', 'UTC') + interval '24 hours', now(), interval '24 hours') day
+        date_trunc('day', s.first_time - interval '1 microsecond', 'UTC') + interval '24 hours', paper_now(), interval '24 hours') day
 ), returns AS (
     SELECT c.portfolio, c.equity / nullif(lag(c.equity, 1, k.initial_capital) OVER (PARTITION BY c.portfolio ORDER BY c.day), 0) - 1 AS r
     FROM closes c JOIN paper_trading_config k USING (portfolio)

@@ -34,7 +34,7 @@ UPDATE paper_account_requests SET status = 'cancelled', outcome = %s WHERE id = 
 """
 
 END_REQUEST = """
-UPDATE paper_account_requests SET status = %s, outcome = %s, ended_at = clock_timestamp()
+UPDATE paper_account_requests SET status = %s, outcome = %s, ended_at = paper_now()
 WHERE id = %s AND status = 'pending'
 """
 

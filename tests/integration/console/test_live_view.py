@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from actors.runtime.timer import SystemClock
 from console.live.poller import ViewPoller
 from console.live.state import ViewReader, check_ledger
 from persistence import schema
@@ -38,7 +39,7 @@ def view_reader(url: str) -> Iterator[ViewReader]:
     def opened() -> Iterator[str]:
         yield url
 
-    reader = ViewReader(opened, lambda: None)
+    reader = ViewReader(opened, lambda: None, SystemClock())
     try:
         yield reader
     finally:
@@ -55,7 +56,7 @@ def test_a_reading_agrees_with_the_books_and_the_curve_ends_with_their_value(dat
             session.execute(DECIDE, ["DEAD/USDT", "BUY", None])  # has no price, so it waits
         until(lambda: system.ledger_reader.waiting() == 1)
         until(lambda: len(system.ledger_reader.rows("SELECT DISTINCT symbol FROM market_prices")) == 3)
-        seen = reader.read(check_ledger(system.ledger_reader))
+        seen = reader.read(check_ledger(system.ledger_reader, system.clock))
         database, checked = seen.database, seen.ledger_check
         assert database is not None
         assert checked is not None
@@ -131,7 +132,7 @@ def test_a_poller_reads_and_checks_the_books_until_it_ends(embedded_url: str) ->
 
 def test_a_defect_in_the_check_ends_the_polling(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     schema.upgrade(embedded_url)
-    monkeypatch.setattr("console.live.poller.check_ledger", lambda reader: 1 / 0)
+    monkeypatch.setattr("console.live.poller.check_ledger", lambda reader, clock: 1 / 0)
     with view_reader(embedded_url) as reader, ViewPoller(reader, 0.05, lambda: None) as poller:
         until(lambda: poller.failure is not None)
     assert isinstance(poller.failure, ZeroDivisionError)

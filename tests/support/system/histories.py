@@ -120,7 +120,7 @@ def fill(deal: Deal, portfolio: PortfolioState, decision_id: Any) -> Result:
 @contextmanager
 def as_of(moment: datetime = NOW) -> Iterator[None]:
     """Have the program read a history as of ``moment``, by replacing the two statements that read the time."""
-    opening = history.OPENING.replace("now()", f"timestamptz '{moment.isoformat()}'")
+    opening = history.OPENING.replace("paper_now()", f"timestamptz '{moment.isoformat()}'")
     assert opening != history.OPENING
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history, "OPENING", opening)

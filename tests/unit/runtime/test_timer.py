@@ -16,13 +16,16 @@ pytestmark = pytest.mark.clock
 
 
 class SetClock:
-    """A clock that moves only when the test sets it."""
+    """A clock whose time moves only when the test sets it; its seconds go on."""
 
     def __init__(self) -> None:
         self.time = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)
 
     def now(self) -> datetime:
         return self.time
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
 
 class Inbox:
