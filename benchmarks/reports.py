@@ -45,10 +45,9 @@ def steps(url: str) -> list[tuple[str, float, float]]:
         with consistent_read(engine) as cursor:
             history = read_history(cursor, "default")
         steps.append(("reading", time.perf_counter() - begun, time.process_time() - cpu))
-        with consistent_read(engine) as cursor:
-            parts = reports.report_inputs(cursor, "default", None, None, None)
         begun, cpu = time.perf_counter(), time.process_time()
-        reports.report(history, **parts)
+        with consistent_read(engine) as cursor:
+            reports.read_report(cursor, history, "default")
         steps.append(("computing", time.perf_counter() - begun, time.process_time() - cpu))
     finally:
         engine.dispose()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -42,10 +44,22 @@ Until = Annotated[str | None, typer.Option("--to", metavar="DAY", help="End, a d
 HtmlFile = Annotated[
     str | None, typer.Option("--html", metavar="FILE", help="Write the report as one self-contained page.")
 ]
+Open = Annotated[
+    bool, typer.Option("--open", help="Write the page, to report.html in home unless --html names a file, and open it.")
+]
+Benchmarks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--benchmark", metavar="SYMBOL", help="Compare with holding this symbol, not BTC and ETH; may be repeated."
+    ),
+]
 CsvFolder = Annotated[
     str | None,
-    typer.Option("--csv", metavar="FOLDER", help="Write decisions, orders, fills, trades and snapshots as CSV."),
+    typer.Option(
+        "--csv", metavar="FOLDER", help="Write decisions, orders, fills, trades, snapshots and results as CSV."
+    ),
 ]
+PAGE = "report.html"
 Force = Annotated[bool, typer.Option("--force", help="With --csv: replace existing files.")]
 
 
@@ -57,9 +71,11 @@ class ReportRequest:
     strategy: str | None
     since: datetime | None
     until: datetime | None
+    benchmarks: tuple[str, ...]
     html: Path | None
     csv: Path | None
     force: bool
+    opened: bool
 
 
 @with_settings
@@ -69,9 +85,11 @@ def report(
     strategy: Strategy = None,
     since: Since = None,
     until: Until = None,
+    benchmark: Benchmarks = None,
     html: HtmlFile = None,
     csv: CsvFolder = None,
     force: Force = False,
+    open_page: Open = False,
     as_json: AsJson = False,
 ) -> None:
     r"""Report value, performance, months, results by symbol and strategy, costs, positions, decisions, and validation.
@@ -80,6 +98,7 @@ def report(
       run.py report
       run.py report --portfolio default --from 2026-01-01 --to 2026-01-31
       run.py report --html report.html
+      run.py report --open
       run.py report --csv exported
 
     It covers every portfolio unless one is named. The service need not run; a running one is not disturbed.
@@ -88,10 +107,11 @@ def report(
     now = SystemClock().now()
     begin, end = period(since, until, now)
     request = ReportRequest(
-        portfolio, strategy, begin, end,
-        Path(html).expanduser() if html is not None else None,
+        portfolio, strategy, begin, end, tuple(benchmark or ()),
+        _page_file(settings, html, open_page),
         Path(csv).expanduser() if csv is not None else None,
         force,
+        open_page,
     )  # fmt: skip
     _require_valid(request, html, csv)
     with ledger_reader(settings) as reader, _garbage_collection_off():
@@ -104,6 +124,21 @@ def report(
                 _write(engine, settings, request, as_json, now)
 
 
+def _page_file(settings: Settings, html: str | None, open_page: bool) -> Path | None:
+    """Return the file of the page; None where none is to be written."""
+    if html is not None:
+        return Path(html).expanduser()
+    if not open_page:
+        return None
+    try:
+        settings.home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidRequest(
+            f"--open: cannot create {settings.home}: {error.strerror}; name a file with --html"
+        ) from error
+    return settings.home / PAGE
+
+
 def _require_valid(request: ReportRequest, html: str | None, csv: str | None) -> None:
     """Refuse contradictory options and places that cannot be written, before the slow read begins."""
     if request.force and request.csv is None:
@@ -111,6 +146,11 @@ def _require_valid(request: ReportRequest, html: str | None, csv: str | None) ->
     if request.csv is not None and request.strategy is not None:
         msg = "--csv writes complete portfolios: omit --strategy, and filter the files by their column strategy"
         raise InvalidRequest(msg)
+    if request.benchmarks and request.strategy is not None:
+        msg = "--benchmark compares the value of a portfolio, and a strategy has none: omit --strategy or --benchmark"
+        raise InvalidRequest(msg)
+    if any(not symbol.strip() for symbol in request.benchmarks):
+        raise InvalidRequest("--benchmark is empty: name a symbol, such as BTC/USDT")
     if html == "" or csv == "":
         # An empty shell variable must not mean the working folder.
         option, kind = ("--html", "file") if html == "" else ("--csv", "folder")
@@ -118,7 +158,7 @@ def _require_valid(request: ReportRequest, html: str | None, csv: str | None) ->
     if request.html is not None:
         files.require_writable_file(request.html)
     if request.csv is not None:
-        names = [f"{table.file}.csv" for table in export.TABLES]
+        names = [f"{name}.csv" for name in export.FILES]
         files.require_writable_folder(request.csv, names, force=request.force)
 
 
@@ -151,7 +191,7 @@ def _read(engine: Engine, settings: Settings, request: ReportRequest) -> tuple[l
 
             report, verdicts[name] = reports.read_report_and_verdict(
                 engine, name, Criteria.from_settings(settings), ledger.result, since=request.since, until=request.until,
-                strategy=request.strategy, progress=show_progress,
+                strategy=request.strategy, named=request.benchmarks, progress=show_progress,
             )  # fmt: skip
             progress.update(task, visible=False)
             # In a database with hand-written rows, trades may be older than their portfolio.
@@ -213,13 +253,28 @@ def _write(engine: Engine, settings: Settings, request: ReportRequest, as_json: 
         if risky:
             warn_of_formulas(risky)
 
-    answer(as_json, {"made_at": now, "written": written}, print_files)
+    result: dict[str, Any] = {"made_at": now, "written": written}
+    if request.opened and request.html is not None:
+        result["opened"] = _open(request.html)
+    answer(as_json, result, print_files)
+
+
+def _open(file: Path) -> bool:
+    """Open a page in the browser of the desktop, or in that of the variable BROWSER; return whether there is one."""
+    try:
+        opened = webbrowser.open(file.absolute().as_uri())
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        msg = f"cannot open a browser here (BROWSER can name one): open {file} yourself"
+        terminal(stderr=True).print(msg, style="yellow", soft_wrap=True)
+    return opened
 
 
 def _write_page(
     engine: Engine, settings: Settings, request: ReportRequest, file: Path, now: datetime
 ) -> dict[str, Any]:
-    from console.report.html.page import page  # noqa: PLC0415 - the drawing library takes half a second to load
+    from console.report.html.page import page  # noqa: PLC0415 - its template engine takes time to load
 
     collected, verdicts = _read(engine, settings, request)
     if not collected:
@@ -248,13 +303,14 @@ def _write_csv(engine: Engine, request: ReportRequest, folder: Path) -> list[dic
             progress.update(task, completed=done, total=total or None)
 
         written = {
-            f"{rows.table.file}.csv": rows
+            f"{rows.file}.csv": rows
             for rows in export.export(
                 engine,
                 begin,
                 portfolio=request.portfolio,
                 since=request.since,
                 until=request.until,
+                named=request.benchmarks,
                 progress=show_progress,
             )
         }

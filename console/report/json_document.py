@@ -10,11 +10,21 @@ from console.report import verdicts
 from domain.analytics.performance import Performance
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report
+from domain.analytics.report_parts.trip_notes import TripNote
 from domain.analytics.returns import DailyReturns
+from domain.analytics.round_trips import RoundTrip
 from domain.validation.verdict import Verdict
 
-KEYS = {"trade_stats": "results", "round_trips": "trips", "complete": "whole"}
+KEYS = {
+    "trade_stats": "results",
+    "round_trips": "trips",
+    "trip_notes": "trips",
+    "complete": "whole",
+    "by_curves": "curves",
+}
 """Keys of the document that differ from the field's name. Programs rely on them."""
+
+TRIP, NOTE = ([field.name for field in fields(kind)] for kind in (RoundTrip, TripNote))
 
 
 def report_to_dict(report: Report, verdict: Verdict | None) -> dict[str, object]:
@@ -24,9 +34,14 @@ def report_to_dict(report: Report, verdict: Verdict | None) -> dict[str, object]
     document["days"] = [_with_keys(day) for day in report.days]
     document["months"] = [_with_keys(month) for month in report.months]
     document["curve"] = [{**point._asdict(), "drawdown": point.drawdown} for point in report.curve]
+    document["trips"] = [_trip(trip, report.trip_notes.get(trip.position_id)) for trip in report.round_trips]
     document["account"] = [entry._asdict() for entry in report.account]
     document["gate"] = None if verdict is None else verdicts.verdict_to_dict(verdict)
     return document
+
+
+def _trip(trip: RoundTrip, note: TripNote | None) -> dict[str, object]:
+    return {name: getattr(trip, name) for name in TRIP} | {name: getattr(note, name, None) for name in NOTE}
 
 
 def _with_keys(record: Report | PeriodReturn) -> dict[str, object]:

@@ -19,7 +19,17 @@ from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, multiply
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MAX_SHADE = 4
-DIMENSIONS = Dimension.SYMBOL, Dimension.STRATEGY, Dimension.ASSET_CLASS, Dimension.SIDE
+DIMENSIONS = {
+    Dimension.SYMBOL: "symbol",
+    Dimension.STRATEGY: "strategy",
+    Dimension.CONFIDENCE: "confidence",
+    Dimension.HOUR: "hour (UTC)",
+    Dimension.ASSET_CLASS: "asset class",
+    Dimension.SIDE: "side",
+}
+"""The dimensions with a table, in its order, and their names for people."""
+ORDERED = {Dimension.CONFIDENCE, Dimension.HOUR}
+"""Dimensions whose rows have an order of their own; all of them are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +84,12 @@ class GroupTable:
     """Results by one dimension, such as the symbol.
 
     Attributes:
+        key: the dimension.
+        dimension: its name for people.
         zero: position of a net result of 0 in the column of bars, in percent of its width.
     """
 
+    key: Dimension
     dimension: str
     zero: float
     lines: tuple[GroupRow, ...]
@@ -145,20 +158,24 @@ def _compounded(gains: Iterable[PeriodReturn]) -> Decimal | None:
 
 
 def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], max_rows: int, places: int = 2) -> list[GroupTable]:
-    """Return the tables of results by group, the best row of each first; empty tables are left out.
+    """Return the tables of results by group; empty tables are left out.
+
+    The best row is first; confidence and hour have their own order.
 
     Args:
         by: results by dimension.
         max_rows: of a table with more rows, the best and the worst stay, and one row sums up the others.
         places: decimal places of amounts.
     """
-    tables = [(dimension.replace("_", " "), by.get(dimension)) for dimension in DIMENSIONS]
-    return [_group(name, results, max_rows, places) for name, results in tables if results]
+    return [_group(dimension, by[dimension], max_rows, places) for dimension in DIMENSIONS if by.get(dimension)]
 
 
-def _group(dimension: str, by: Mapping[str, TradeStats], max_rows: int, places: int) -> GroupTable:
-    rows = [(name, [stats]) for name, stats in sorted(by.items(), key=lambda item: (-item[1].net_pnl, item[0]))]
-    if len(rows) > max_rows:
+def _group(dimension: Dimension, by: Mapping[str, TradeStats], max_rows: int, places: int) -> GroupTable:
+    if dimension in ORDERED:
+        rows = [(name, [stats]) for name, stats in sorted(by.items())]
+    else:
+        rows = [(name, [stats]) for name, stats in sorted(by.items(), key=lambda item: (-item[1].net_pnl, item[0]))]
+    if len(rows) > max_rows and dimension not in ORDERED:
         half = max_rows // 2
         between = [stats for _, (stats,) in rows[half:-half]]
         rows[half:-half] = [(f"{len(between)} between them", between)]
@@ -176,7 +193,7 @@ def _group(dimension: str, by: Mapping[str, TradeStats], max_rows: int, places: 
         begin, end = sorted((place(ZERO), place(bar_value)))
         cells = tuple(metric_row(METRICS[key], _sum(METRICS[key], members), places) for key in GROUP_COLUMNS)
         lines.append(GroupRow(name, begin, round(end - begin, 2), net, cells, len(members) > 1))
-    return GroupTable(dimension, place(ZERO), tuple(lines))
+    return GroupTable(dimension, DIMENSIONS[dimension], place(ZERO), tuple(lines))
 
 
 def _sum(metric: MetricDefinition, members: Sequence[TradeStats]) -> PerformanceMetric | None:

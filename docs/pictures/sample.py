@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid5
@@ -13,6 +13,8 @@ from uuid import UUID, uuid5
 from domain.analytics.funnel import funnel
 from domain.analytics.performance import History
 from domain.analytics.report import OpenPosition, Report, report
+from domain.analytics.report_parts.buy_and_hold import BuyAndHold, Held, PriceLine, buy_and_hold, comparison
+from domain.analytics.report_parts.trip_notes import TripNote
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import Execution
 from domain.trading.account.trades import Trade
@@ -25,7 +27,17 @@ from domain.trading.open_orders.matching import match_market_order
 from domain.trading.orders import Costs, ExecutionRules, Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
-from domain.types import Instant, OrderType, OutcomeStatus, PortfolioName, PositionSide, PriceRule, Side, Symbol
+from domain.types import (
+    Instant,
+    OrderType,
+    OutcomeStatus,
+    PortfolioName,
+    PositionId,
+    PositionSide,
+    PriceRule,
+    Side,
+    Symbol,
+)
 from domain.validation.criteria import Criteria
 from domain.validation.operational import Operations
 from domain.validation.verdict import Verdict, judge
@@ -36,6 +48,17 @@ NAMESPACE = UUID("5d5f4a5e-3c83-4a5c-9f0e-6f0f2d9b7a10")
 COSTS = Costs(Decimal("0.0005"), Decimal("0.001"), Decimal(1))
 EXECUTION = ExecutionRules(PriceRule.LAST)
 SOURCE = "simulated"
+CROSSED = (
+    "The 20-hour average crossed the 100-hour average from below, on rising volume; funding is flat, so the move is "
+    "not crowded yet."
+)
+LISTED = (
+    "News of the listing is not in the price yet. The order book is thin above, and a fill there would still leave two "
+    "per cent to the first resistance. Should the volume fade within the hour, the reason for the position is gone, "
+    "and it should be closed whatever its result is then; the stop is only for the case that nobody looks."
+)
+REASONS = CROSSED, "Oversold: three closes below the lower band while the market as a whole is up.", LISTED
+"""What the agent says about an entry."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,7 @@ class _Desk:
     books: PortfolioState
     trades: list[Trade] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
+    prices_by_hour: list[dict[str, Decimal]] = field(default_factory=list)
     valuations: list[Valuation] = field(default_factory=list)
     outcomes: Counter[tuple[str, str | None]] = field(default_factory=Counter)
 
@@ -96,6 +120,7 @@ class _Desk:
             self.prices[symbol] = (price * moved).quantize(Decimal("0.00001"))
         if self.draw.random() < self.plan.appetite:
             self._decide(end - timedelta(minutes=self.draw.randint(1, 58)))
+        self.prices_by_hour.append(dict(self.prices))
         marks = {Symbol(symbol): price for symbol, price in self.prices.items()}
         value = self.books.equity(marks)
         self.valuations.append(Valuation(end, value, value - self.books.cash))
@@ -160,7 +185,8 @@ class _Desk:
         self.executions.append(
             Execution(
                 applied.position_id, owner.symbol, owner.asset_class, owner.side, owner.strategy,
-                fill.notional, fill.commission, fill.slippage, at,
+                fill.notional, fill.commission, fill.slippage, at, decision_id=seq,
+                confidence=Decimal(60 + seq * 7 % 40) / 100,
             )
         )  # fmt: skip
         if applied.trade is not None:
@@ -202,7 +228,7 @@ def reports(seed: int, days: int = DAYS) -> tuple[Report, ...]:
 def one(plan: Plan, seed: int, days: int = DAYS, strategy: str | None = None, source: str = SOURCE) -> Report:
     """Return the report on one portfolio, or on one strategy in it."""
     past, desk = history(plan, seed, days)
-    return report(
+    made = report(
         past,
         portfolio=plan.name,
         currency=plan.currency,
@@ -212,7 +238,35 @@ def one(plan: Plan, seed: int, days: int = DAYS, strategy: str | None = None, so
         positions=[position for position in desk.positions() if strategy in {None, position.strategy}],
         price_sources=[source],
         price_sources_not_real=[source] if source == SOURCE else [],
+        benchmarks=_benchmarks(plan, past, desk),
     )
+    return replace(made, trip_notes=dict(_notes(made)))
+
+
+def _benchmarks(plan: Plan, past: History, desk: _Desk) -> tuple[BuyAndHold, ...]:
+    first: dict[str, Execution] = {}
+    for execution in past.trade_history.executions:
+        first.setdefault(execution.symbol, execution)
+    held = [Held(symbol, one.notional, one.at, crypto=True) for symbol, one in first.items()]
+    wanted = comparison(held, None, past.until, plan.currency)
+    if wanted is None:
+        return ()
+    lines = {}
+    for symbol in wanted.symbols:
+        hours = [min((at - FIRST_DAY) // timedelta(hours=1), len(desk.prices_by_hour) - 1) for at in wanted.times]
+        prices = tuple(desk.prices_by_hour[hour].get(symbol) for hour in hours)
+        reason = None if symbol in plan.symbols else f"no price of {symbol} is stored"
+        lines[symbol] = PriceLine(symbol, prices, reason)
+    return buy_and_hold(wanted, lines)
+
+
+def _notes(made: Report) -> Iterator[tuple[PositionId, TripNote]]:
+    for trip in made.round_trips:
+        number = trip.decision_id or 0
+        if number % 3:
+            yield trip.position_id, TripNote(REASONS[number % len(REASONS)], number + 1, "decision", "momentum is gone")
+        else:
+            yield trip.position_id, TripNote(REASONS[number % len(REASONS)], number, "stop loss", None)
 
 
 def verdict(plan: Plan, seed: int, days: int = DAYS) -> Verdict:

@@ -97,6 +97,17 @@ class History:
         trade_history = replace(part, since=opening.time, until=end)
         return History(opening, end, trade_history, self.valuations[first:last], resumed)
 
+    def valued(self, now: Valuation) -> History:
+        """Return the history with the value of its last moment, unless a snapshot is as young.
+
+        Without it, the value is that of the last snapshot, and trades are newer than the value.
+
+        Args:
+            now: value of the portfolio at ``until``.
+        """
+        last = self.valuations[-1] if self.valuations else self.opening
+        return replace(self, valuations=(*self.valuations, now)) if now.time > last.time else self
+
     @cached_property
     def weighted(self) -> Sequence[Valuation]:
         """The valuations without the effect of deposits and withdrawals, see `time_weighted`."""

@@ -19,14 +19,22 @@ from domain.analytics.period_returns import (
     monthly_period_returns,
     strategy_period_returns,
 )
+from domain.analytics.report_parts.buy_and_hold import BuyAndHold
+from domain.analytics.report_parts.group_curves import NetPoint, group_curves
+from domain.analytics.report_parts.reconciliation import Reconciliation, reconciliation
+from domain.analytics.report_parts.trip_notes import TripNote
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import RoundTrip
 from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
 from domain.trading.arithmetic import ZERO, add, divide, subtract
+from domain.types import PositionId
 
 MAX_CURVE_POINTS = 2_000
 MAX_TRADE_MARKERS = 600
 MAX_BINS = 40
+MAX_GROUP_CURVE_POINTS = 100
+CURVE_DIMENSIONS = tuple(dimension for dimension in Dimension if dimension is not Dimension.DAY)
+DIVIDEND = "dividend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +88,26 @@ class Report:
         until: its end.
         initial_capital: initial capital of the portfolio.
         opening: its value at the beginning of the period.
-        closing: its value at the end, from the last snapshot.
-        closing_at: time of that snapshot; without one, the beginning of the period.
+        closing: its value at the end: now, or of the last snapshot of a period that is over.
+        closing_at: time of that value; without a snapshot, the beginning of the period.
+        later_fills: number of fills of the period after that time; 0 for a report up to now.
         net_deposits: deposits less withdrawals of the period.
         weighted_closing: what the opening value alone would have become, see `time_weighted`.
         account: deposits, withdrawals and adjustments of the period, oldest first; none for a strategy.
         performance: metrics of the portfolio; None for a strategy, which has no value of its own.
         trade_stats: results and costs of the portfolio, or of the strategy.
-        by: the same by symbol, strategy, asset class, day and side.
+        reconciliation: the way from the round trips to the result.
+        by: the same by symbol, strategy, asset class, day, side, confidence and hour.
+        by_curves: the net result so far of each of those groups but the days.
         curve: the value over time, with deposits left out as in ``weighted_closing``; of a strategy, its net result so
             far.
         marks: markers of closings on the curve.
         days: return of each day.
         months: return of each month.
         round_trips: the round trips that ended, oldest first.
+        trip_notes: the agent's reasoning for the last round trips, by position.
         distribution: histogram of the net results of round trips.
+        benchmarks: what buying and holding brought in the same time; none for a strategy, which has no value.
         funnel: funnel of the decisions received during the period.
         positions: positions that are open now, whatever the period.
         price_sources: price sources of the fills in the period and of the open positions.
@@ -110,18 +123,23 @@ class Report:
     opening: Decimal
     closing: Decimal
     closing_at: datetime
+    later_fills: int
     net_deposits: Decimal
     weighted_closing: Decimal
     account: tuple[AccountEntry, ...]
     performance: Performance | None
     trade_stats: TradeStats
+    reconciliation: Reconciliation
     by: Mapping[Dimension, Mapping[str, TradeStats]]
+    by_curves: Mapping[Dimension, Mapping[str, tuple[NetPoint, ...]]]
     curve: tuple[CurvePoint, ...]
     marks: tuple[TradeMarker, ...]
     days: tuple[PeriodReturn, ...]
     months: tuple[PeriodReturn, ...]
     round_trips: tuple[RoundTrip, ...]
+    trip_notes: Mapping[PositionId, TripNote]
     distribution: tuple[Bin, ...]
+    benchmarks: tuple[BuyAndHold, ...]
     funnel: Funnel
     positions: tuple[OpenPosition, ...]
     price_sources: tuple[str, ...]
@@ -132,7 +150,7 @@ class Report:
         """Result of the period, without deposits and withdrawals; of a strategy, its net result."""
         if self.strategy is not None:
             return self.trade_stats.net_pnl
-        return subtract(subtract(self.closing, self.opening), self.net_deposits)
+        return _result(self.opening, self.closing, self.net_deposits)
 
     @property
     def change(self) -> PerformanceMetric:
@@ -166,6 +184,7 @@ def report(
     price_sources: Sequence[str],
     price_sources_not_real: Sequence[str],
     account: Sequence[AccountEntry] = (),
+    benchmarks: Sequence[BuyAndHold] = (),
 ) -> Report:
     """Return the report on a period.
 
@@ -180,6 +199,7 @@ def report(
         price_sources: see `Report`.
         price_sources_not_real: see `Report`.
         account: see `Report`.
+        benchmarks: see `Report`.
     """
     trade_history = history.trade_history if strategy is None else history.trade_history.of(strategy)
     valuations = (history.opening, *history.valuations)
@@ -191,6 +211,10 @@ def report(
         days = strategy_period_returns(trade_history.trades, monthly=False)
         months = strategy_period_returns(trade_history.trades, monthly=True)
     curve = equity_curve(line, MAX_CURVE_POINTS)
+    closing = valuations[-1]
+    net_deposits = subtract(closing.net_deposits, history.opening.net_deposits)
+    result = _result(history.opening.total_value, closing.total_value, net_deposits) if strategy is None else None
+    dividends = [entry.cash_delta for entry in account if entry.kind == DIVIDEND]
     return Report(
         portfolio=portfolio,
         strategy=strategy,
@@ -199,25 +223,36 @@ def report(
         until=history.until,
         initial_capital=initial_capital,
         opening=history.opening.total_value,
-        closing=valuations[-1].total_value,
-        closing_at=valuations[-1].time,
-        net_deposits=subtract(valuations[-1].net_deposits, history.opening.net_deposits),
+        closing=closing.total_value,
+        closing_at=closing.time,
+        later_fills=sum(execution.at > closing.time for execution in trade_history.executions),
+        net_deposits=net_deposits,
         weighted_closing=history.weighted[-1].total_value if history.weighted else history.opening.total_value,
         account=tuple(account) if strategy is None else (),
         performance=performance(history) if strategy is None else None,
         trade_stats=trade_history.stats,
+        reconciliation=reconciliation(trade_history, result, dividends),
         by={dimension: trade_history.by(dimension) for dimension in Dimension},
+        by_curves={
+            dimension: group_curves(trade_history, dimension, MAX_GROUP_CURVE_POINTS) for dimension in CURVE_DIMENSIONS
+        },
         curve=curve,
         marks=trade_markers(trade_history.trades, curve, MAX_TRADE_MARKERS),
         days=days,
         months=months,
         round_trips=trade_history.round_trips,
+        trip_notes={},
         distribution=histogram([trip.net for trip in trade_history.round_trips], MAX_BINS),
         funnel=funnel,
         positions=tuple(positions),
         price_sources=tuple(price_sources),
         price_sources_not_real=tuple(price_sources_not_real),
+        benchmarks=tuple(benchmarks) if strategy is None else (),
     )
+
+
+def _result(opening: Decimal, closing: Decimal, net_deposits: Decimal) -> Decimal:
+    return subtract(subtract(closing, opening), net_deposits)
 
 
 def _net_so_far(trade_history: TradeHistory, history: History) -> Sequence[Valuation]:

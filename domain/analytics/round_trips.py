@@ -5,14 +5,14 @@ A trade is one closing. A round trip is a position from flat to flat. An executi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import ZERO, subtract, total
-from domain.types import PositionId, PositionSide, Symbol
+from domain.types import OrderId, PositionId, PositionSide, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Execution:
         slippage: quantity × |price − base price|; a cost is positive.
         at: time of the fill.
         spread: quantity × the distance between base price and mark, in money; a cost is positive.
+        decision_id: number of the decision that its order belongs to; None where it is not known.
+        confidence: of that decision.
     """
 
     position_id: PositionId
@@ -39,6 +41,8 @@ class Execution:
     slippage: Decimal
     at: datetime
     spread: Decimal = ZERO
+    decision_id: int | None = None
+    confidence: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,9 @@ class RoundTrip:
         gross: Σ gross results of its closings.
         net: the same less entry and exit commissions.
         commission: Σ entry and exit commissions.
+        closing_order_id: order whose fill, or write-off, made it flat.
+        decision_id: number of the decision that opened it; None where it is not known.
+        confidence: of that decision.
     """
 
     position_id: PositionId
@@ -61,6 +68,9 @@ class RoundTrip:
     commission: Decimal
     opened_at: datetime
     closed_at: datetime
+    closing_order_id: OrderId
+    decision_id: int | None = None
+    confidence: Decimal | None = None
 
     @property
     def held(self) -> timedelta:
@@ -68,16 +78,28 @@ class RoundTrip:
         return self.closed_at - self.opened_at
 
 
-def round_trips(trades: Iterable[Trade]) -> tuple[RoundTrip, ...]:
-    """Return the round trips that closings add up to, in the order of their ends; open positions are left out."""
+def round_trips(
+    trades: Iterable[Trade], openings: Mapping[PositionId, Execution] | None = None
+) -> tuple[RoundTrip, ...]:
+    """Return the round trips that closings add up to, in the order of their ends; open positions are left out.
+
+    Args:
+        trades: oldest first.
+        openings: the execution that opened each position.
+    """
     closings: dict[PositionId, list[Trade]] = {}
     for trade in trades:
         closings.setdefault(trade.position_id, []).append(trade)
-    ended = [_round_trip(parts) for parts in closings.values() if any(trade.closes for trade in parts)]
+    first_fills = openings or {}
+    ended = [
+        _round_trip(parts, first_fills.get(position))
+        for position, parts in closings.items()
+        if any(trade.closes for trade in parts)
+    ]
     return tuple(sorted(ended, key=lambda trip: (trip.closed_at, trip.position_id)))
 
 
-def _round_trip(parts: Sequence[Trade]) -> RoundTrip:
+def _round_trip(parts: Sequence[Trade], opening: Execution | None) -> RoundTrip:
     first = parts[0]
     gross, commission = total(trade.gross for trade in parts), total(trade.commission for trade in parts)
     return RoundTrip(
@@ -91,4 +113,7 @@ def _round_trip(parts: Sequence[Trade]) -> RoundTrip:
         commission=commission,
         opened_at=first.entry_time,
         closed_at=max(trade.exit_time for trade in parts),
+        closing_order_id=next(trade.order_id for trade in reversed(parts) if trade.closes),
+        decision_id=None if opening is None else opening.decision_id,
+        confidence=None if opening is None else opening.confidence,
     )

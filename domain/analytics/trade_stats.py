@@ -1,4 +1,4 @@
-"""Results and costs of trading: in total, and by symbol, strategy, asset class, day and side."""
+"""Results and costs of trading: in total, and by symbol, strategy, asset class, day, side, confidence and hour."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from domain.types import PositionId, PositionSide
 
 CRYPTO = "crypto"
 NO_STRATEGY = "(none)"
+UNKNOWN = "(unknown)"
+CONFIDENCE_BUCKETS = 10
 NO_ROUND_TRIPS = "no round trip yet"
 N = TypeVar("N", date, str)
 MICROSECONDS_PER_SECOND = timedelta(seconds=1) // MICROSECOND
@@ -35,6 +37,8 @@ class Dimension(StrEnum):
     ASSET_CLASS = "asset_class"
     DAY = "day"
     SIDE = "side"
+    CONFIDENCE = "confidence"
+    HOUR = "hour"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +141,17 @@ class TradeHistory:
         return any(fill.asset_class == CRYPTO for fill in (*self.before[1], *self.executions))
 
     def by(self, dimension: Dimension) -> dict[str, TradeStats]:
-        """Return the results of each symbol, strategy, asset class, day or side (LONG, SHORT), sorted by its name.
+        """Return the results of each symbol, strategy, … or side (LONG, SHORT), sorted by its name.
 
         A day is a UTC day with an execution, named as 2026-01-31. A round trip belongs to the day of its last closing,
-        a closing or an execution to its own day, and time_in_market is a fraction of that day. Records without a
-        strategy are under ``(none)``. Counts and amounts of all groups add up to those of `stats`.
+        a closing or an execution to its own day, and time_in_market is a fraction of that day. Confidence and hour are
+        those of the fill that opened the position: a bucket of a tenth, named as ``0.7 to 0.8`` (0.8 is in the next
+        one, 1 in the last), and an hour of the day in UTC, named as 14:00. Records without a strategy are under
+        ``(none)``. Counts and amounts of all groups add up to those of `stats`.
         """
         if dimension is Dimension.DAY:
             return self._by_day()
-        name = NAMES[dimension]
+        name = self.namer(dimension)
         groups = self._groups(lambda records: map(name, records))
         held: dict[str, list[Span]] = {}
         for span, records in self._held:
@@ -155,6 +161,14 @@ class TradeHistory:
             return dict.fromkeys(groups, self.stats)
         window = self.since, self.until
         return {key: _trade_stats(group, held.get(key, ()), window) for key, group in sorted(groups.items())}
+
+    def namer(self, dimension: Dimension) -> Callable[[Any], str]:
+        """Return the function that names the group of a record of this history; not of a day."""
+        if dimension not in OPENINGS:
+            return NAMES[dimension]
+        named = OPENINGS[dimension]
+        names = {position: named(execution) for position, execution in self.openings.items()}
+        return lambda record: names.get(record.position_id, UNKNOWN)
 
     def _by_day(self) -> dict[str, TradeStats]:
         groups = self._groups(lambda records: [ENDS[type(record)](record).astimezone(UTC).date() for record in records])
@@ -171,7 +185,7 @@ class TradeHistory:
         groups: defaultdict[N, Group] = defaultdict(lambda: Group([], [], []))
         for name, trip in zip(names(self.round_trips), self.round_trips, strict=True):
             groups[name].round_trips.append(trip)
-        for name, closing in zip(names(self.trades), self._closings, strict=True):
+        for name, closing in zip(names(self.trades), self.closings, strict=True):
             groups[name].closings.append(closing)
         for name, execution in zip(names(self.executions), self.executions, strict=True):
             groups[name].executions.append(execution)
@@ -181,16 +195,25 @@ class TradeHistory:
     @cached_property
     def round_trips(self) -> tuple[RoundTrip, ...]:
         """The round trips that ended, in the order of their ends."""
-        return round_trips((*self.before[0], *self.trades))
+        return round_trips((*self.before[0], *self.trades), self.openings)
+
+    @cached_property
+    def openings(self) -> Mapping[PositionId, Execution]:
+        """The execution that opened each position."""
+        first: dict[PositionId, Execution] = {}
+        for execution in (*self.before[1], *self.executions):
+            first.setdefault(execution.position_id, execution)
+        return first
 
     @cached_property
     def stats(self) -> TradeStats:
         """The total results."""
-        group = Group(list(self.round_trips), self._closings, list(self.executions))
+        group = Group(list(self.round_trips), self.closings, list(self.executions))
         return _trade_stats(group, (span for span, _ in self._held), (self.since, self.until))
 
     @cached_property
-    def _closings(self) -> list[Closing]:
+    def closings(self) -> list[Closing]:
+        """The amounts of each trade."""
         return [Closing(trade.gross, trade.commission) for trade in self.trades]
 
     @cached_property
@@ -214,6 +237,24 @@ NAMES: Mapping[Dimension, Callable[[Any], str]] = {
     Dimension.STRATEGY: lambda record: record.strategy or NO_STRATEGY,
     Dimension.ASSET_CLASS: attrgetter("asset_class"),
     Dimension.SIDE: lambda record: SIDES[record.side],
+}
+
+
+def _confidence_bucket(execution: Execution) -> str:
+    if execution.confidence is None or not execution.confidence.is_finite():
+        return UNKNOWN
+    bucket = min(int(execution.confidence * CONFIDENCE_BUCKETS), CONFIDENCE_BUCKETS - 1)
+    low, high = (divide(Decimal(bound), Decimal(CONFIDENCE_BUCKETS)) for bound in (bucket, bucket + 1))
+    return f"{low:.1f} to {high:.1f}"
+
+
+def _hour(execution: Execution) -> str:
+    return f"{execution.at.astimezone(UTC).hour:02}:00"
+
+
+OPENINGS: Mapping[Dimension, Callable[[Execution], str]] = {
+    Dimension.CONFIDENCE: _confidence_bucket,
+    Dimension.HOUR: _hour,
 }
 ENDS = {RoundTrip: attrgetter("closed_at"), Trade: attrgetter("exit_time"), Execution: attrgetter("at")}
 

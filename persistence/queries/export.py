@@ -1,4 +1,4 @@
-"""Export of decisions, orders, fills, trades, account events and snapshots as CSV, all from one database snapshot.
+"""Export of decisions, orders, fills, trades, account events, snapshots and results as CSV, all from one moment.
 
 The rows are streamed from the server's COPY to the caller.
 """
@@ -13,7 +13,10 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import Engine
 
+from persistence.queries import reports
 from persistence.queries.history import consistent_read
+from persistence.queries.report_parts import result_files
+from persistence.queries.report_parts.result_files import HOLDING_COLUMNS, HOLDING_FILE, RESULT_FILES
 from persistence.rows import one_row
 
 Write = Callable[[bytes], object]
@@ -47,6 +50,9 @@ TABLES = (
     Table("snapshots", "paper_portfolio_snapshots", "time", ("time", "portfolio"), includes_end=True),
 )
 
+FILES = (*(table.file for table in TABLES), *(result.file for result in RESULT_FILES), HOLDING_FILE)
+"""Names of all files, without ``.csv``."""
+
 COLUMNS = """
 SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
 WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -72,15 +78,15 @@ TEXTS = frozenset({"text", "character varying", "character"})
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The result for one table.
+    """The result for one file.
 
     Attributes:
-        table: the table.
+        file: its name, without ``.csv``.
         number: of rows, without the header.
         formulas: number of rows with a text that a spreadsheet would read as a formula.
     """
 
-    table: Table
+    file: str
     number: int
     formulas: int
 
@@ -92,9 +98,10 @@ def export(
     portfolio: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    named: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Iterator[Rows]:
-    """Write each table and yield the result; all tables are read from one snapshot of the database.
+    """Write each table and each file of results, and yield what was written; all are of one snapshot of the database.
 
     Args:
         engine: of the database.
@@ -102,6 +109,7 @@ def export(
         portfolio: only its rows; None: all rows, decisions for portfolios that do not exist included.
         since: rows from then on.
         until: rows before then.
+        named: symbols to compare portfolios with, instead of the usual ones.
         progress: called with the number of written rows and of all rows.
 
     Raises:
@@ -121,7 +129,55 @@ def export(
                     write(bytes(line))
             done += number
             progress(done, total)
-            yield Rows(table, number, formulas)
+            yield Rows(table.file, number, formulas)
+        yield from _results(cursor, open_file, portfolio, since, until)
+        yield _holding(cursor, open_file(HOLDING_FILE), portfolio, since, until, named)
+
+
+def _results(
+    cursor: psycopg.Cursor,
+    open_file: Callable[[str], Write],
+    portfolio: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> Iterator[Rows]:
+    condition = (
+        sql.SQL("portfolio = {}").format(portfolio) if portfolio is not None else sql.SQL("portfolio IS NOT NULL")
+    )
+    bounds = [
+        sql.SQL("{}::timestamptz").format(sql.Literal(bound)) for bound in (since or "-infinity", until or "infinity")
+    ]
+    for result in RESULT_FILES:
+        query = result_files.result_query(result, condition, *bounds)
+        write = open_file(result.file)
+        with cursor.copy(
+            sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER true, ENCODING 'UTF8')").format(query)
+        ) as rows:
+            for line in rows:
+                write(bytes(line))
+        texts = [sql.Identifier(name) for name in result.texts]
+        number, formulas = one_row(cursor, _count(texts, sql.SQL("({}) result").format(query), sql.SQL("true")))
+        yield Rows(result.file, number, formulas)
+
+
+def _holding(
+    cursor: psycopg.Cursor,
+    write: Write,
+    portfolio: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    named: Sequence[str],
+) -> Rows:
+    write(f"{','.join(HOLDING_COLUMNS)}\n".encode())
+    number = 0
+    (now,) = one_row(cursor, "SELECT paper_now()")
+    names = [portfolio] if portfolio is not None else [row[0] for row in cursor.execute(reports.NAMES).fetchall()]
+    for name in names:
+        inputs = reports.report_inputs(cursor, name, since, until, None)
+        results = reports.read_benchmarks(cursor, inputs, since, min(until or now, now), named)
+        write(result_files.holding_rows(name, results))
+        number += len(results)
+    return Rows(HOLDING_FILE, number, 0)
 
 
 def _columns(cursor: psycopg.Cursor, table: Table) -> list[tuple[str, str]]:
@@ -144,10 +200,14 @@ def _count_rows(
     cursor: psycopg.Cursor, table: Table, columns: Sequence[tuple[str, str]], where: sql.Composable
 ) -> tuple[int, int]:
     texts = [sql.Identifier(name) for name, kind in columns if kind in TEXTS]
-    formula = sql.SQL(" OR ").join(sql.SQL("{} ~ " + FORMULAS).format(name) for name in texts)
-    count = sql.SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM {} WHERE {}")
-    number, formulas = one_row(cursor, count.format(formula, sql.Identifier(table.relation), where))
+    number, formulas = one_row(cursor, _count(texts, sql.Identifier(table.relation), where))
     return number, formulas
+
+
+def _count(texts: Sequence[sql.Identifier], relation: sql.Composable, where: sql.Composable) -> sql.Composed:
+    """Return the query of the number of rows, and of those with a text that a spreadsheet would read as a formula."""
+    formula = sql.SQL(" OR ").join(sql.SQL("{} ~ " + FORMULAS).format(name) for name in texts)
+    return sql.SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM {} WHERE {}").format(formula, relation, where)
 
 
 def _statement(table: Table, columns: Sequence[tuple[str, str]], where: sql.Composable) -> sql.Composed:

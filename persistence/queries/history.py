@@ -42,14 +42,15 @@ FROM paper_trades WHERE portfolio = %(portfolio)s ORDER BY exit_time, order_id, 
 
 # Side and strategy of a position are those of the fill that opened it: an order that rested may fill long after later
 # ones. Before orders rested, the number of an order was the version of its fill. An order's slippage is that of its
-# first fill.
+# first fill. An adopted table of decisions may hold floats.
 EXECUTIONS = """
 SELECT f.position_id, f.symbol, f.asset_class,
        first_value(CASE f.side WHEN 'BUY' THEN 'LONG' ELSE 'SHORT' END) OVER held,
        first_value(o.strategy) OVER held,
        f.notional, f.commission, CASE f.fill_no WHEN 1 THEN o.slippage ELSE 0 END, f.filled_at,
-       coalesce(f.spread_cost, 0)
-FROM paper_fills f JOIN paper_orders o USING (order_id) WHERE f.portfolio = %(portfolio)s
+       coalesce(f.spread_cost, 0), o.decision_id, d.confidence::text::numeric
+FROM paper_fills f JOIN paper_orders o USING (order_id) LEFT JOIN trading_decisions d ON d.id = o.decision_id
+WHERE f.portfolio = %(portfolio)s
 WINDOW held AS (PARTITION BY f.position_id ORDER BY coalesce(f.version, o.seq))
 ORDER BY coalesce(f.version, o.seq)
 """

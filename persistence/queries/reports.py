@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 from sqlalchemy.engine import Engine
 
 from domain.analytics.funnel import COUNTED, funnel
+from domain.analytics.performance import History
 from domain.analytics.report import AccountEntry, OpenPosition, Report, report
+from domain.analytics.report_parts.buy_and_hold import BuyAndHold, Split, buy_and_hold, comparison
+from domain.analytics.report_parts.trip_notes import TripNote
+from domain.analytics.returns import Valuation
+from domain.analytics.round_trips import RoundTrip
 from domain.analytics.trade_stats import NO_STRATEGY
+from domain.trading.arithmetic import ZERO, divide
+from domain.types import PositionId
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
 from persistence.queries.history import Progress, consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
+from persistence.queries.report_parts import benchmarks
 from persistence.queries.row_lists import by_reality
 from persistence.queries.validation import IDLE_TIMEOUT, verdict_now
 from persistence.rows import columns_of, one_row
@@ -64,10 +74,39 @@ WHERE portfolio = %(portfolio)s
 ORDER BY version
 """
 
+# The books and the last market prices: what the open positions of the report are worth.
+VALUE_NOW = """
+SELECT c.current_capital + held.value, held.value,
+       (SELECT coalesce(sum(e.cash_delta), 0) FROM paper_account_events e
+        WHERE e.portfolio = c.portfolio AND e.kind IN ('deposit', 'withdrawal'))
+FROM paper_trading_config c CROSS JOIN LATERAL (
+    SELECT coalesce(sum(o.position_value), 0) AS value FROM v_paper_open_positions o WHERE o.portfolio = c.portfolio
+) held
+WHERE c.portfolio = %(portfolio)s
+"""
+
+# A round trip ends by an order of a decision, by an exit that belongs to its entry, or by a write-off without an order.
+NOTES = """
+SELECT t.position_id, entry.reasoning, o.decision_id,
+       CASE WHEN o.order_id IS NULL THEN 'write-off' WHEN o.parent IS NULL THEN 'decision'
+            WHEN o.order_type = 'trailing_stop' THEN 'trailing stop'
+            WHEN o.order_type IN ('stop', 'stop_limit') THEN 'stop loss' ELSE 'take profit' END,
+       CASE WHEN o.parent IS NULL THEN exit.reasoning END
+FROM unnest(%(positions)s::uuid[], %(decisions)s::bigint[], %(orders)s::uuid[]) t (position_id, decision_id, order_id)
+LEFT JOIN trading_decisions entry ON entry.id = t.decision_id
+LEFT JOIN paper_orders o ON o.order_id = t.order_id
+LEFT JOIN trading_decisions exit ON exit.id = o.decision_id
+"""
+MAX_NOTES = 1_000
+"""Round trips whose reasoning a report has: the last ones. A reasoning may have 10 000 characters."""
+
 NAMES = """
 SELECT c.portfolio FROM paper_trading_config c
 ORDER BY (SELECT count(*) FROM paper_fills f WHERE f.portfolio = c.portfolio) DESC, c.portfolio
 """
+
+UNITS = {"split", "symbol_change", "redenomination"}
+"""Kinds of events that change what a unit of a symbol is."""
 
 STRATEGIES = f"""
 SELECT {STRATEGY} FROM trading_decisions WHERE portfolio = %(portfolio)s
@@ -102,6 +141,7 @@ def read_report_and_verdict(
     since: datetime | None = None,
     until: datetime | None = None,
     strategy: str | None = None,
+    named: Sequence[str] = (),
     progress: Progress = lambda _done, _all: None,
 ) -> tuple[Report, Verdict]:
     """Return the report on a portfolio and its validation verdict now, both from one snapshot of the database.
@@ -115,6 +155,7 @@ def read_report_and_verdict(
         until: end of the report's period; None: now.
         strategy: the report is on this one alone; ``(none)`` stands for decisions without a strategy. The verdict is on
             all of them.
+        named: symbols to compare with, instead of the usual ones; see `domain.analytics.report_parts.buy_and_hold`.
         progress: called with the number of rows read and of all rows.
 
     Raises:
@@ -124,9 +165,73 @@ def read_report_and_verdict(
     with consistent_read(engine) as cursor:
         cursor.execute(IDLE_TIMEOUT)
         history = read_history(cursor, portfolio, progress)
-        inputs = report_inputs(cursor, portfolio, since, until, strategy)
+        made = read_report(cursor, history, portfolio, since=since, until=until, strategy=strategy, named=named)
         verdict = verdict_now(cursor, portfolio, criteria, history, ledger())
-    return report(history.during(since, until), **inputs), verdict
+    return made, verdict
+
+
+def read_report(
+    cursor: psycopg.Cursor,
+    history: History,
+    portfolio: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    strategy: str | None = None,
+    named: Sequence[str] = (),
+) -> Report:
+    """Return the report on a portfolio, from its whole history that the same transaction has read.
+
+    The other arguments are those of `read_report_and_verdict`.
+    """
+    inputs = report_inputs(cursor, portfolio, since, until, strategy)
+    now = Valuation(history.until, *one_row(cursor, VALUE_NOW, {"portfolio": portfolio}))
+    # Without it, the value would be that of the last snapshot, and the other figures newer.
+    part = history.valued(now).during(since, until)
+    lines = () if strategy is not None else read_benchmarks(cursor, inputs, since, part.until, named)
+    made = report(part, **inputs, benchmarks=lines)
+    return replace(made, trip_notes=_notes(cursor, made.round_trips[-MAX_NOTES:]))
+
+
+def read_benchmarks(
+    cursor: psycopg.Cursor, inputs: Mapping[str, Any], since: datetime | None, until: datetime, named: Sequence[str]
+) -> tuple[BuyAndHold, ...]:
+    """Return what buying and holding brought in a period; nothing where nothing was held in it.
+
+    Args:
+        cursor: of `consistent_read`.
+        inputs: of `report_inputs` for the same period.
+        since: beginning of the period; None: with the portfolio.
+        until: its end.
+        named: symbols to compare with, instead of the usual ones.
+    """
+    portfolio = inputs["portfolio"]
+    held = benchmarks.held_symbols(cursor, portfolio, since, until)
+    resolved = benchmarks.resolve(named, benchmarks.stored_symbols(cursor)) if named else ()
+    wanted = comparison(held, since, until, inputs["currency"], resolved)
+    if wanted is None:
+        return ()
+    sources = benchmarks.Sources(inputs["price_sources"], inputs["price_sources_not_real"])
+    lines = benchmarks.price_lines(cursor, portfolio, wanted.symbols, wanted.times, sources)
+    entries: Sequence[AccountEntry] = inputs["account"]
+    splits = [Split(entry.symbol, entry.at, _ratio(entry)) for entry in entries if entry.symbol and entry.kind in UNITS]
+    return buy_and_hold(wanted, lines, splits)
+
+
+def _ratio(entry: AccountEntry) -> Decimal:
+    """Return how many units stand for one of before; 0 where another symbol does."""
+    if entry.new_symbol is not None or entry.ratio_new is None or entry.ratio_old is None:
+        return ZERO
+    return divide(entry.ratio_new, entry.ratio_old)
+
+
+def _notes(cursor: psycopg.Cursor, trips: Sequence[RoundTrip]) -> Mapping[PositionId, TripNote]:
+    parameters = {
+        "positions": [trip.position_id for trip in trips],
+        "decisions": [trip.decision_id for trip in trips],
+        "orders": [trip.closing_order_id for trip in trips],
+    }
+    return {position: TripNote(*note) for position, *note in cursor.execute(NOTES, parameters)} if trips else {}
 
 
 def report_inputs(

@@ -5,91 +5,34 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser
 
 from console.report.html.page import page
 from docs.pictures.browser import NoChromium, chromium, find
-from docs.pictures.sample import DAYS, FIRST_DAY, PLANS, one, verdict
-from domain.analytics.funnel import funnel
-from domain.analytics.performance import History
-from domain.analytics.report import Report, report
-from domain.analytics.returns import Valuation
+from docs.pictures.sample import DAYS, PLANS, verdict
+from tests.support.pages.report_pages import (
+    EMPTY,
+    EVIL,
+    HOSTILE,
+    MADE,
+    REPORTS,
+    SEED,
+    STRATEGY,
+    OpenPage,
+    empty_report,
+)
 
-SEED = 4
-MADE = datetime(2026, 5, 1, 0, 5, tzinfo=UTC)
-EVIL = """<script>document.title = "won"</script><img src="https://example.invalid/x" onerror=alert(1)>'"&{{7*7}}<!--"""
 WIDTHS = (1280, 768, 375)
 MIN_LETTER_SIZE_PX = 11
 PAPER_WIDTH_PX = 680
 """Width of A4 between margins of 15 mm."""
-
-
-def empty_report() -> Report:
-    history = History.full(Valuation(FIRST_DAY, Decimal(10_000)), MADE)
-    return report(
-        history, portfolio="idle", currency="USDT", initial_capital=Decimal(10_000), strategy=None,
-        funnel=funnel([]), positions=[], price_sources=[], price_sources_not_real=[],
-    )  # fmt: skip
-
-
-def hostile_report() -> Report:
-    plan = replace(
-        PLANS[0], name=EVIL, currency="</script><b>X", symbols={EVIL: "100", "x" * 100: "3"}, strategies=(EVIL, None)
-    )
-    plain = one(plan, SEED)
-    return replace(
-        plain,
-        funnel=funnel([("executed", None, True, 3), (EVIL, "other", False, 4)]),
-        price_sources=(EVIL, "simulated"),
-        price_sources_not_real=(EVIL,),
-    )
-
-
-# A portfolio, one whose names contain markup, a strategy, and a portfolio that never traded.
-REPORTS = (one(PLANS[0], SEED), hostile_report(), one(PLANS[0], SEED, strategy="momentum"), empty_report())
-HOSTILE, STRATEGY, EMPTY = "#p2", "#p3", "#p4"
-
-
-@dataclass
-class OpenPage:
-    """A page in the browser, with its requests, console errors and dialogs."""
-
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, browser: Browser, file: Path) -> OpenPage:
-        opened = cls(browser.new_page(viewport={"width": 1280, "height": 900}))
-        on = opened.page.on
-        on("request", lambda request: opened.requests.append(request.url))
-        on("console", opened._record_error)
-        on("pageerror", lambda error: opened.errors.append(str(error)))
-        on("dialog", lambda dialog: opened.errors.append(dialog.message))
-        opened.page.goto(file.as_uri())
-        return opened
-
-    def _record_error(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            self.errors.append(message.text)
-
-    def drawn(self, width: int) -> Page:
-        """Return the page at a width, when its charts have that width."""
-        self.page.set_viewport_size({"width": width, "height": 900})
-        self.page.wait_for_function(
-            """() => document.documentElement.dataset.drawn
-            && [...document.querySelectorAll(".chart")].every((chart) =>
-                Math.abs(chart.clientWidth - chart.querySelector("svg.main-svg").clientWidth) < 1)"""
-        )
-        return self.page
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +98,49 @@ def test_each_chart_has_a_mark_for_each_value(opened: OpenPage, place: int) -> N
     assert page.locator(f"{prefix}-equity").get_attribute("aria-label")
 
 
+def test_plotly_knows_every_key_of_the_charts(opened: OpenPage) -> None:
+    # Plotly.validate names unknown keys and wrong values, which plotly would ignore; and, as *unused*, those of what is
+    # switched off, such as the colour of a grid. A strategy without losses has no mark for them.
+    problems = opened.drawn(1280).evaluate("""() => [...document.querySelectorAll(".chart")].map((chart) =>
+        [chart.id, (Plotly.validate(chart.data, chart.layout) ?? [])
+            .filter((problem) => !["unused", "invisible"].includes(problem.code))
+            .map((problem) => problem.msg)])""")
+    wrong = opened.page.evaluate("""() => Plotly.validate([{type: "scatter", mode: "lines", colour: "red"}], {})
+        .map((problem) => problem.code)""")
+    assert "schema" in wrong
+    assert len(problems) > 10
+    assert [[chart, []] for chart, _ in problems] == problems
+
+
+def test_holding_and_groups_have_their_lines(opened: OpenPage) -> None:
+    page = opened.drawn(1280)
+    for name in ("compared", "strategy", "confidence"):
+        drawn = page.locator(f"#p1-{name} .scatterlayer path.js-line").count()
+        keys = page.locator(f"#p1-{name} ~ figcaption .key").count()
+        assert (name, drawn) == (name, keys)
+        assert drawn >= 3
+    assert 0 == page.locator(f"{STRATEGY}-compared").count()
+    curves = page.locator("section#p1 table.by td.line polyline").count()
+    assert curves == sum(len(groups) for groups in REPORTS[0].by_curves.values())
+
+
+def test_the_contents_lead_to_the_parts(opened: OpenPage) -> None:
+    page = opened.drawn(375)
+    page.locator("section#p1 .contents a", has_text="Validation").click()
+    place = page.locator("#p1-part-validation").bounding_box()
+    assert place is not None
+    assert 0 <= place["y"] <= 40
+
+
+def test_on_a_phone_the_verdict_stands_beside_the_name(opened: OpenPage) -> None:
+    page = opened.drawn(375)
+    for selector in ("table.overview", "#p1 table.criteria"):
+        for badge in page.locator(f"{selector} tbody td:nth-child(2) .badge").all():
+            box = badge.bounding_box()
+            assert box is not None
+            assert (selector, True) == (selector, box["x"] + box["width"] <= 375)
+
+
 def test_hovering_a_mark_shows_its_closing(opened: OpenPage) -> None:
     page = opened.drawn(1280)
     mark = next(mark for mark in REPORTS[0].marks if not mark.won)
@@ -188,7 +174,8 @@ SVG_TEXTS = """(charts) => charts.map((chart) => {
 @pytest.mark.parametrize("width", WIDTHS)
 def test_charts_can_be_read_at_any_width(opened: OpenPage, width: int) -> None:
     charts = opened.drawn(width).locator(".chart").evaluate_all(SVG_TEXTS)
-    assert 3 * len(REPORTS) - 3 == len(charts)
+    # A strategy is compared with nothing, has one strategy, and an empty portfolio has no chart.
+    assert 6 * len(REPORTS) - 6 - 2 == len(charts)
     for chart in charts:
         outside = [
             text
@@ -286,6 +273,8 @@ def test_names_are_shown_as_text(opened: OpenPage) -> None:
     assert EVIL in section.locator("table.by .name").all_text_contents()
     assert section.locator("table.criteria").last.locator("tbody th").first.text_content() == EVIL
     assert EVIL in str(section.locator(".funnel").text_content())
+    assert EVIL in str(section.locator(".trips").first.text_content())
+    assert EVIL in str(section.locator(".holding").text_content())
     assert "Value, </script><b>X" == page.locator(f"{HOSTILE}-equity .annotation-text").first.text_content()
     assert "won" not in page.title()
     made = page.evaluate("[...document.querySelectorAll('img, b, iframe, [onerror], a:not([href^=\"#\"])')].length")
@@ -328,7 +317,7 @@ def test_results_are_sorted_by_key(opened: OpenPage) -> None:
 
     def values() -> list[Decimal]:
         return [Decimal(str(value)) for value in table.locator("tbody").first.locator("tr:not(.title)").evaluate_all(
-            "rows => rows.map((row) => row.cells[2].querySelector('data').value)")]  # fmt: skip
+            "rows => rows.map((row) => row.cells[3].querySelector('data').value)")]  # fmt: skip
 
     net.locator("button").press("Enter")
     assert ("descending", sorted(values(), reverse=True)) == (net.get_attribute("aria-sort"), values())
@@ -356,7 +345,7 @@ def test_on_paper_nothing_is_cut(opened: OpenPage) -> None:
     assert max(paper["charts"]) - paper["left"] <= PAPER_WIDTH_PX + 1
     assert max(paper["tables"]) - paper["left"] <= PAPER_WIDTH_PX + 1
     pages = len(re.findall(rb"/Type /Page\b(?!s)", printed))
-    assert 12 <= pages <= 18
+    assert 15 <= pages <= 30
     boxes = {box.decode() for box in re.findall(rb"/MediaBox \[([^\]]*)\]", printed)}
     assert [[0, 0, 595, 842]] == [[round(float(edge)) for edge in box.split()] for box in boxes]
     # Back on the screen, the layout is as before.

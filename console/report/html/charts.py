@@ -33,8 +33,19 @@ MIN_SHORTENED_TICK = Decimal(10_000_000)
 """From here on, numbers at an axis are written as 10M."""
 MIN_PLAIN_TICK = Decimal("0.00001")
 """Smaller numbers at an axis are written as 1e-6."""
+DRAWN_DIGITS = 6
+"""Decimal places of fractions in a chart: 0.0001 % is less than a pixel."""
 MAX_TRIPS_WITH_UNIT_TICKS = 6
 MIN_DAYS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An entry of a chart's legend: the sign of a line in its colour, and the line's name."""
+
+    colour: str
+    sign: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +53,16 @@ class Chart:
     """A chart of the page.
 
     Attributes:
-        kind: ``equity``, ``days`` or ``distribution``.
+        kind: ``equity``, ``compared``, ``groups``, ``days`` or ``distribution``.
         text: description for screen readers.
         spec: data and layout.
+        keys: its legend, where it has several lines.
     """
 
     kind: str
     text: str
     spec: Spec
+    keys: tuple[Key, ...] = ()
 
 
 def equity(report: Report) -> Chart:
@@ -58,10 +71,10 @@ def equity(report: Report) -> Chart:
     currency = html.escape(write.currency)
     is_strategy = report.performance is None
     title = f"Net result so far, {currency}" if is_strategy else f"Value, {currency}"
-    times, values = [_plotly_time(point.time) for point in report.curve], [point.value for point in report.curve]
+    times, values = [plotly_time(point.time) for point in report.curve], [point.value for point in report.curve]
     shape = "hv" if is_strategy else "linear"
     value = {
-        "type": "scatter", "mode": "lines", "name": "value", "x": times, "y": list(map(float, values)),
+        "type": "scatter", "mode": "lines", "name": "value", "x": times, "y": list(map(write.place, values)),
         "line": {"color": "line", "width": 1.75, "shape": shape}, "customdata": list(map(write.plain, values)),
         "hovertemplate": f"{AT}%{{customdata}} {currency}<extra></extra>",
     }  # fmt: skip
@@ -73,8 +86,8 @@ def equity(report: Report) -> Chart:
         "hovertemplate": f"{AT}%{{customdata}} below the peak<extra></extra>",
     }  # fmt: skip
     x = {"type": "date", "anchor": "y2", "showgrid": True, "range": [times[0], times[-1]]}
-    layout = _layout(title, x, {"domain": [0.36, 1], "tickformat": _ticks(values)})
-    fall_ticks = _ticks([point.fall for point in report.curve]) if is_strategy else ".2~%"
+    layout = layout_of(title, x, {"domain": [0.36, 1], "tickformat": axis_ticks(values)})
+    fall_ticks = axis_ticks([point.fall for point in report.curve]) if is_strategy else ".2~%"
     layout["yaxis2"] = layout["yaxis"] | {
         "domain": [0, 0.24], "rangemode": "tozero", "nticks": 4, "tickformat": fall_ticks,
     }  # fmt: skip
@@ -109,7 +122,7 @@ def days(report: Report) -> Chart:
             "range": [f"{first} 00:00:00", f"{end} 00:00:00"], "tickformat": "%b %-d", "nticks": 5,
             "tick0": f"{first} 12:00:00", "dtick": 2 * DAY / timedelta(milliseconds=1),
         }  # fmt: skip
-    layout = _layout(f"Result, {html.escape(write.currency)}", x, {"tickformat": _ticks(results)})
+    layout = layout_of(f"Result, {html.escape(write.currency)}", x, {"tickformat": axis_ticks(results)})
     best, worst = max(results), min(results)
     extremes = f"the best {_with_currency(best, write)}, the worst {_with_currency(worst, write)}"
     signs = f"{sum(result > 0 for result in results)} above 0 and {sum(result < 0 for result in results)} below"
@@ -132,7 +145,7 @@ def distribution(report: Report) -> Chart:
     y: Spec = {"tickformat": ",d", "rangemode": "tozero"}
     if max(interval.number for interval in report.distribution) <= MAX_TRIPS_WITH_UNIT_TICKS:
         y["dtick"] = 1
-    layout = _layout("Round trips", {"zeroline": True, "tickformat": _ticks(middles)}, y)
+    layout = layout_of("Round trips", {"zeroline": True, "tickformat": axis_ticks(middles)}, y)
     layout["xaxis"]["title"] |= {"text": f"Net result of a round trip, {html.escape(write.currency)}", "standoff": 12}
     layout["bargap"] = 0.06
     number = sum(interval.number for interval in report.distribution)
@@ -163,7 +176,7 @@ def _marks(report: Report, beside: Decimal, write: Amounts, *, won: bool) -> Spe
     return {
         "type": "scatter", "mode": "markers", "name": "won" if won else "lost or even", "marker": marker,
         "cliponaxis": False,
-        "x": [_plotly_time(mark.time) for mark in marks], "y": [float(mark.value + shift) for mark in marks],
+        "x": [plotly_time(mark.time) for mark in marks], "y": [write.place(mark.value + shift) for mark in marks],
         "customdata": [_closings(mark, write) for mark in marks],
         "hovertemplate": f"{AT}%{{customdata}}<extra></extra>",
     }  # fmt: skip
@@ -187,10 +200,10 @@ def _bin(interval: Bin, write: Amounts) -> str:
 
 def _below(point: CurvePoint, write: Amounts, *, is_strategy: bool) -> tuple[float | None, str]:
     if is_strategy:
-        return float(-point.fall), write.plain(point.fall)
+        return write.place(-point.fall), write.plain(point.fall)
     if point.drawdown is None:
         return None, ""
-    return float(-point.drawdown), typeset(percent(point.drawdown, sign=False))
+    return round(float(-point.drawdown), DRAWN_DIGITS), typeset(percent(point.drawdown, sign=False))
 
 
 def _description(report: Report, write: Amounts) -> str:
@@ -214,7 +227,7 @@ def _result(value: Decimal, write: Amounts) -> str:
     return f"{write.signed(value)} {html.escape(write.currency)}"
 
 
-def _layout(heading: str, x: Spec, y: Spec) -> Spec:
+def layout_of(heading: str, x: Spec, y: Spec) -> Spec:
     """Return the layout of a chart with this heading, and with what its axes have of their own."""
     font = {"family": FONTS, "size": 12, "color": "ink"}
     return {
@@ -230,7 +243,7 @@ def _layout(heading: str, x: Spec, y: Spec) -> Spec:
 def _axis() -> Spec:
     return {
         "automargin": True, "gridcolor": "grid", "zerolinecolor": "axis", "zerolinewidth": 1, "linecolor": "axis",
-        "tickfont": {"size": 12, "color": "muted"}, "exponentformat": "B",
+        "tickfont": {"size": 12, "color": "muted"},
         "title": {"font": {"size": 12, "color": "muted"}},
     }  # fmt: skip
 
@@ -242,7 +255,7 @@ def _heading(text: str, y: float) -> Spec:
     }  # fmt: skip
 
 
-def _ticks(values: Sequence[Decimal]) -> str:
+def axis_ticks(values: Sequence[Decimal]) -> str:
     """Return the format of numbers at an axis: in full, unless they would be too long."""
     largest = max(map(abs, values), default=Decimal(0))
     if largest >= MIN_SHORTENED_TICK:
@@ -250,5 +263,6 @@ def _ticks(values: Sequence[Decimal]) -> str:
     return ",.8~f" if largest >= MIN_PLAIN_TICK else ".3~g"
 
 
-def _plotly_time(at: datetime) -> str:
+def plotly_time(at: datetime) -> str:
+    """Return a time as plotly takes it, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

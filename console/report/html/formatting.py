@@ -11,7 +11,7 @@ from markupsafe import Markup
 from console.display.format import amount, currency_places, percent, price, signed
 from console.report.metrics_table import MetricRow
 from domain.analytics.report import Report
-from domain.trading.arithmetic import ZERO, plain
+from domain.trading.arithmetic import ZERO, plain, subtract
 from domain.wording import one_line
 
 DASH = Markup('<span class="none">–</span>')
@@ -66,6 +66,10 @@ class Amounts:
         """Format a result as text, with its sign."""
         return typeset(signed(value, self.places))
 
+    def place(self, value: Decimal) -> float:
+        """Return where an amount is drawn: to a hundredth of what is written."""
+        return round(float(value), self.places + 2)
+
     def money(self, value: Decimal) -> Markup:
         """Format an amount."""
         return exact(value, self.plain(value))
@@ -78,6 +82,12 @@ class Amounts:
 def change(value: Decimal | None, places: int = 2) -> Markup:
     """Format a fraction as a percentage with its sign."""
     return exact(value, percent(value, places), marked=True)
+
+
+def ahead(value: Decimal, other: Decimal) -> Markup:
+    """Format how much a fraction is above another one, in percentage points; below it, the number is negative."""
+    points = subtract(value, other)
+    return exact(points, f"{percent(points).removesuffix('%')}points", marked=True)
 
 
 def share(value: Decimal | None, places: int = 2) -> Markup:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
 
 from console.display.format import moment
-from console.report.html.formatting import change, count, metric, quantity, share
+from console.report.html.formatting import ahead, change, count, metric, quantity, share
+from console.report.html.plotly_script import packed_specs, plotly_script
+from console.report.html.policy import content_security_policy, script_digest
 from console.report.html.section import Section
 from console.report.metrics_table import GROUP_COLUMNS, OVERVIEW_COLUMNS
 from console.report.tables import MONTHS, account_rows, costs, funnel_stages
@@ -42,9 +41,11 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
     for section in sections:
         if section.warning is not None:
             warnings.setdefault(section.warning, []).append(section.name)
-    # A page without a chart leaves out the 5 MB that would draw it.
-    has_charts = any(section.equity or section.days or section.distribution for section in sections)
-    plotly, script = get_plotlyjs() if has_charts else "", _text("report.js")
+    # A page without a chart leaves out the half megabyte that would draw it.
+    specs = {place: chart.spec for section in sections for place, chart in section.charts.items()}
+    plotly = plotly_script() if specs else None
+    script = _text("report.js")
+    digests = [script_digest(script.encode()), *([plotly.digest] if plotly is not None else [])]
     return _environment().get_template("report.html.j2").render(
         kicker="Paper trading report" if only else "Paper trading",
         title=only or f"Report on {len(sections)} portfolios",
@@ -57,21 +58,12 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
         group_columns=[METRICS[key] for key in GROUP_COLUMNS],
         overview_columns=[METRICS[key] for key in OVERVIEW_COLUMNS],
         version=version(),
-        policy=_policy(filter(None, (plotly, script))),
+        policy=content_security_policy(digests),
         style=_text("report.css"),
         plotly=plotly,
+        charts=packed_specs(specs),
         script=script,
     )  # fmt: skip
-
-
-def _policy(scripts: Iterable[str]) -> str:
-    """Return the Content-Security-Policy: only the page's own scripts may run, and nothing may be fetched."""
-    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 @cache
@@ -89,7 +81,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"name": one_line, "sentence": _sentence}
-    writers = change, metric, share, quantity, count, moment, costs, funnel_stages, account_rows
+    writers = ahead, change, metric, share, quantity, count, moment, costs, funnel_stages, account_rows
     environment.globals |= {writer.__name__: writer for writer in writers}
     return environment
 

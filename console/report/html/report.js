@@ -1,12 +1,11 @@
-// Draws the charts in the colours of the page, and again when size, colours or medium change. Makes no request.
+// Unpacks plotly.js, draws the charts in the colours of the page, and again when size, colours or medium change.
+// Makes no request.
 (() => {
   "use strict";
   const root = document.documentElement;
-  const colours = ["paper", "ink", "muted", "grid", "axis", "line", "gain", "loss", "losswash"];
-  const specs = [...document.querySelectorAll("script[data-chart]")].map((script) => ({
-    place: document.getElementById(script.dataset.chart),
-    spec: script.textContent,
-  }));
+  const colours = ["paper", "ink", "muted", "grid", "axis", "line", "gain", "loss", "losswash",
+    "c1", "c2", "c3", "c4", "c5", "c6"];
+  const charts = [];
 
   // Strings under keys that end with "color" are names of the page's colours.
   const coloured = (value, palette, key = "") => {
@@ -20,7 +19,7 @@
   const draw = ({ place, spec }) => {
     const style = getComputedStyle(root);
     const palette = new Map(colours.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-    const { data, layout } = coloured(JSON.parse(spec), palette);
+    const { data, layout } = coloured(spec, palette);
     layout.width = place.clientWidth;
     layout.height = place.clientHeight;
     // On a touch screen, a finger on a chart scrolls the page.
@@ -41,7 +40,7 @@
   };
 
   const drawAll = () => {
-    specs.forEach(draw);
+    charts.forEach(draw);
     reachable();
   };
 
@@ -79,7 +78,7 @@
   const sortable = (table) => {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
-      if (head.classList.contains("bars")) return;
+      if (head.matches(".bars, .line")) return;
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);
@@ -103,20 +102,40 @@
 
   document.querySelectorAll("table.by").forEach(sortable);
   reachable();
-  // One chart at a time, so that the page can be read and scrolled meanwhile.
-  const queue = [...specs];
-  const next = () => {
-    const chart = queue.shift();
-    if (chart === undefined) {
-      root.dataset.drawn = String(specs.length);
-      return;
-    }
-    draw(chart);
-    setTimeout(next);
+  // plotly.js and the charts are in the page as gzip in base64.
+  const unpacked = (id) => {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   };
-  next();
-  addEventListener("resize", soon);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);
+  const unpack = async () => {
+    const script = document.createElement("script");
+    // The page's policy names its digest, so it may run.
+    script.textContent = await unpacked("plotly");
+    document.head.append(script);
+    for (const [id, spec] of Object.entries(JSON.parse(await unpacked("charts")))) {
+      charts.push({ place: document.getElementById(id), spec });
+    }
+    const queue = [...charts];
+    // One chart at a time, so that the page can be read and scrolled meanwhile.
+    const next = () => {
+      const chart = queue.shift();
+      if (chart === undefined) {
+        root.dataset.drawn = String(charts.length);
+        return;
+      }
+      draw(chart);
+      setTimeout(next);
+    };
+    next();
+    addEventListener("resize", soon);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);
+  };
   addEventListener("beforeprint", toPaper);
   addEventListener("afterprint", toScreen);
+  if (document.getElementById("plotly") === null) root.dataset.drawn = "0";
+  else if ("DecompressionStream" in window) unpack();
+  else {
+    document.getElementById("no-charts").removeAttribute("hidden");
+    for (const place of document.querySelectorAll(".chart")) place.remove();
+  }
 })();

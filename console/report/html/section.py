@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 
 from markupsafe import Markup
 
 from console.display.format import duration, sources_line
 from console.report import tables
-from console.report.html import charts, formatting
+from console.report.html import charts, formatting, line_charts
 from console.report.html.charts import Chart
 from console.report.html.formatting import Amounts
 from console.report.metrics_table import OVERVIEW_COLUMNS, MetricRow, drawdown_text, metric_row, metric_rows
+from console.report.results_tables import SumRow, TripRow, holding_rows, result_rows, trip_rows, value_note
 from console.report.verdicts import progress_text
-from domain.analytics.equity_curve import CurvePoint
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
+from domain.analytics.report_parts.buy_and_hold import BuyAndHold
+from domain.analytics.trade_stats import Dimension
 from domain.validation.verdict import Verdict
 from domain.wording import one_line
 
-MAX_SPARKLINE_POINTS = 80
+MAX_SPARKLINE_POINTS, MAX_GROUP_SPARKLINE_POINTS = 80, 40
 MAX_GROUP_ROWS = 40
+MAX_TRIPS = 50
 HOUR = timedelta(hours=1)
 
 
@@ -113,6 +117,69 @@ class Section:
         return charts.distribution(self.report) if self.report.distribution else None
 
     @cached_property
+    def compared(self) -> Chart | None:
+        """The chart of its change beside those of buying and holding."""
+        return line_charts.compared(self.report) if self.valued else None
+
+    @cached_property
+    def group_charts(self) -> dict[str, Chart]:
+        """The charts of the net result so far of each strategy and each bucket of confidence, by key."""
+        wanted = {Dimension.STRATEGY: "Net result by strategy", Dimension.CONFIDENCE: "Net result by confidence"}
+        drawn = {key: line_charts.by_group(self.report, key, heading) for key, heading in wanted.items()}
+        return {str(key): chart for key, chart in drawn.items() if chart is not None}
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """All its charts, by the id of their place in the page."""
+        single = {
+            "equity": self.equity, "compared": self.compared, "days": self.days, "distribution": self.distribution,
+        }  # fmt: skip
+        drawn = {key: chart for key, chart in {**single, **self.group_charts}.items() if chart is not None}
+        return {f"{self.id}-{key}": chart for key, chart in drawn.items()}
+
+    @property
+    def holding(self) -> Sequence[BuyAndHold]:
+        """What buying and holding brought."""
+        return holding_rows(self.report)
+
+    @property
+    def result(self) -> list[SumRow]:
+        """How its result adds up."""
+        return result_rows(self.report)
+
+    @property
+    def value_note(self) -> str | None:
+        """What its value is of, where that is not the end of the period."""
+        return value_note(self.report)
+
+    @cached_property
+    def trips(self) -> list[TripRow]:
+        """Its last round trips, the newest first."""
+        return trip_rows(self.report, MAX_TRIPS)
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """The headings of its parts, in their order, by key; those without data are left out."""
+        report, of_strategy = self.report, self.report.strategy is not None
+        headings = {
+            "equity": ("Net result so far" if of_strategy else "Equity", self.equity),
+            "holding": ("Compared with buying and holding", self.holding),
+            "figures": ("Key figures", self.figures),
+            "result": ("How the result adds up", report.has_trades),
+            "months": ("Monthly results", self.years),
+            "days": ("Daily results", self.days),
+            "distribution": ("Distribution of results", self.distribution),
+            "groups": ("Results by group", self.groups),
+            "trips": ("Round trips", self.trips),
+            "costs": ("Costs", report.has_trades),
+            "account": ("Deposits and adjustments", report.account),
+            "positions": ("Open positions", report.positions),
+            "decisions": ("Decisions", report.funnel.received),
+            "validation": ("Validation", self.verdict),
+        }
+        return {key: heading for key, (heading, content) in headings.items() if content}
+
+    @cached_property
     def figures(self) -> Mapping[str, list[MetricRow]]:
         """The performance metrics by group."""
         return metric_rows(self.report, self.write.places) if self.report.has_trades or self.valued else {}
@@ -155,20 +222,22 @@ class Section:
     @property
     def spark(self) -> str:
         """The curve as a sparkline of 100 × 24, for the overview."""
-        return _sparkline(self.report.curve) if self.valued else ""
+        points = [(point.time, point.value) for point in self.report.curve]
+        return _sparkline(points, MAX_SPARKLINE_POINTS) if self.valued else ""
+
+    def group_spark(self, dimension: Dimension, name: str) -> str:
+        """Return the net result so far of a group as a sparkline; empty where nothing was closed."""
+        curve = self.report.by_curves.get(dimension, {}).get(name, ())
+        return _sparkline(curve, MAX_GROUP_SPARKLINE_POINTS) if len(curve) > 1 else ""
 
 
-def _sparkline(line: Sequence[CurvePoint]) -> str:
+def _sparkline(line: Sequence[tuple[datetime, Decimal]], most: int) -> str:
     """Return the points of an SVG polyline of 100 × 24."""
-    kept = (
-        [line[place * (len(line) - 1) // (MAX_SPARKLINE_POINTS - 1)] for place in range(MAX_SPARKLINE_POINTS)]
-        if len(line) > MAX_SPARKLINE_POINTS
-        else line
-    )
-    values = [float(point.value) for point in kept]
+    kept = [line[place * (len(line) - 1) // (most - 1)] for place in range(most)] if len(line) > most else line
+    values = [float(value) for _, value in kept]
     low, span = min(values), (max(values) - min(values)) or 1.0
-    first, length = kept[0].time, (kept[-1].time - kept[0].time).total_seconds() or 1.0
+    first, length = kept[0][0], (kept[-1][0] - kept[0][0]).total_seconds() or 1.0
     return " ".join(
-        f"{(point.time - first).total_seconds() / length * 100:.1f},{23 - (value - low) / span * 22:.1f}"
-        for point, value in zip(kept, values, strict=True)
+        f"{(time - first).total_seconds() / length * 100:.1f},{23 - (value - low) / span * 22:.1f}"
+        for (time, _), value in zip(kept, values, strict=True)
     )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from console.display.format import amount, duration, moment, percent, signed, sources_line
+from console.display.format import amount, duration, percent, signed, sources_line
 from console.display.style import DOUBT, gain
 from console.display.table import beside, cut, line
 from console.report.metrics_table import drawdown_text, places_of
-from console.report.terminal import charts, sections
+from console.report.results_tables import value_note
+from console.report.terminal import charts, explanations, sections
 from console.report.terminal.charts import wrapped
 from console.report.validation import validation_lines
 from domain.analytics.metric_definitions import METRICS
@@ -122,18 +123,8 @@ def _head(report: Report, width: int) -> Iterator[Text]:
     capital = f", initial capital {amount(initial, places)}" if report.opening != initial else ""
     deposits = f", deposits {signed(report.net_deposits, places)}" if report.net_deposits else ""
     yield line((value, "bold"), (result, style), f"  from {amount(report.opening, places)}{capital}{deposits}")
-    if (note := _valuation_note(report)) is not None:
+    if (note := value_note(report)) is not None:
         yield line((note, "dim"))
-
-
-def _valuation_note(report: Report) -> str | None:
-    """Return the time of the value. Figures include later closings, so the two need not agree."""
-    if report.closing_at <= report.since and report.closing == report.opening:
-        no_snapshot = "no snapshot in this period yet, so this is the value at its beginning"
-        return no_snapshot if report.trade_stats.traded else None
-    if report.until - report.closing_at < timedelta(seconds=1):
-        return None
-    return f"as of the last snapshot, {moment(report.closing_at)} UTC"
 
 
 def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool) -> Iterator[Text]:
@@ -146,15 +137,13 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
         yield from _with_heading(heading, _curve(report, width, two_columns))
     if report.has_trades:
         yield from _with_heading("Figures", sections.figures(report, width))
+        yield from _with_heading("How the result adds up", explanations.adding_up(report, width))
+    if report.benchmarks:
+        yield from _with_heading("Compared with buying and holding", explanations.holding(report, width))
     if report.months:
         yield from _with_heading("Months", _months(report, width))
     yield from _pair(_days(report, half), _distribution(report, half), half, two_columns)
-    if report.trade_stats.traded:
-        yield from _with_heading("Results by group", sections.groups(report.by, width, places_of(report)))
-        costs = "Costs", sections.cost_table(report.trade_stats, half, places_of(report))
-        yield from _pair(costs, ("Decisions", sections.funnel(report.funnel, half)), half, two_columns)
-    elif report.funnel.received:
-        yield from _with_heading("Decisions", sections.funnel(report.funnel, width))
+    yield from _results(report, width, half, two_columns)
     if report.account:
         yield from _with_heading("Deposits and adjustments", sections.account(report.account, width, report.currency))
     if report.positions:
@@ -165,6 +154,19 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
     if verdict is not None:
         heading = "Validation" + (" of the whole portfolio" if report.strategy is not None else "")
         yield from _with_heading(heading, validation_lines(verdict, width))
+
+
+def _results(report: Report, width: int, half: int, two_columns: bool) -> Iterator[Text]:
+    if report.trade_stats.traded:
+        yield from _with_heading("Results by group", sections.groups(report.by, width, places_of(report)))
+    if report.round_trips:
+        heading = "Round trips" if len(report.round_trips) <= explanations.MAX_TRIPS else "Last round trips"
+        yield from _with_heading(heading, explanations.trips(report, width))
+    if report.trade_stats.traded:
+        costs = "Costs", sections.cost_table(report.trade_stats, half, places_of(report))
+        yield from _pair(costs, ("Decisions", sections.funnel(report.funnel, half)), half, two_columns)
+    elif report.funnel.received:
+        yield from _with_heading("Decisions", sections.funnel(report.funnel, width))
 
 
 def _with_heading(heading: str, lines: Sequence[Text]) -> Iterator[Text]:

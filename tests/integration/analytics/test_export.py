@@ -16,14 +16,22 @@ import pytest
 from psycopg import sql
 
 from console.cli import main
+from domain.analytics.trade_stats import Dimension
 from persistence import schema
+from persistence.connections import engine_for
+from persistence.queries import export
 from persistence.queries.export import TABLES
+from tests.support.database.reports import report_now
 from tests.support.system.histories import MIDNIGHT
 from tests.support.system.report_databases import Sold, sell
 
 pytestmark = pytest.mark.clock
 
-FILES = {f"{table.file}.csv" for table in TABLES}
+FILES = {f"{name}.csv" for name in export.FILES}
+SUMS = (
+    "total_trades", "winning_trades", "losing_trades", "gross_pnl", "net_pnl", "total_commission", "total_slippage",
+    "total_spread", "traded",
+)  # fmt: skip
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -78,6 +86,42 @@ def test_each_file_is_its_table_to_the_last_digit(url: str, tmp_path: Path, tabl
     for row, fields in zip(rows, written, strict=True):
         assert row == {name: as_read(value, fields[name]) for name, value in row.items()}
     assert FILES == {path.name for path in (tmp_path / "new").iterdir()}
+
+
+@pytest.mark.parametrize("days", [None, (30, 20)])
+def test_results_are_those_of_the_report(url: str, tmp_path: Path, days: tuple[int, int] | None) -> None:
+    since, until = (MIDNIGHT - timedelta(days=ago) for ago in days) if days else (None, MIDNIGHT)
+    words = ["--to", f"{until:%Y-%m-%dT%H:%M}", *(["--from", f"{since:%Y-%m-%dT%H:%M}"] if since else [])]
+    exported(url, tmp_path / "new", *words)
+    engine = engine_for(url, "reader")
+    expected = {name: report_now(engine, name, since=since, until=until) for name in ("default", "shares", "losers")}
+    engine.dispose()
+    trips, groups, holding = (
+        read(tmp_path / "new" / f"{name}.csv") for name in ("round_trips", "results_by_group", "buy_and_hold")
+    )
+    for name, report in expected.items():
+        assert [
+            (str(trip.position_id), trip.symbol, trip.net, trip.commission, trip.confidence, trip.decision_id)
+            for trip in report.round_trips
+        ] == [
+            (row["position_id"], row["symbol"], Decimal(row["net_pnl"]), Decimal(row["commission"]),
+             Decimal(row["confidence"]), int(row["decision_id"]))
+            for row in trips if row["portfolio"] == name
+        ]  # fmt: skip
+        by: dict[tuple[str, str], list[Any]] = {
+            (str(dimension), group): [getattr(stats, column) for column in SUMS] + [stats.win_rate.value]
+            for dimension, results in report.by.items() if dimension is not Dimension.DAY
+            for group, stats in results.items()
+        }  # fmt: skip
+        assert by == {
+            (row["dimension"], row["name"]): [
+                *(Decimal(row[column]) for column in SUMS), Decimal(row["win_rate"]) if row["win_rate"] else None,
+            ]
+            for row in groups if row["portfolio"] == name
+        }  # fmt: skip
+        assert [(one.name, f"{one.since:%Y-%m-%dT%H:%M:%S.%fZ}", one.change.reason) for one in report.benchmarks] == [
+            (row["name"], row["since"], row["reason"]) for row in holding if row["portfolio"] == name
+        ]
 
 
 def test_trades_come_back_by_copy(url: str, tmp_path: Path) -> None:

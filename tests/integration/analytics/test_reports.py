@@ -15,6 +15,7 @@ from domain.analytics.funnel import DropOff, Stage
 from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report
+from domain.analytics.report_parts.trip_notes import TripNote
 from domain.analytics.trade_stats import Dimension
 from domain.validation.criteria import Criteria
 from persistence import schema
@@ -90,28 +91,54 @@ def test_its_parts_add_up(url: str, by_portfolio: dict[str, Report], name: str) 
     assert (decided["all"], decided["filled"]) == (report.funnel.received, report.funnel.filled)
 
 
-def test_its_curve_ends_with_the_last_snapshot_and_has_the_extremes(url: str, by_portfolio: dict[str, Report]) -> None:
+def test_its_curve_ends_with_the_value_now_and_has_the_extremes(url: str, by_portfolio: dict[str, Report]) -> None:
     for name in ("default", "shares", "losers"):
         row = row_of(
             url,
-            "SELECT min(total_value) AS low, max(total_value) AS high, max(time) AS last,"
-            " (array_agg(total_value ORDER BY time DESC))[1] AS closing"
+            "SELECT min(total_value) AS low, max(total_value) AS high, get_portfolio_value(%s) AS now"
             " FROM paper_portfolio_snapshots WHERE portfolio = %s",
-            name,
-        )
+            name, name,
+        )  # fmt: skip
         report = by_portfolio[name]
         values = [point.value for point in report.curve]
         # It begins with the capital, which no snapshot of a portfolio with losses only reaches.
-        extremes = (min(row["low"], CAPITAL[name]), max(row["high"], CAPITAL[name]))
+        extremes = (min(row["low"], row["now"], CAPITAL[name]), max(row["high"], row["now"], CAPITAL[name]))
         assert extremes == (min(values), max(values))
-        assert (row["last"], row["closing"]) == (report.curve[-1].time, report.curve[-1].value)
-        assert row["closing"] == report.closing
+        assert (NOW, row["now"]) == (report.curve[-1].time, report.curve[-1].value)
+        assert (NOW, row["now"], 0) == (report.closing_at, report.closing, report.later_fills)
+
+
+@pytest.mark.parametrize("name", list(CAPITAL))
+def test_headline_and_figures_are_of_one_moment(url: str, by_portfolio: dict[str, Report], name: str) -> None:
+    """The first law between the beginning and now: the result is that of closings and of what is open now."""
+    report = by_portfolio[name]
+    row = row_of(
+        url,
+        "SELECT coalesce(sum(unrealized_pnl - entry_commission), 0) AS open FROM v_paper_open_positions"
+        " WHERE portfolio = %s",
+        name,
+    )
+    assert report.result == report.trade_stats.net_pnl + row["open"]
+    parts = report.reconciliation
+    assert (row["open"], ZERO, ZERO) == (parts.open_positions, parts.dividends, parts.earlier_closings)
+    assert report.trade_stats.net_pnl == parts.round_trips + parts.open_closings
+    assert sum((position.unrealized_pnl for position in report.positions), ZERO) >= row["open"]
+
+
+def test_a_period_that_is_over_names_the_fills_after_its_value(engine: Engine, by_portfolio: dict[str, Report]) -> None:
+    opened = by_portfolio["default"].round_trips[-1].opened_at
+    over = report_now(engine, "default", until=opened + timedelta(seconds=1))
+    assert over.closing_at < opened
+    assert 1 == over.later_fills
+    parts = over.reconciliation
+    assert parts.open_positions is not None
+    assert over.result == over.trade_stats.net_pnl + parts.open_positions + parts.dividends
 
 
 def test_a_day_without_snapshots_brought_nothing(by_portfolio: dict[str, Report]) -> None:
     days = by_portfolio["default"].days[SILENT.start : SILENT.stop]
     assert [ZERO] * len(SILENT) == [day.result for day in days]
-    assert DAYS + 2 == len(by_portfolio["default"].days)
+    assert DAYS + 3 == len(by_portfolio["default"].days)  # the last of them is running
 
 
 def test_nothing_happened(by_portfolio: dict[str, Report]) -> None:
@@ -163,7 +190,8 @@ def test_periods_before_and_after_everything(engine: Engine, by_portfolio: dict[
     assert (full.opening, full.opening, ()) == (before.opening, before.closing, before.round_trips)
     assert (0, ()) == (before.funnel.received, before.days)
     after = report_now(engine, "default", since=NOW - timedelta(seconds=1))
-    assert (full.closing, full.closing, ()) == (after.opening, after.closing, after.round_trips)
+    assert (full.closing, NOW, ()) == (after.closing, after.closing_at, after.round_trips)
+    assert full.curve[-2].value == after.opening
 
 
 def test_the_verdict_covers_the_full_life_and_the_same_moment(engine: Engine) -> None:
@@ -211,6 +239,9 @@ def deals(embedded_server: Server) -> Iterator[Engine]:
     with psycopg.connect(made) as connection:
         assert [] == connection.execute("SELECT * FROM v_paper_ledger_check").fetchall()
         connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")
+        connection.execute(
+            "UPDATE trading_decisions SET reasoning = CASE decision WHEN 'BUY' THEN 'because' ELSE 'enough' END"
+        )
         connection.execute(WITHOUT_FILL, {"at": BEGUN})
         connection.execute("ALTER TABLE trading_decisions ENABLE TRIGGER USER")
     engine = engine_for(made, "reader")
@@ -236,6 +267,11 @@ def test_one_trade(deals: Engine) -> None:
     assert [(8, 9, 1)] == [(interval.low, interval.high, interval.number) for interval in report.distribution]
     assert [(8, 1, True)] == [(mark.net, mark.number, mark.won) for mark in report.marks]
     assert (("simulated",), ("simulated",)) == (report.price_sources, report.price_sources_not_real)
+    assert (1008, 0) == (report.closing, report.later_fills)
+    assert (8, 0, 0, 0, 0) == (
+        report.reconciliation.round_trips, report.reconciliation.open_closings, report.reconciliation.earlier_closings,
+        report.reconciliation.dividends, report.reconciliation.open_positions,
+    )  # fmt: skip
     first = PeriodReturn(BEGUN.date(), Decimal(8), Decimal("0.008"), complete=False)
     assert first == report.days[0]
 
@@ -258,6 +294,19 @@ def test_no_losers(deals: Engine) -> None:
     assert {"trend": 3, "(none)": Decimal("1.5")} == {
         name: stats.net_pnl for name, stats in report.by[Dimension.STRATEGY].items()
     }
+    assert {"0.9 to 1.0": Decimal("4.5")} == {
+        name: stats.net_pnl for name, stats in report.by[Dimension.CONFIDENCE].items()
+    }
+    assert {"12:00": 2} == {name: stats.total_trades for name, stats in report.by[Dimension.HOUR].items()}
+    assert [1, 1] == [trip.confidence for trip in report.round_trips]
+
+
+def test_what_the_agent_said_is_beside_its_round_trips(deals: Engine) -> None:
+    report = report_now(deals, "one")
+    (trip,) = report.round_trips
+    assert {
+        trip.position_id: TripNote("because", (trip.decision_id or 0) + 1, "decision", "enough")
+    } == report.trip_notes
 
 
 def test_all_losers(deals: Engine) -> None:

@@ -99,7 +99,10 @@ def test_simulated_prices_are_marked_at_the_top_and_empty_portfolios_do_not_hide
 def test_the_report_of_one_round_trip_has_every_number(sold: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(report_output(capsys, sold, "--portfolio", "one").split())
     for words in (
-        "as of the last snapshot, 2026-01-10 14:00:00 UTC",
+        "1 round trip: their number × the expectancy +8.00", "Net result of all closings +8.00",
+        "Result: change of the value +8.00",
+        "holding BTC/USDT: not known: no price of BTC/USDT is stored", "confidence 0.9 to 1.0 alone",
+        "hour (UTC) 12:00 alone",
         "Net result +8.00", "Gross result +10.00", "Round trips 1", "Wins 1", "Losses 0", "Win rate 100.00 %",
         "Average win +8.00", "Average loss –", "Profit factor –", "Traded value 210.00", "Average holding time 1 h",
         "– Average loss, Profit factor: no losing round trip yet", "Gross before costs +11.00",
@@ -115,7 +118,7 @@ def test_in_a_terminal(url: str, tmp_path: Path, columns: int, side_by_side: boo
     # pytest-xdist passes its own width to its workers.
     env = {name: kept for name, kept in environment(tmp_path, database_url=url).items() if name != "COLUMNS"}
     words = "report", "--portfolio", "default", "--to", f"{NOW:%Y-%m-%dT%H:%M}"
-    with Screen(*words, env=env, columns=columns, lines=140) as screen:
+    with Screen(*words, env=env, columns=columns, lines=300) as screen:
         assert screen.ended() == 0
         lines = screen.lines
     assert b"\x1b[" in screen.raw
@@ -158,7 +161,15 @@ def test_json_has_everything(url: str, capsys: pytest.CaptureFixture[str]) -> No
     )  # fmt: skip
     closes = report.performance.returns
     assert list(closes.values) == [Decimal(day["return"]) for day in mine["performance"]["returns"]["days"]]
-    assert {"symbol", "strategy", "asset_class", "day", "side"} == mine["by"].keys()
+    assert {"symbol", "strategy", "asset_class", "day", "side", "confidence", "hour"} == mine["by"].keys()
+    assert mine["by"].keys() - {"day"} == mine["curves"].keys()
+    trends = mine["curves"]["strategy"]["trend"]
+    assert Decimal(mine["by"]["strategy"]["trend"]["net_pnl"]) == Decimal(trends[-1]["net"])
+    last = mine["trips"][-1]
+    assert {"decision_id", "confidence", "reasoning", "exit_decision_id", "exit_by", "exit_reasoning"} < last.keys()
+    assert "decision" == last["exit_by"]
+    assert ["traded symbols, equal weights", "BTC/USDT", "ETH/USDT"] == [one["name"] for one in mine["benchmarks"]]
+    assert "no price of BTC/USDT is stored" == mine["benchmarks"][1]["change"]["reason"]
     assert "failed" == mine["gate"]["operational"]
 
 
@@ -202,6 +213,8 @@ WRONG = {
     "--csv {folder}": "--csv {folder} holds trades.csv already; choose another folder or use --force",
     "--html {folder}": "--html {folder} is a folder; name a file, such as {folder}/report.html",
     "--html -": "--html -: the page cannot go to stdout; name a file, such as report.html",
+    "--benchmark=": "--benchmark is empty: name a symbol, such as BTC/USDT",
+    "--benchmark BTC/USDT --strategy trend": "--benchmark compares the value of a portfolio, and a strategy has none",
     "--html=": "--html is empty: name a file",
     "--csv=": "--csv is empty: name a folder",
     "--html {folder}/no/page.html": "--html {folder}/no/page.html: there is no folder {folder}/no; create it first",
@@ -247,6 +260,25 @@ def test_a_page_is_written_whole_or_not_at_all(sold: str, tmp_path: Path, capsys
     assert [file] == list(tmp_path.iterdir())
     written = document(capsys, sold, "--html", str(file))["written"]
     assert [{"file": str(file), "bytes": file.stat().st_size}] == written
+
+
+def test_open_writes_the_page_and_opens_it(
+    sold: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or len(opened) < 3)
+    monkeypatch.setenv("PAPER_HOME", str(tmp_path / "home"))
+    page = tmp_path / "home" / "report.html"
+    assert report_output(capsys, sold, "--open").startswith(f"{page}: ")
+    assert "</html>" in page.read_text()
+    other = tmp_path / "other.html"
+    assert document(capsys, sold, "--open", "--html", str(other))["opened"] is True
+    assert [page.as_uri(), other.as_uri()] == opened
+    # Where there is no browser, the page is written all the same.
+    assert main(["report", "--open", "--json", "--database-url", sold]) == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out)["opened"] is False
+    assert f"cannot open a browser here (BROWSER can name one): open {page} yourself\n" == output.err
 
 
 def test_it_reads_and_changes_nothing(url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.engine import Engine
 
 from domain.analytics.performance import History
-from domain.analytics.report import Report, report
+from domain.analytics.report import Report
 from persistence.queries.history import consistent_read, read_history
-from persistence.queries.reports import report_inputs
+from persistence.queries.reports import read_report
 
 
 def history_now(engine: Engine, portfolio: str) -> History:
@@ -25,9 +26,9 @@ def report_now(
     since: datetime | None = None,
     until: datetime | None = None,
     strategy: str | None = None,
+    named: Sequence[str] = (),
 ) -> Report:
     """Return the report on a portfolio, without a verdict."""
     with consistent_read(engine) as cursor:
         history = read_history(cursor, portfolio)
-        inputs = report_inputs(cursor, portfolio, since, until, strategy)
-    return report(history.during(since, until), **inputs)
+        return read_report(cursor, history, portfolio, since=since, until=until, strategy=strategy, named=named)

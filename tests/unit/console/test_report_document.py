@@ -15,9 +15,13 @@ from domain.analytics.metric_definitions import METRICS
 from domain.analytics.performance import Performance
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import OpenPosition, Report
+from domain.analytics.report_parts.buy_and_hold import BuyAndHold
+from domain.analytics.report_parts.reconciliation import Reconciliation
+from domain.analytics.report_parts.trip_notes import TripNote
 from domain.analytics.returns import Drawdown
 from domain.analytics.round_trips import RoundTrip
-from persistence.queries.export import TABLES, Table
+from persistence.queries.export import FILES, TABLES, Table
+from persistence.queries.report_parts.result_files import HOLDING_COLUMNS
 
 pytestmark = pytest.mark.clock
 
@@ -25,7 +29,21 @@ PAGE = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="ut
 
 
 @pytest.mark.parametrize(
-    "kind", [Report, Drawdown, PeriodReturn, TradeMarker, Bin, Funnel, DropOff, OpenPosition, RoundTrip]
+    "kind",
+    [
+        Report,
+        Drawdown,
+        PeriodReturn,
+        TradeMarker,
+        Bin,
+        Funnel,
+        DropOff,
+        OpenPosition,
+        RoundTrip,
+        TripNote,
+        BuyAndHold,
+        Reconciliation,
+    ],
 )
 def test_every_field_of_the_document_is_named(kind: type) -> None:
     names = {KEYS.get(field.name, field.name) for field in fields(kind)}
@@ -48,3 +66,10 @@ def test_every_file_is_described(table: Table) -> None:
     assert f"`{table.relation}`" in line
     assert f"`{table.at}`" in line
     assert table.includes_end == ("at the very end" in line)
+
+
+def test_every_file_of_results_is_described() -> None:
+    for name in FILES:
+        assert f"| `{name}.csv`" in PAGE
+    line = next(line for line in PAGE.splitlines() if line.startswith("| `buy_and_hold.csv`"))
+    assert {column for column in HOLDING_COLUMNS if f"`{column}`" not in line} == set()

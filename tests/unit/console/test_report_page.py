@@ -1,8 +1,9 @@
-"""The report's page: numbers, missing figures, charts that plotly accepts, and safety."""
+"""The report's page: numbers, missing figures, charts, and safety; tests/acceptance/test_report_page.py draws it."""
 
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -10,17 +11,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from importlib import resources
 from typing import Any
 
-import plotly.graph_objects as go
 import pytest
-from plotly.offline import get_plotlyjs
 
 from console.report import tables
-from console.report.html import charts
+from console.report.html import charts, line_charts
 from console.report.html.formatting import Amounts, change, share
 from console.report.html.page import page
+from console.report.html.plotly_script import FILE, SHA256, VERSION, plotly_script
+from console.report.html.section import Section
 from console.report.metrics_table import GROUP_COLUMNS, ROW_GROUPS, metric_rows
+from console.report.results_tables import holding_rows, result_rows
 from docs.pictures.sample import FIRST_DAY, PLANS, one, reports, verdict
 from domain.analytics.funnel import Stage, funnel
 from domain.analytics.metric_definitions import METRICS_BY_GROUP
@@ -28,6 +31,8 @@ from domain.analytics.performance import History
 from domain.analytics.performance_metric import defined, undefined
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report, report
+from domain.analytics.report_parts.buy_and_hold import EQUAL_WEIGHTS
+from domain.analytics.report_parts.trip_notes import TripNote
 from domain.analytics.returns import Valuation
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.trading.arithmetic import plain
@@ -36,7 +41,7 @@ pytestmark = pytest.mark.clock
 
 SEED = 4
 MADE = datetime(2026, 5, 1, tzinfo=UTC)
-COLOURS = {"paper", "ink", "muted", "grid", "axis", "line", "gain", "loss", "losswash"}
+COLOURS = {"paper", "ink", "muted", "grid", "axis", "line", "gain", "loss", "losswash", *(f"c{n}" for n in range(1, 7))}
 REPORTS = reports(SEED)
 STRATEGY = one(PLANS[0], SEED, strategy="momentum")
 
@@ -68,31 +73,48 @@ def written(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def painted(value: Any, key: str = "") -> Any:
-    """Return a chart with one colour instead of all."""
-    if isinstance(value, dict):
-        return {name: painted(item, name) for name, item in value.items()}
-    if isinstance(value, list):
-        return [painted(item, key) for item in value]
-    return "#000000" if key.endswith("color") else value
-
-
 @pytest.mark.parametrize("sample", [*REPORTS, STRATEGY], ids=lambda sample: f"{sample.portfolio}-{sample.strategy}")
-def test_plotly_accepts_the_charts(sample: Report) -> None:
-    for draw in (charts.equity, charts.days, charts.distribution):
-        spec = draw(sample).spec
-        go.Figure(painted(spec))  # raises for unknown keys
-        json.dumps(spec, allow_nan=False)
-        colours = {value for key, value in written(spec) if key.endswith("color")}
+def test_charts_are_json_with_names_of_colours(sample: Report) -> None:
+    drawn = Section("p1", sample, None).charts
+    assert len(drawn) >= (3 if sample.strategy else 5)
+    for chart in drawn.values():
+        json.dumps(chart.spec, allow_nan=False)
+        colours = {value for key, value in written(chart.spec) if key.endswith("color")}
         assert colours - {"rgba(0,0,0,0)"} <= COLOURS
+
+
+def test_holding_is_drawn_beside_the_portfolio() -> None:
+    trading = REPORTS[0]
+    chart = line_charts.compared(trading)
+    assert chart is not None
+    together = next(one for one in trading.benchmarks if one.name == EQUAL_WEIGHTS)
+    own, basket, *_ = chart.spec["data"]
+    # Of single symbols, the one that was traded most is first.
+    assert ["portfolio", EQUAL_WEIGHTS, "ETH/USDT", "BTC/USDT"] == [line["name"] for line in chart.spec["data"]]
+    assert [float(point.change) for point in together.curve if point.change is not None] == pytest.approx(
+        basket["y"], abs=1e-6
+    )
+    assert own["y"][-1] == pytest.approx(float(trading.closing / trading.opening - 1), abs=1e-6)
+    assert 4 == len({key.colour for key in chart.keys}) == len(chart.keys)
+    assert None is line_charts.compared(replace(trading, benchmarks=()))
+
+
+def test_each_strategy_has_a_line_that_ends_with_its_net_result() -> None:
+    trading = REPORTS[0]
+    chart = line_charts.by_group(trading, Dimension.STRATEGY, "Net result by strategy")
+    assert chart is not None
+    assert {name: float(round(stats.net_pnl, 4)) for name, stats in trading.by[Dimension.STRATEGY].items()} == {
+        line["name"]: line["y"][-1] for line in chart.spec["data"]
+    }
+    assert None is line_charts.by_group(STRATEGY, Dimension.STRATEGY, "Net result by strategy")
 
 
 def test_charts_show_the_values() -> None:
     trading = REPORTS[0]
     data = charts.equity(trading).spec["data"]
     drawdown, won, lost, value = data
-    assert [float(point.value) for point in trading.curve] == value["y"]
-    assert min(drawdown["y"]) == pytest.approx(-float(trading.performance.max_drawdown.fraction))  # type: ignore[union-attr]
+    assert [float(round(point.value, 4)) for point in trading.curve] == value["y"]
+    assert min(drawdown["y"]) == pytest.approx(-float(trading.performance.max_drawdown.fraction), abs=1e-6)  # type: ignore[union-attr]
     assert len(trading.marks) == len(won["x"]) + len(lost["x"])
     bars = charts.days(trading).spec["data"][0]
     assert [float(day.result) for day in trading.days] == bars["y"]
@@ -230,7 +252,7 @@ def test_an_empty_portfolio_is_a_sentence(received: int, sentence: str) -> None:
     made = page([empty(received)], {}, made_at=MADE)
     assert sentence in text_of(made)
     assert 'class="chart' not in made
-    assert ("<h3>Decisions</h3>" in made) == bool(received)
+    assert ('id="p1-part-decisions"' in made) == bool(received)
     # Without a chart, the page leaves out plotly.
     assert len(made) < 60_000
 
@@ -252,24 +274,106 @@ def test_names_end_no_script_and_only_the_pages_own_scripts_may_run() -> None:
     evil = replace(REPORTS[0], portfolio="</script><script>a()</script>", currency="</script><!--<b>", strategy=None)
     made = page([evil], {}, made_at=MADE)
     scripts = re.findall(r"<script(?P<kind>[^>]*)>(.*?)</script>", made, flags=re.DOTALL)
-    assert 3 == sum("application/json" in kind for kind, _ in scripts)
-    for kind, text in scripts:
-        if "application/json" in kind:
-            assert "<" not in text
-            # plotly renders markup in texts, so names are escaped for it, too.
-            assert "&lt;b&gt;" in str(json.loads(text)["layout"])
-    run = [text for kind, text in scripts if not kind]
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run]
-    assert 2 == len(run)
+    (run,) = [text for kind, text in scripts if not kind]
+    plotly, packed = (gzip.decompress(base64.b64decode(text)) for kind, text in scripts if "text/plain" in kind)
+    assert 3 == len(scripts)
+    specs = json.loads(packed)
+    assert 6 == len(specs)
+    # plotly renders markup in texts, so names are escaped for it, too.
+    assert "&lt;b&gt;" in str(specs["p1-equity"]["layout"])
+    assert "<b>" not in str(specs)
+    hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in (run.encode(), plotly)]
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', made)
     assert policy is not None
     allowed = " ".join(f"&#39;sha256-{digest}&#39;" for digest in hashes)
     assert f"default-src &#39;none&#39;; script-src {allowed}; style-src" in policy[1]
-    assert "<b>" not in made[: made.index(get_plotlyjs()[:200])]
+    assert "<b>" not in made
 
 
-def test_a_page_on_a_year_is_small() -> None:
-    year = one(PLANS[0], SEED, days=365)
-    made = page([year], {PLANS[0].name: verdict(PLANS[0], SEED)}, made_at=MADE)
-    assert len(year.curve) > 1_000
-    assert len(made.encode()) - len(get_plotlyjs().encode()) < 1_000_000
+def test_plotly_is_the_file_of_its_release_with_its_licence() -> None:
+    folder = resources.files("console.report.html")
+    script = folder.joinpath(FILE).read_bytes()
+    assert SHA256 == hashlib.sha256(script).hexdigest()
+    assert f"plotly.js (basic - minified) v{VERSION}\n" in script[:80].decode()
+    assert "MIT License" in folder.joinpath("plotly/LICENSE").read_text(encoding="utf-8")[:20]
+    assert script == gzip.decompress(base64.b64decode(plotly_script().text))
+
+
+@pytest.mark.parametrize("days", [2, 60, 365])
+def test_a_page_is_well_under_a_megabyte(days: int) -> None:
+    sample = one(PLANS[0], SEED, days=days)
+    made = page([sample], {PLANS[0].name: verdict(PLANS[0], SEED)}, made_at=MADE)
+    assert len(sample.curve) > (1_000 if days == 365 else 40)
+    assert len(made.encode()) < {2: 700_000, 60: 800_000, 365: 950_000}[days]
+
+
+@pytest.mark.parametrize(
+    "sample", [*REPORTS, STRATEGY, empty(3)], ids=lambda sample: f"{sample.portfolio}-{sample.strategy}"
+)
+def test_the_contents_lead_to_every_part(sample: Report) -> None:
+    made = page([sample, REPORTS[1]], {sample.portfolio: verdict(PLANS[0], SEED)}, made_at=MADE)
+    anchors = re.findall(r'href="#([^"]+)"', made)
+    places = re.findall(r' id="([^"]+)"', made)
+    assert len(places) == len(set(places))
+    assert set(anchors) <= set(places)
+    headings = re.findall(r"<h3([^>]*)>", made[: made.index("<footer>")])
+    assert [f' id="{place}"' for place in anchors if "-part-" in place] == headings
+    assert 'href="#p1-part-validation"' in made
+
+
+def test_the_verdict_is_the_first_column_beside_the_name() -> None:
+    made = page(REPORTS, {plan.name: verdict(plan, SEED) for plan in PLANS}, made_at=MADE)
+    overview = made[made.index('<table class="overview">') :]
+    assert ["Portfolio", "Validation"] == re.findall(r'<th scope="col">([^<]*)</th>', overview)[:2]
+    criteria = made[made.index('<table class="criteria">') :]
+    assert ["Criterion", "Met"] == re.findall(r'<th scope="col">([^<]*)</th>', criteria)[:2]
+
+
+def test_the_page_says_how_the_result_adds_up() -> None:
+    trading = REPORTS[0]
+    rows = result_rows(trading)
+    sums = [row for row in rows if row.is_sum]
+    assert [trading.trade_stats.net_pnl, trading.result] == [row.amount for row in sums]
+    place = rows.index(sums[0])
+    assert sums[0].amount == sum(row.amount for row in rows[:place])
+    assert sums[1].amount == sum(row.amount for row in rows[place:-1])
+    assert f"{trading.trade_stats.total_trades} round trips: their number × the expectancy" == rows[0].label
+    read = text_of(page([trading], {}, made_at=MADE))
+    assert "How the result adds up Summand USDT" in read
+    strategy_rows = result_rows(STRATEGY)
+    assert (STRATEGY.result, True) == (strategy_rows[-1].amount, strategy_rows[-1].is_sum)
+
+
+def test_a_value_that_is_older_than_the_figures_says_so() -> None:
+    late = replace(REPORTS[0], closing_at=datetime(2026, 4, 30, 23, 59, tzinfo=UTC), later_fills=2)
+    sentence = "Value as of the last snapshot, 2026-04-30 23:59:00 UTC; the figures have 2 later fills, too."
+    assert sentence in text_of(page([late], {}, made_at=MADE))
+    assert "as of the last snapshot" not in text_of(page([REPORTS[0]], {}, made_at=MADE))
+
+
+def test_round_trips_show_what_the_agent_said() -> None:
+    trading = REPORTS[0]
+    last = trading.round_trips[-1]
+    long = "<b>" + "because " * 100
+    notes = {**trading.trip_notes, last.position_id: TripNote(long, 12, "decision", "enough\nof it")}
+    made = page([replace(trading, trip_notes=notes)], {}, made_at=MADE)
+    read = text_of(made)
+    assert f"Entry, decision {last.decision_id}: &lt;b&gt;because because" in read
+    assert "Exit: decision 12: enough of it" in read
+    assert f"The last 50 of {len(trading.round_trips)} ; all of them are in --json and --csv." in read
+    assert 50 == made.count('<div class="trip">')
+
+
+def test_what_holding_brought_is_known_or_says_why_not() -> None:
+    basket, unknown = REPORTS[0].benchmarks[0], replace(
+        REPORTS[0].benchmarks[1], change=undefined("no price of it is stored"), curve=()
+    )  # fmt: skip
+    made = replace(REPORTS[0], benchmarks=(basket, unknown))
+    read = text_of(page([made], {}, made_at=MADE))
+    assert f"Holding {unknown.name} traded, too not known: no price of it is stored" in read
+    assert basket.change.value is not None
+    ahead_by = (made.change.value or Decimal(0)) - basket.change.value
+    assert f"Holding {EQUAL_WEIGHTS} {100 * basket.change.value:+.2f} % {100 * ahead_by:+.2f} points" in read.replace(
+        "−", "-"
+    )
+    assert holding_rows(made) == (basket, unknown)

@@ -1,0 +1,1 @@
+"""Parts of a report besides its metrics: comparisons, curves by group, reconciliation, reasoning."""
