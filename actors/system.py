@@ -42,6 +42,7 @@ from persistence.embedded.watch import EmbeddedWatch
 from persistence.lease import Lease
 from persistence.listener import Listener
 from persistence.sessions.address import display_address, with_schema
+from persistence.sessions.answers import AnswerWatch
 from persistence.stores import portfolios
 from persistence.stores.decisions import DecisionStore
 from persistence.stores.failures import Disconnector, FailureRecorder, FailureStore
@@ -156,6 +157,7 @@ class TradingSystem(TradingClient):
             probe(url)  # refuse a server that is too old before anything changes in it
             lease = Lease.take(url)
             undo.callback(lease.release)
+            undo.enter_context(AnswerWatch(url))
             schema.upgrade(url)
             if include_backlog:
                 adoption.include_backlog(url)

@@ -113,13 +113,16 @@ def _session_settings(database_url: str | None, writer: str | None) -> dict[str,
     return settings
 
 
-def connect(database_url: str, name: str, *, writer: str | None = None, **more: object) -> Session:
+def connect(
+    database_url: str, name: str, *, writer: str | None = None, answer_limit: float | None = None, **more: object
+) -> Session:
     """Return a new connection in autocommit mode, in the URL's schema; psycopg's errors are not translated.
 
     Args:
         database_url: the database.
         name: of the part of the program that connects.
         writer: see `engine_for`.
+        answer_limit: see `Session`.
         more: further parameters of libpq.
 
     Raises:
@@ -127,7 +130,9 @@ def connect(database_url: str, name: str, *, writer: str | None = None, **more: 
     """
     settings = _session_settings(database_url, writer)
     options = {**connect_options(name, database_url, writer=writer), **more}
-    return open_session(settings, dsn(database_url), count_as=name, autocommit=True, **options)
+    return open_session(
+        settings, dsn(database_url), count_as=name, answer_limit=answer_limit, autocommit=True, **options
+    )
 
 
 def engine_for(

@@ -41,9 +41,10 @@ LOCK_WAIT_S = 2.0
 EPOCH_WAIT_S = 30.0
 """How long `Lease.begin_epoch` waits for a transaction of the last holder that is still open."""
 RENEWAL_INTERVAL_S = 5.0
-TIME_LIMITS = {"keepalives_idle": 3, "keepalives_count": 2, "tcp_user_timeout": 7_000}
-"""libpq's parameters: a connection that nobody answers on is lost 7 s after a renewal, so that 3 s are left of the 15 s
-after which this process has the lease again."""
+TIME_LIMITS = {"keepalives_idle": 3, "keepalives_count": 2, "tcp_user_timeout": 7_000, "answer_limit": 20.0}
+"""Parameters of the connection: it is lost 7 s after a renewal that nobody acknowledges, so that 3 s are left of the
+15 s after which this process has the lease again. One that is acknowledged and not answered is lost as soon as the
+server says so (`persistence.sessions.answers`), or else after 20 s: its disk may take long."""
 WRITER = "Supervisor"
 """The writer's name that the triggers in ``sql/`` demand for the lease's tables."""
 LEASE_TIMEOUT_S = 30.0

@@ -26,6 +26,10 @@ POLL_INTERVAL_S = 0.5
 """The longest wait where a pooler passes no notifications on."""
 RECONNECT_INTERVAL_S = 1.0
 """Between two attempts to connect."""
+CHECK_INTERVAL_S = 5.0
+"""Between two statements by which the listener finds out whether the server still answers it."""
+ANSWER_LIMIT_S = 10.0
+"""Longest wait for the answer to one."""
 
 
 class Listener:
@@ -51,7 +55,7 @@ class Listener:
         self._worker.stop(timeout=2 * STOP_CHECK_INTERVAL_S)
 
     def _listen(self) -> None:
-        with connect(self._url, "listener") as connection:
+        with connect(self._url, "listener", answer_limit=ANSWER_LIMIT_S) as connection:
             if not has_own_session(connection, lambda: connect(self._url, "listener check")):
                 logger.info("the pooler of the database passes no wake-ups on; polling goes on")
                 self._worker.stopping.wait()
@@ -60,7 +64,11 @@ class Listener:
             self.failures.recovered("the database sends wake-ups again")
             for channel in self._channels:
                 self._wake(channel)
+            checked = time.monotonic()
             while not self._worker.stopping.is_set():
+                if time.monotonic() - checked >= CHECK_INTERVAL_S:
+                    connection.execute("SELECT 1")
+                    checked = time.monotonic()
                 for notification in connection.notifies(timeout=STOP_CHECK_INTERVAL_S, stop_after=1):
                     self._wake(notification.channel)
 

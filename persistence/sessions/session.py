@@ -10,9 +10,10 @@ behind a pooler each transaction begins with the settings, as ``SET LOCAL``, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -77,6 +78,9 @@ OWN_SESSION_NEEDED = (
     " mode; decide and attach() work with either"
 )
 
+T = TypeVar("T")
+_waiting: dict[int, Session] = {}
+"""The sessions of this process that wait for an answer, by `id`; changed by whole entries alone, so without a lock."""
 _without_options: set[str] = set()
 """Connection strings of poolers that refuse settings at the start."""
 _own_sessions: set[str] = set()
@@ -91,12 +95,67 @@ class Session(CountedConnection):
         pooled: whether a pooler stands between, so that each transaction sets the settings.
         settings: that each transaction behind a pooler sets.
         address: the connection string.
+        part: of the program that uses it.
+        waiting_since: moment of `time.monotonic` since which it waits without a sign of life; None while it does not.
+        answer_limit: seconds after which a wait without a sign of life ends; None: never.
+        listening: whether it waits for notifications, which is no wait for an answer.
     """
 
     server_pid = 0
     pooled = False
     settings: Mapping[str, str] = {}
     address = ""
+    part = ""
+    waiting_since: float | None = None
+    answer_limit: float | None = None
+    listening = False
+
+    def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
+        """Wait for the server."""
+        if self.listening:
+            return super().wait(gen, *args, **options)
+        self.waiting_since = time.monotonic()
+        _waiting[id(self)] = self
+        try:
+            return super().wait(self._watched(gen), *args, **options)
+        finally:
+            _waiting.pop(id(self), None)
+            self.waiting_since = None
+
+    def _watched(self, gen: PQGen[T]) -> PQGen[T]:
+        """Pass a wait on and keep the time of the last sign of life.
+
+        Raises:
+            psycopg.OperationalError: there was none for `answer_limit`. TCP does not notice this where something
+                between, such as a tunnel, acknowledges everything and passes nothing on.
+        """
+        limit = self.answer_limit
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    self.waiting_since = time.monotonic()
+                elif limit is not None and time.monotonic() - (self.waiting_since or 0.0) > limit:
+                    raise psycopg.OperationalError(f"the server has not answered for {limit:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def notifies(self, *args: Any, **options: Any) -> Iterator[psycopg.Notify]:  # type: ignore[override]
+        """Wait for notifications."""
+        self.listening = True
+        try:
+            yield from super().notifies(*args, **options)
+        finally:
+            self.listening = False
+
+    @property
+    def own_pid(self) -> int | None:
+        """Process id of the session on the server; None where a pooler gives each transaction another one."""
+        shared = self.pooled and self.address not in _own_sessions
+        return None if shared or not self.server_pid else self.server_pid
 
     def _start_query(self) -> PQGen[None]:
         """Begin a transaction if there is none; behind a pooler with the settings, in one message.
@@ -135,7 +194,12 @@ def startup_options(settings: Mapping[str, str], others: Iterable[str] = ()) -> 
 
 
 def open_session(
-    settings: Mapping[str, str], conninfo: str = "", *, count_as: str | None = None, **options: Any
+    settings: Mapping[str, str],
+    conninfo: str = "",
+    *,
+    count_as: str | None = None,
+    answer_limit: float | None = None,
+    **options: Any,
 ) -> Session:
     """Connect like `psycopg.connect`; every connection of the program is made here.
 
@@ -143,6 +207,7 @@ def open_session(
         settings: of the session.
         conninfo: libpq's connection string.
         count_as: name for `persistence.database_timing`; None counts nothing.
+        answer_limit: see `Session`.
         options: further parameters of psycopg and libpq.
 
     Raises:
@@ -153,6 +218,7 @@ def open_session(
     host = str(options.get("host") or conninfo_to_dict(conninfo).get("host") or "")
     with without_libpq_variables() if is_of_embedded_server(host) else nullcontext():
         connection = _connected(conninfo, options)
+    connection.part, connection.answer_limit = count_as or "", answer_limit
     try:
         _establish(connection, settings)
     except BaseException:
@@ -183,10 +249,17 @@ def _connected(conninfo: str, options: dict[str, Any]) -> Session:
     return connection
 
 
+def waiting_sessions() -> list[tuple[Session, float]]:
+    """Return the sessions of this process that wait for an answer now, and since when each has no sign of life."""
+    times = [(session, session.waiting_since) for session in _waiting.copy().values()]
+    return [(session, since) for session, since in times if since is not None]
+
+
 def open_privileged_session(conninfo: str, name: str, **options: Any) -> Session:
     """Connect as the embedded server's superuser, with a search path that holds no objects of others."""
     start = {"application_name": f"paper-trading {name}", "client_encoding": CLIENT_ENCODING}
-    return open_session(PRIVILEGED, conninfo, options=startup_options(PRIVILEGED), **start, **options)
+    own = startup_options(PRIVILEGED)
+    return open_session(PRIVILEGED, conninfo, answer_limit=None, options=own, **start, **options)
 
 
 def has_own_session(connection: Session, connect: Callable[[], Session]) -> bool:

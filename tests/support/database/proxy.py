@@ -28,7 +28,7 @@ from typing import Any, Self
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.support.database import protocol
-from tests.support.database.proxy_link import Ambush, Link, Moment, abort
+from tests.support.database.proxy_link import Ambush, Link, Moment, Side, abort
 from tests.support.database.server import url_of
 
 
@@ -101,6 +101,25 @@ class Proxy:
             The number of connections.
         """
         return int(self._call(lambda: self._cut(who, reset, unnoticed)))
+
+    def swallow(self, *receivers: Side, who: str = "") -> int:
+        """Make present connections black holes: they stay open, and what is sent there is acknowledged and lost.
+
+        Args:
+            receivers: to whom nothing is passed on: the server, the client, or both.
+            who: see the top of the module.
+
+        Returns:
+            The number of connections.
+        """
+
+        def swallow() -> int:
+            links = [link for link in self._links if link.name.endswith(who)]
+            for link in links:
+                link.swallow(*receivers)
+            return len(links)
+
+        return int(self._call(swallow))
 
     def cut_after(self, messages: int, who: str = "", *, reset: bool = True) -> None:
         """Cut connections instead of passing the ``messages``-th message from now on, of either side."""

@@ -14,6 +14,8 @@ from tests.support.database import protocol
 if TYPE_CHECKING:
     from tests.support.database.proxy import Proxy
 
+Side = Literal["server", "client"]
+"""The receiver of bytes."""
 Moment = Literal["before", "after", "late"]
 """The time of a cut: before the COMMIT reaches the server; after it, so that its answer is lost; or the COMMIT reaches
 the server late, some time after the client has noticed the cut."""
@@ -55,6 +57,7 @@ class Link:
         self._statement_texts: list[str] = []
         self._cut = False
         self._unnoticed = 0.0
+        self._swallows: set[Side] = set()
         self._awaited: Ambush | None = None  # the fault that strikes once the server confirms the COMMIT
 
     def cut(self, *, reset: bool = True, unnoticed: float = 0.0) -> None:
@@ -70,6 +73,10 @@ class Link:
             self._client.close()
         if not unnoticed:
             self._server.close()
+
+    def swallow(self, *receivers: Side) -> None:
+        """Pass nothing on to a receiver any more, no end of the connection either; all is read and acknowledged."""
+        self._swallows.update(receivers)
 
     async def serve(self) -> None:
         """Pass on the messages of both sides until one of them ends."""
@@ -90,9 +97,23 @@ class Link:
                 with suppress(OSError):
                     await self._client.wait_closed()
 
+    async def _read(self, reader: asyncio.StreamReader, receiver: Side) -> bytes:
+        """Return the next packet for a receiver; empty at the end."""
+        try:
+            packet = await reader.read(MAX_PACKET_BYTES)
+            while packet and receiver in self._swallows:
+                packet = await reader.read(MAX_PACKET_BYTES)
+        except OSError:
+            if receiver not in self._swallows:
+                raise
+            packet = b""
+        if not packet and receiver in self._swallows:
+            await asyncio.Event().wait()  # until the proxy is closed
+        return packet
+
     async def _forward(self) -> None:
         frames = protocol.Frames()
-        while packet := await self._client_reader.read(MAX_PACKET_BYTES):
+        while packet := await self._read(self._client_reader, "server"):
             await self._proxy.hold()
             arrived = list(frames.feed(packet))
             for number, frame in enumerate(arrived):
@@ -135,7 +156,7 @@ class Link:
 
     async def _answer(self) -> None:
         frames = protocol.Frames()
-        while packet := await self._server_reader.read(MAX_PACKET_BYTES):
+        while packet := await self._read(self._server_reader, "client"):
             if not self._cut:
                 await self._proxy.hold()
             for frame in frames.feed(packet):
