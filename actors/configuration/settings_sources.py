@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from actors.configuration.file_owners import refuse_if_others_write
 from actors.configuration.settings_redaction import MASK
 from actors.configuration.settings_reference import VARIABLE_PREFIX
 from domain.errors import SettingsError
@@ -78,12 +79,14 @@ def read_settings_file(home: object = None) -> dict[str, Any]:
         home: see `settings_file`.
 
     Raises:
-        SettingsError: it cannot be read, or is not TOML.
+        SettingsError: it cannot be read, or is not TOML, or others may write it.
     """
     if (path := settings_file(home)) is None:
         return {}
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            refuse_if_others_write(path, file.fileno())
+            content = file.read()
         return tomllib.loads(content.decode("utf-8-sig"))  # some editors write a byte order mark first
     except FileNotFoundError:
         return {}
