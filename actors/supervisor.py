@@ -15,6 +15,7 @@ crash without a message       restarts the actor after a delay; counts. Too many
 hang                          abandons the thread, ends its database connections, and starts a replacement; counts
 the database does not answer  waits: that is no hang
 a thread has ended            the same as for a hang
+a person asks for a restart   abandons the thread and starts a replacement at once; no failure, no strike, no cost
 ============================  =========================================================================================
 
 The rules are plain values in `actors.supervision.restarts`.
@@ -189,7 +190,7 @@ class Supervisor(Behaviour):
             case Disconnected():
                 self._handle_disconnect(message)
             case Replace():
-                self._replace(self._children[message.actor], FailureKind.REPLACED, "was replaced on request")
+                self._replace(self._children[message.actor], FailureKind.REPLACED, "was restarted by hand")
             case Drained():
                 self._drained.add(message.actor)
                 if self._drained >= LAST_TO_DRAIN:
@@ -291,10 +292,12 @@ class Supervisor(Behaviour):
         """Abandon a thread; a replacement serves the same mailbox."""
         doing, stack = child.activity.doing, child.stack
         what = doing.what if doing is not None else ""
-        logger.error("{} {}; a replacement takes over. Its stack:\n{}", child.name, cause, stack)
-        about = child.replace()
+        by_hand = kind is FailureKind.REPLACED  # a person asked for it: it is no fault
+        level = "INFO" if by_hand else "ERROR"
+        logger.log(level, "{} {}; a replacement takes over. Its stack:\n{}", child.name, cause, stack)
+        about = child.replace(by_hand=by_hand)
         self._failure(kind, child.name, what, about, cause, stack)
-        if kind is FailureKind.REPLACED:  # a person asked for it: it is no fault
+        if by_hand:
             self._recover(self._restart_unit(child.name))
             return
         if about and (culprit := self._strikes.strike(about, self._moment)) is not None:
@@ -335,7 +338,8 @@ class Supervisor(Behaviour):
             error=self._hooks.hide(error),
             traceback=self._hooks.hide(trace),
         )
-        self._log.failures.append(failure)
+        if kind is not FailureKind.REPLACED:
+            self._log.failures.append(failure)
         self._hooks.record(failure)
         return failure
 

@@ -10,7 +10,7 @@ from domain.types import DecisionId, Generation
 
 
 class FailureKind(StrEnum):
-    """The kind of a failure."""
+    """The kind of a failure. `REPLACED` is none: a person restarted the actor, and the table keeps a record of it."""
 
     CRASH = "crash"
     HANG = "hang"

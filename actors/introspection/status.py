@@ -31,6 +31,7 @@ class ActorStatus:
         handled: number of messages handled.
         mailbox: number of waiting messages.
         most: largest number of messages that ever waited.
+        restarted_by_hand: number of restarts that a person asked for; ``restarts`` does not contain them.
     """
 
     actor: str
@@ -42,6 +43,7 @@ class ActorStatus:
     handled: int
     mailbox: int
     most: int
+    restarted_by_hand: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class SystemStatus:
         lease_held: whether the lease's connection is open; without it nothing is written.
         lease_renewed_ago: seconds since the lease was renewed; it is renewed every 5 s while the database is available.
         prices: health of the price source; None while the PriceTracker is busy.
-        failures: the last failures, the newest last.
+        failures: the last failures, the newest last; a restart by hand is none.
         quarantined: number of decisions and messages that this process has put aside.
         dead_letters: number of messages to an actor that had ended.
         prices_dropped: number of prices that were not stored.
@@ -102,6 +104,7 @@ def status_of(host: ActorHost) -> ActorStatus:
         handled=activity.handled,
         mailbox=len(host.mailbox),
         most=host.mailbox.max_waiting,
+        restarted_by_hand=activity.restarted_by_hand,
     )
 
 

@@ -33,6 +33,7 @@ class Activity:
         doing: the message in hand; None while there is none.
         handled: number of messages handled to their end.
         failed: number of crashes and hangs.
+        restarted_by_hand: number of restarts that a person asked for, which are no failures.
         waiting_since: moment since which the actor finds the database unavailable; None while it is available.
         waiting_reason: why, where the same error came again and again; None otherwise.
         in_call: whether the actor waits for an answer of the database.
@@ -43,6 +44,7 @@ class Activity:
         self.doing: MessageInHand | None = None
         self.handled = 0
         self.failed = 0
+        self.restarted_by_hand = 0
         self.waiting_since: Instant | None = None
         self.waiting_reason: str | None = None
         self.backing_off = False

@@ -49,6 +49,7 @@ class Cell:
         activity: what the cell does now.
         in_hand: messages that it is handling.
         abandoned: whether a replacement does its work; then nothing that it sends is delivered.
+        is_replacement: whether it does the work of one that was abandoned.
         thread: thread that runs it; None before the start.
     """
 
@@ -60,6 +61,7 @@ class Cell:
         self.activity = Activity()
         self.in_hand: list[Message] = []
         self.abandoned = False
+        self.is_replacement = False
         self._build = build
         self._supervisor = supervisor
         self._behaviour: Behaviour | None = None
@@ -119,17 +121,31 @@ class Cell:
         self.mailbox.wake()
         return in_hand
 
-    def take_over(self, other: Cell) -> None:
-        """Continue the counts of ``other``, which was abandoned, and hold data back until a behaviour is built."""
+    def take_over(self, other: Cell, *, by_hand: bool) -> None:
+        """Continue the counts of ``other``, which was abandoned, and hold data back until a behaviour is built.
+
+        Args:
+            other: the cell before.
+            by_hand: whether a person asked for it, so that it counts as no failure.
+        """
+        self.is_replacement = True
         self.activity.handled = other.activity.handled
-        self.activity.failed = other.activity.failed + 1
+        self.activity.failed = other.activity.failed + (not by_hand)
+        self.activity.restarted_by_hand = other.activity.restarted_by_hand + by_hand
         self.mailbox.hold()
 
-    def requeue(self, messages: Sequence[Message]) -> None:
-        """Put messages that were in hand at a crash back, those that may be handled once more; abandon the others."""
+    def requeue(self, messages: Sequence[Message], *, by_hand: bool = False) -> None:
+        """Put messages that were in hand at a crash back, those that may be handled once more; abandon the others.
+
+        After a restart by hand all go back, and none as one that has crashed its actor: it has done nothing wrong.
+        """
         # Not those of the path: the DecisionWatcher sends their decisions again, in the next generation.
+        if by_hand:
+            kept = [m for m in messages if not isinstance(m, PathMessage | Crash) and not _is_answered(m)]
+            self.mailbox.give_back([_tried(m) for m in kept])
+            return
         repeated = [m for m in messages if not isinstance(m, PathMessage | Redelivery | Crash) and not _is_answered(m)]
-        self.mailbox.give_back([Redelivery(replace(m, tried=True) if isinstance(m, Submit) else m) for m in repeated])
+        self.mailbox.give_back([Redelivery(_tried(m)) for m in repeated])
         for message in messages:
             if isinstance(message, Redelivery):
                 message.abandon(PaperTradingError(f"{self.name} crashed twice on this message; it was dropped"))
@@ -217,6 +233,11 @@ class Cell:
         # Outside the lock: if this hangs, the Supervisor must still be able to replace the thread.
         with suppress(Abandoned):
             self._supervisor.tell(Crashed(self.name, error, what if group else "", about, redelivered))
+
+
+def _tried(message: Message) -> Message:
+    """Return a message that may have been handled in part as one that says so."""
+    return replace(message, tried=True) if isinstance(message, Submit) else message
 
 
 def _is_answered(message: Message) -> bool:

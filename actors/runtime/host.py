@@ -63,7 +63,7 @@ class _Thread(InboxActor):
         """Build the first behaviour, unless this is a replacement, which waits for the Supervisor's `Restart`."""
         self._cell.thread = threading.current_thread()
         self._cell.thread.name = self._cell.name
-        if not self._cell.activity.failed:
+        if not self._cell.is_replacement:
             self._cell.begin()
 
     def on_receive(self, message: Any) -> Any:
@@ -106,8 +106,11 @@ class ActorHost:
         """Start a thread; return when it answers."""
         self._serve(self._new_cell())
 
-    def replace(self) -> frozenset[DecisionId]:
+    def replace(self, *, by_hand: bool = False) -> frozenset[DecisionId]:
         """Abandon the thread, and start a replacement, which builds a behaviour at the next `Restart` or `Rebuild`.
+
+        Args:
+            by_hand: whether a person asked for it, so that it counts as no failure.
 
         Returns:
             Ids of the decisions that the abandoned thread was handling.
@@ -118,8 +121,8 @@ class ActorHost:
             detach(self._ref)
         about = old.about
         in_hand = old.abandon()
-        cell.take_over(old)
-        cell.requeue(in_hand)
+        cell.take_over(old, by_hand=by_hand)
+        cell.requeue(in_hand, by_hand=by_hand)
         self._serve(cell)
         return about
 

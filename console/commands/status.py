@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,10 +15,8 @@ from console.commands.list_rows import stop_of
 from console.database import database_label, ledger_reader, require_database, validation_progress
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import (
-    INSTRUMENTS_UNKNOWN,
     answer,
     duration,
-    instruments_unknown,
     moment,
     money,
     number,
@@ -30,7 +27,7 @@ from console.display.format import (
     terminal,
     unreal_source,
 )
-from console.display.quotes import QUOTE_COLUMNS, quote_cells
+from console.display.process_status import print_process
 from console.display.table import full_table
 from console.errors import FAILURE, NOT_RUNNING, Refused
 from console.options import AsJson, with_settings
@@ -44,9 +41,7 @@ from persistence.connections import probe
 from persistence.queries.open_orders import frozen_orders, open_orders
 from persistence.queries.row_lists import LedgerReader, not_running_message
 
-MAX_PRINTED_FAILURES = 5
 VALIDATION_COLOURS = {Course.LOST: "bold red", Course.BEHIND: "yellow"}
-MAX_PRINTED_QUOTES = 10
 
 
 @with_settings
@@ -180,7 +175,8 @@ def _print_status(document: dict[str, Any]) -> None:
     else:
         _print_ledger(document, out)
     if (process := document["process"]) is not None:
-        _print_process(process, out)
+        out.print()
+        print_process(process, out)
 
 
 def _print_ledger(document: dict[str, Any], out: Console) -> None:
@@ -253,76 +249,3 @@ def _print_orders(document: dict[str, Any], say: Callable[..., None]) -> None:
 def _stop(position: dict[str, Any]) -> str:
     stop = stop_of(position)
     return stop if position["stop_price"] is None else f"stop {stop}"
-
-
-def _print_process(process: dict[str, Any], out: Console) -> None:
-    say = partial(print_fact, out)
-    out.print()
-    if process["intake_paused_since"] is not None:
-        since = moment(datetime.fromisoformat(process["intake_paused_since"]))
-        why = process.get("intake_paused_by") or "the database is unreachable"  # missing in an earlier version's answer
-        say("intake", f"paused since {since} UTC: {one_line(why)}; nothing is lost", "bold red")
-    if not process["lease_held"]:
-        say("lease", "its connection is lost; nothing is written until it returns", "bold red")
-    if (prices := process["prices"]) is not None:
-        doubtful = prices["silent"] or prices.get("frozen") or prices["ended"] or instruments_unknown(prices)
-        say("source", _source(prices), "yellow" if doubtful else "")
-        for problem in prices.get("troubles", ()):  # missing in the answer of an earlier version
-            say("source", one_line(problem), "yellow")
-        for note in prices.get("notes", ()):
-            say("source", one_line(note))
-    if expired := process.get("expired_at_intake"):  # missing in the answer of an earlier version
-        say("expired", f"{expired} were older than max_decision_age when this process read them", "yellow")
-    if process["dead_letters"] or process["prices_dropped"]:
-        say("dropped", f"{process['dead_letters']} dead letters, {process['prices_dropped']} prices not stored")
-    columns = ["actor", "state", "doing", "restarts", "handled", "mailbox", "max"]
-    rows = [
-        (
-            actor["actor"], actor["state"], _doing(actor), str(actor["restarts"]), f"{actor['handled']:,}",
-            str(actor["mailbox"]), str(actor["most"]),
-        )
-        for actor in process["actors"]
-    ]  # fmt: skip
-    out.print()
-    out.print(full_table(out, columns, rows, right=columns[3:], gives_way=["max", "handled", "restarts"]))
-    _print_quotes(process["prices"], out)
-    if process["failures"]:
-        out.print()
-        for failure in process["failures"][-MAX_PRINTED_FAILURES:]:
-            at = moment(datetime.fromisoformat(failure["at"]))
-            say(failure["reference"], f"{at} {failure['kind']} of {failure['actor']}: {failure['error']}", "yellow")
-
-
-def _print_quotes(prices: dict[str, Any] | None, out: Console) -> None:
-    """Print the ages and spreads of the newest prices, the oldest first."""
-    quotes = (prices or {}).get("quotes") or {}  # missing in the answer of an earlier version
-    if not quotes:
-        return
-    oldest = sorted(quotes.items(), key=lambda item: -max(item[1]["age_s"], item[1]["exchange_age_s"] or 0.0))
-    rows = [(one_line(symbol), *quote_cells(quote)) for symbol, quote in oldest[:MAX_PRINTED_QUOTES]]
-    out.print()
-    out.print(
-        full_table(out, ["price of", *QUOTE_COLUMNS], rows, right=QUOTE_COLUMNS[:3], gives_way=["source", "spread"])
-    )
-    if len(quotes) > len(rows):
-        out.print(f"and {len(quotes) - len(rows)} more", style="dim")
-
-
-def _source(prices: dict[str, Any]) -> str:
-    if prices["ended"]:
-        return f"{prices['source']} has ended"
-    if instruments_unknown(prices):
-        return f"{prices['source']} {INSTRUMENTS_UNKNOWN}"
-    silent = f"; silent: {', '.join(prices['silent'])}" if prices["silent"] else ""
-    if frozen := prices.get("frozen"):  # missing in the answer of an earlier version
-        silent += f"; frozen: {', '.join(frozen)}"
-    newest = moment(datetime.fromisoformat(prices["newest"])) + " UTC" if prices["newest"] else "none yet"
-    return f"{prices['source']}, {prices['symbols']} symbols, newest price {newest}{silent}"
-
-
-def _doing(actor: dict[str, Any]) -> str:
-    if actor["waiting_since"] is not None:
-        return f"database unreachable since {moment(datetime.fromisoformat(actor['waiting_since']))[11:]}"
-    if actor["doing"] is None:
-        return ""
-    return f"{actor['doing']} for {duration(timedelta(seconds=actor['busy_for']))}"

@@ -25,6 +25,7 @@ from actors.introspection.counters import BUCKETS, Counts
 from actors.introspection.status import ActorStatus, SystemStatus
 from actors.system import Facts
 from console.display.format import instruments_unknown
+from domain.failures import FailureKind
 from domain.types import PortfolioName
 from persistence.database_timing import DatabaseTimings
 from persistence.queries.metrics import Reading, Standing
@@ -64,7 +65,9 @@ def of_process(status: SystemStatus, counts: Counts, facts: Facts) -> Iterator[M
     yield _gauge("paper_home_free_bytes", "Free space under home", free)
     yield from _decisions(counts)
     yield from _actors(status.actors)
-    failures: Samples = {(kind.name.lower(),): number for kind, number in counts.failures.items()}
+    failures: Samples = {
+        (kind.name.lower(),): number for kind, number in counts.failures.items() if kind is not FailureKind.REPLACED
+    }
     yield _counter("paper_failures", "Crashes, hangs and other failures of actors", failures, "kind")
     text = "Decisions and messages in quarantine, after they crashed an actor twice"
     yield _counter("paper_quarantined", text, status.quarantined)
@@ -101,7 +104,8 @@ def _actors(actors: Collection[ActorStatus]) -> Iterator[Metric]:
         (_gauge, "paper_mailbox_messages_max", "Most messages that ever waited at once for an actor", "most"),
         (_gauge, "paper_actor_busy_seconds", "Seconds that an actor has been handling its current message", "busy_for"),
         (_counter, "paper_messages_handled", "Messages that an actor has handled", "handled"),
-        (_counter, "paper_actor_restarts", "Times that an actor crashed, hung or was replaced", "restarts"),
+        (_counter, "paper_actor_restarts", "Times that an actor crashed or hung, and was restarted", "restarts"),
+        (_counter, "paper_actor_restarts_by_hand", "Restarts that a person asked for", "restarted_by_hand"),
     ):
         yield family(name, text, {(actor.actor,): getattr(actor, attribute) or 0 for actor in actors}, "actor")
 

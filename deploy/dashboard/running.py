@@ -257,7 +257,8 @@ FAILURES = table(
     "path is rebuilt from the tables each time. Investigate several in a row.",
     """
     SELECT at, epoch || '-' || number AS reference, kind, actor, message, decision_id AS decision, error
-    FROM paper_failures WHERE $__timeFilter(at) ORDER BY at DESC, epoch DESC, number DESC LIMIT 100
+    FROM paper_failures WHERE $__timeFilter(at) AND kind <> 'replaced'
+    ORDER BY at DESC, epoch DESC, number DESC LIMIT 100
     """,
     24,
     empty="Nothing failed.",

@@ -60,6 +60,7 @@ def counters_of_a_day(watch: Stopwatch) -> Counters:
     counters.count_audit(2)
     counters.count_failure(FailureKind.CRASH)
     counters.count_failure(FailureKind.THREAD_ENDED)
+    counters.count_failure(FailureKind.REPLACED)  # a person asked for it
     watch.now += 12.0
     return counters
 
@@ -74,7 +75,10 @@ def system_status(**changes: object) -> SystemStatus:
     seen = {"BTC/USDT": NOON - timedelta(seconds=1.5), "ETH/USDT": NOON}
     quotes = {"BTC/USDT": {"age_s": 1.5, "exchange_age_s": 4.0}, "ETH/USDT": {"age_s": 0.0, "exchange_age_s": None}}
     usual = {
-        "actors": (actor_status("Sizer", mailbox=5, most=40, restarts=2), actor_status("PositionKeeper", busy_for=2.5)),
+        "actors": (
+            actor_status("Sizer", mailbox=5, most=40, restarts=2, restarted_by_hand=3),
+            actor_status("PositionKeeper", busy_for=2.5),
+        ),
         "intake_paused_since": None, "lease_held": True, "lease_renewed_ago": 4.5, "failures": (), "quarantined": 1,
         "prices": {**prices, "last_seen": seen, "frozen": [], "quotes": quotes}, "dead_letters": 6, "prices_dropped": 8,
     }  # fmt: skip
@@ -150,7 +154,7 @@ def test_other_metrics_have_the_values_of_their_sources(scraped: Scrape) -> None
     assert samples == {name: scraped.value(name) for name in samples}
     actors = {
         "paper_mailbox_messages": 5, "paper_mailbox_messages_max": 40, "paper_actor_restarts_total": 2,
-        "paper_messages_handled_total": 120, "paper_actor_busy_seconds": 0,
+        "paper_messages_handled_total": 120, "paper_actor_busy_seconds": 0, "paper_actor_restarts_by_hand_total": 3,
     }  # fmt: skip
     assert actors == {name: scraped.value(name, actor="Sizer") for name in actors}
     assert 2.5 == scraped.value("paper_actor_busy_seconds", actor="PositionKeeper")

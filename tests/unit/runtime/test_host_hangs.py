@@ -12,7 +12,7 @@ from actors.messages import Ping, Restart
 from actors.runtime.address import Abandoned, MailAddress
 from actors.runtime.cell import Cell
 from actors.runtime.mailbox import Mailbox
-from tests.support.actors.hosts import SOON, Grouping, Say, Stage, ended, staged, thread_of
+from tests.support.actors.hosts import SOON, Do, Grouping, Say, Stage, ended, staged, thread_of
 
 
 @pytest.fixture
@@ -135,3 +135,29 @@ def test_the_stack_of_a_hung_thread_has_the_line_where_it_hangs(stage: Stage) ->
     stage.host.start()
     stage.hang()
     assert "release.wait()" in stage.host.stack
+
+
+def test_a_restart_by_hand_is_no_failure_and_no_first_crash_on_its_message(stage: Stage) -> None:
+    tries: list[int] = []
+    entered, release = threading.Event(), threading.Event()
+    stage.releases.append(release)
+
+    def action() -> None:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            entered.set()
+            release.wait()
+        elif len(tries) == 2:
+            raise ValueError("the first crash on it")
+        else:
+            stage.texts.put("done")
+
+    stage.host.start()
+    stage.address.tell(Do(action))
+    assert entered.wait(SOON)
+    stage.host.replace(by_hand=True)
+    stage.address.tell(Restart())
+    assert not stage.crashes.get(timeout=SOON).again
+    stage.address.tell(Restart())
+    assert "done" == stage.next()
+    assert (1, 1) == (stage.host.activity.failed, stage.host.activity.restarted_by_hand)

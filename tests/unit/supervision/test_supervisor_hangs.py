@@ -81,6 +81,10 @@ def test_a_replacement_on_request_costs_no_restart_and_is_no_strike(stage: Stage
     assert ([], []) == (stage.reasons, stage.later)
     assert [FailureKind.REPLACED] * 14 == stage.kinds
     assert {} == stage.poisoned
+    for name in ("Sizer", "PriceTracker"):
+        activity = stage.cells[name].activity
+        assert (0, 7) == (activity.failed, activity.restarted_by_hand)
+    assert [] == list(stage.log.failures)
 
 
 def test_hangs_cost_restarts(stage: Stage) -> None:
