@@ -108,6 +108,11 @@ def trades(settings: Settings, wanted: RowFilter, as_csv: AsCsv = False, as_json
     print_list("trades", row_lists.TRADES, wanted, TRADES, settings, as_csv=as_csv, as_json=as_json)
 
 
+def print_trades(settings: Settings, wanted: RowFilter, as_json: bool) -> None:
+    """Print trades as the command does, for the debug console."""
+    print_list("trades", row_lists.TRADES, wanted, TRADES, settings, as_csv=False, as_json=as_json)
+
+
 @with_settings
 @with_filter("decisions created", tuple(OutcomeStatus))
 def decisions(settings: Settings, wanted: RowFilter, as_csv: AsCsv = False, as_json: AsJson = False) -> None:

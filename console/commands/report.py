@@ -71,11 +71,11 @@ class ReportRequest:
     strategy: str | None
     since: datetime | None
     until: datetime | None
-    benchmarks: tuple[str, ...]
-    html: Path | None
-    csv: Path | None
-    force: bool
-    opened: bool
+    benchmarks: tuple[str, ...] = ()
+    html: Path | None = None
+    csv: Path | None = None
+    force: bool = False
+    opened: bool = False
 
 
 @with_settings
@@ -114,9 +114,28 @@ def report(
         open_page,
     )  # fmt: skip
     _require_valid(request, html, csv)
+    _report(settings, request, as_json, now)
+
+
+def print_report(
+    settings: Settings,
+    portfolio: str | None = None,
+    strategy: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print a report as the command without files does, for the debug console; the options are those of the command."""
+    now = SystemClock().now()
+    begin, end = period(since, until, now)
+    _report(settings, ReportRequest(portfolio, strategy, begin, end), as_json, now)
+
+
+def _report(settings: Settings, request: ReportRequest, as_json: bool, now: datetime) -> None:
     with ledger_reader(settings) as reader, _garbage_collection_off():
-        if portfolio is not None:
-            reader.require_portfolio(portfolio)
+        if request.portfolio is not None:
+            reader.require_portfolio(request.portfolio)
         with pool(reader.url, "report") as engine:
             if request.html is None and request.csv is None:
                 _show(engine, settings, request, as_json, now)

@@ -18,6 +18,8 @@ from console.display.table import full_table
 from console.errors import NOT_RUNNING, exit_code_of
 from domain.errors import InvalidRequest, PaperTradingError
 
+LocalCommand = Callable[[Mapping[str, Any], bool], None]
+"""Runs in the console's own process: takes the arguments, and whether to print JSON, and prints the answer."""
 RATE_INTERVAL_S = 0.5
 """Time between the two answers from which `ps` computes a rate."""
 TOP_INTERVAL_S = 1.0
@@ -32,6 +34,7 @@ class Session:
         as_json: print each answer as one JSON document.
         yes: confirm every change.
         confirm: asks the user for confirmation; None without a terminal.
+        local_commands: by name, commands that read the database themselves, so that the service does no work for them.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Session:
         as_json: bool = False,
         yes: bool = False,
         confirm: Callable[[str], bool] | None = None,
+        local_commands: Mapping[str, LocalCommand] | None = None,
     ) -> None:
         self.connection = connection
         self.hello: Mapping[str, Any] = connection.ask("hello")
@@ -49,6 +53,7 @@ class Session:
         self._out = out
         self._as_json = as_json
         self._yes = yes
+        self.local_commands = local_commands or {}
 
     def do(self, request: Request) -> None:
         """Run a command and print its answer.
@@ -64,6 +69,8 @@ class Session:
         local = {"help": self._help, "top": self._top, "trace": self._trace, "ps": self._ps, "repl": self._repl}
         if name in local:
             local[name](request)
+        elif name in self.local_commands:
+            self.local_commands[name](request.arguments, self._as_json or request.as_json)
         elif name != "exit":
             self._print(request, self.connection.ask(name, **request.arguments))
 

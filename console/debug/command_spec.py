@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.introspection.inspection import nearest
+from console.display.terms import FILL, TRADE
 from domain.errors import InvalidRequest
 from domain.trading.open_orders.terms import AMENDABLE, EXIT_FIELDS
 from domain.types import DEFAULT_PORTFOLIO
@@ -89,6 +90,8 @@ ORDER_TERMS = (
 """Fields of a decision that say how its order is executed."""
 _LIMIT = Argument("n", required=False)
 _PORTFOLIO = Argument("portfolio", PORTFOLIO, required=False, option=True)
+_SYMBOL = Argument("symbol", SYMBOL, required=False, option=True)
+_STRATEGY = Argument("strategy", required=False, option=True)
 _REASON = Argument("reason", rest=True)
 COMMAND_SPECS: Mapping[str, CommandSpec] = {
     spec.name: spec
@@ -119,14 +122,20 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
         CommandSpec("dead", "list dead letters: messages to actors that have ended", ()),
         CommandSpec("quarantine", "list what is in quarantine: each made its actor crash twice", (_LIMIT,)),
         CommandSpec("positions", "list the open positions", (_PORTFOLIO,)),
-        CommandSpec("orders", "list the last orders", (_LIMIT, _PORTFOLIO)),
+        CommandSpec("orders", f"list the last orders; {FILL}", (_LIMIT, _PORTFOLIO)),
         CommandSpec("open-orders", "list the orders that rest in the market", (_PORTFOLIO,)),
         CommandSpec("decisions", "list the last decisions with their outcomes", (_LIMIT,)),
+        CommandSpec("trades", f"list the last trades; {TRADE}", (_LIMIT, _PORTFOLIO, _SYMBOL, _STRATEGY)),
+        CommandSpec(
+            "report",
+            "report value, performance, costs and validation of the portfolios",
+            (_PORTFOLIO, _STRATEGY, *(Argument(name, required=False, option=True) for name in ("from", "to"))),
+        ),
         CommandSpec("prices", "list the newest prices with their age"),
         CommandSpec("portfolio", "list the portfolios: cash, value, result"),
         CommandSpec("lease", "show which process serves the database, and since when"),
         CommandSpec("audit", "compare memory with the database, and the books with the fills"),
-        CommandSpec("status", "show this process as `run.py status --json` does"),
+        CommandSpec("status", "show this process: what is wrong, prices, actors, last failures"),
         CommandSpec(
             "decide",
             "send a decision and wait for its outcome",

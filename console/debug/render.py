@@ -14,10 +14,13 @@ from rich.text import Text
 from rich.tree import Tree
 
 from actors.runtime.timer import SystemClock
-from console.display.format import duration, print_fact
+from console.display.format import duration, print_fact, size
+from console.display.process_status import print_process, restarts_of
 from console.display.quotes import QUOTE_COLUMNS, quote_cells
 from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
+from console.display.terms import FILL, ROUND_TRIP, TRADE, glossary
+from console.service.problems import problems_of_process
 from domain.wording import one_line, shortened
 
 STATES = {"busy": "yellow", "waiting": "cyan", "ended": "bold red", "suspended": "magenta"}
@@ -132,7 +135,7 @@ def actor_table(out: Console, result: Mapping[str, Any], before: Mapping[str, An
         rate = (actor["handled"] - handled_before.get(actor["actor"], 0)) / seconds if seconds > 0 else None
         cells = [
             actor["actor"], actor["state"], doing(actor), str(actor["mailbox"]), str(actor["most"]),
-            f"{actor['handled']:,}", "–" if rate is None else f"{rate:,.0f}", str(actor["restarts"]),
+            f"{actor['handled']:,}", "–" if rate is None else f"{rate:,.0f}", restarts_of(actor),
         ]  # fmt: skip
         lines.append([(text, STATES.get(actor["state"], "")) for text in cells])
     return full_table(out, columns, lines, right=columns[3:], gives_way=["max", "handled", "restarts", "per second"])
@@ -172,7 +175,8 @@ def _tree(result: Mapping[str, Any], out: Console) -> None:
 def _leaf(actor: Mapping[str, Any], restarts_left: Mapping[str, Any]) -> Text:
     restarts = "once" if actor["restarts"] == 1 else f"{actor['restarts']} times"
     left = restarts_left.get(actor["actor"], "?")
-    text = f"{actor['actor']}  {actor['state']}, restarted {restarts}, {left} left"
+    by_hand = f", by hand {actor['restarted_by_hand']}" if actor.get("restarted_by_hand") else ""
+    text = f"{actor['actor']}  {actor['state']}, restarted {restarts}{by_hand}, {left} left"
     return Text(text, style=STATES.get(actor["state"], ""))
 
 
@@ -242,6 +246,8 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
         if result[title]:
             out.print(f"\n{title}", style="bold")
             print_rows(result[title], out, names)
+    if result["fills"] and result["trades"]:
+        out.print(f"\n{glossary(FILL, TRADE, ROUND_TRIP)}", style="dim", soft_wrap=True)
     if result["messages"]:
         out.print("\ntraced messages", style="bold")
         for message in result["messages"]:
@@ -251,6 +257,19 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
 def _explain(result: Mapping[str, Any], out: Console) -> None:
     for line in result["lines"]:
         out.print(Text(line), soft_wrap=True)
+
+
+def _status(result: Mapping[str, Any], out: Console) -> None:
+    problems = [one_line(problem.text) for problem in problems_of_process(result, prices_needed=False)]
+    for text in problems:
+        out.print(text, style="bold red", soft_wrap=True)
+    if not problems:
+        out.print("nothing is wrong with this process", style="green")
+    if result["quarantined"]:
+        print_fact(out, "quarantine", f"{result['quarantined']}; quarantine lists them", "yellow")
+    if (free := result.get("free_bytes")) is not None:  # missing in the answer of an earlier version
+        print_fact(out, "disk", f"{size(free)} free under home")
+    print_process(result, out)
 
 
 def _prices(result: Mapping[str, Any], out: Console) -> None:
@@ -293,6 +312,7 @@ RENDERERS: Mapping[str, Callable[[Any, Console], None]] = {
     "inbox": _inbox,
     "chain": _chain,
     "explain": _explain,
+    "status": _status,
     "stack": lambda result, out: out.print(Text(result["stack"].rstrip()), soft_wrap=True),
     "prices": _prices,
     "audit": _audit,

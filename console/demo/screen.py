@@ -13,6 +13,7 @@ from actors.system import TradingSystem
 from console.display.format import NO_PROOF, amount, fill, percent, price, signed, terminal
 from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
+from console.display.terms import FILL, ROUND_TRIP, TRADE, glossary
 from domain.program import command_name
 from domain.types import OrderStatus, OrderType, OutcomeStatus
 
@@ -111,6 +112,7 @@ class Screen:
         gives_way = ["commission", "won", "round trips", "cash"]
         self._out.print(full_table(self._out, columns, cells, right=columns[1:], gives_way=gives_way))
         self.line("")
+        self.line(glossary(FILL, TRADE, ROUND_TRIP), "dim", soft=True)
         if result["ledger_ok"]:
             self.line(
                 "Ledger check: the books balance; each decision has one outcome, or an order that rests.", "green"

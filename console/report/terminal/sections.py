@@ -11,6 +11,7 @@ from console.display.chart import bar
 from console.display.format import amount, moment, money, number, percent, price, signed
 from console.display.style import gain
 from console.display.table import Column, beside, fitted_table, line, result_column
+from console.display.terms import FILL, ROUND_TRIP, TRADE, glossary
 from console.report import tables
 from console.report.metrics_table import GROUP_COLUMNS, MetricRow, metric_rows, places_of
 from console.report.tables import GroupRow
@@ -47,7 +48,7 @@ def figures(report: Report, width: int) -> list[Text]:
             missing.setdefault(row.reason, []).append(row.metric.label)
     for reason, labels in missing.items():
         lines += wrapped(f"– {', '.join(labels)}: {reason}", width, "dim")
-    return lines
+    return lines + wrapped(glossary(FILL, TRADE, ROUND_TRIP), width, "dim")
 
 
 def _metric_line(row: MetricRow, width: int) -> Text:

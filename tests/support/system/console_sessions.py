@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from actors import Decision, TradingSystem
+from actors.settings import Settings
+from console.commands.console import local_commands
 from console.debug.client import Session
 from console.debug.command_spec import parse
 from console.debug.protocol import ConsoleConnection
@@ -27,12 +29,12 @@ class ConsoleSession:
         output: text that the last command wrote.
     """
 
-    def __init__(self, system: TradingSystem, path: Path) -> None:
+    def __init__(self, system: TradingSystem, path: Path, settings: Settings) -> None:
         self.system = system
         self.path = path
         self.output = io.StringIO()
         screen = Console(file=self.output, width=160, highlight=False, markup=False)
-        self.session = Session(ConsoleConnection(path), screen, yes=True)
+        self.session = Session(ConsoleConnection(path), screen, yes=True, local_commands=local_commands(settings))
 
     def do(self, line: str) -> str:
         """Run a command line and return the text that it writes."""
@@ -49,9 +51,10 @@ class ConsoleSession:
 def console_session(url: str, tmp_path: Path, **changes: Any) -> Iterator[ConsoleSession]:
     allow_repl = changes.pop("allow_repl", False)
     with running_system(url, home=tmp_path, **changes) as system:
-        commands = service_commands(system, isolated_settings(url, home=tmp_path), allow_repl=allow_repl)
+        settings = isolated_settings(url, home=tmp_path)
+        commands = service_commands(system, settings, allow_repl=allow_repl)
         with ConsoleServer(tmp_path / "console.sock", commands):
-            console = ConsoleSession(system, tmp_path / "console.sock")
+            console = ConsoleSession(system, tmp_path / "console.sock", settings)
             with console.session.connection:
                 yield console
 

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.settings import Settings
+from console.commands.console import local_commands
 from console.debug.command_spec import COMMAND_SPECS, parse
 from console.service.actions import ServiceActions
 from console.service.queries import ServiceQueries
@@ -106,7 +108,7 @@ def test_any_line_is_parsed_or_refused_in_one_sentence(line: str) -> None:
 
 
 def test_the_service_or_the_client_answers_every_command() -> None:
-    own = {"top", "help", "exit"}
+    own = {"top", "help", "exit", *local_commands(Settings.isolated())}
     # Properties of classes that need a system; their names stand in the source.
     answered = {
         name
