@@ -72,5 +72,5 @@ def local_commands(settings: Settings) -> Mapping[str, LocalCommand]:
 
 
 def _wanted(arguments: Arguments) -> RowFilter:
-    names = {name: optional_text(arguments, name) for name in ("portfolio", "symbol", "strategy")}
-    return RowFilter(**names, limit=bounded_integer(arguments, "n", DEFAULT_ROWS, MAX_ROWS))
+    portfolio, symbol, strategy = (optional_text(arguments, name) for name in ("portfolio", "symbol", "strategy"))
+    return RowFilter(portfolio, symbol, strategy, limit=bounded_integer(arguments, "n", DEFAULT_ROWS, MAX_ROWS))

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -16,21 +17,23 @@ from rich.text import Text
 
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
-from console.database import opened, require_database
+from console.database import ledger_reader, opened, require_database
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import answer, duration, terminal
 from console.errors import Refused
+from console.live.foot import ENDS, foot
+from console.live.keys import KeyDecoder
 from console.live.layout import frame
 from console.live.poller import ViewPoller
+from console.live.scroll import Scroll, next_portfolio
 from console.live.state import ViewReader, ViewState, check_ledger
 from console.live.terminal import Terminal, can_show
-from console.options import AsJson, with_settings
+from console.options import AsJson, Portfolio, with_settings
 from console.signals import restore_signals, take_signals
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.types import Clock
 from persistence.queries.row_lists import LedgerReader
 
-FOOT = "q ends this view"
 PRINTED = os.terminal_size((100, 60))
 """Size of a frame without a terminal; lines that stay empty are not printed."""
 STALE_AFTER_S = 3.0
@@ -44,15 +47,20 @@ def top(
     interval: Annotated[
         float, typer.Option("--interval", min=0.1, max=3600, metavar="SECONDS", help="Time between two updates [1].")
     ] = 1.0,
+    portfolio: Portfolio = None,
     as_json: AsJson = False,
 ) -> None:
     r"""Show equity, positions, last decisions, prices, actors and throughput, live; q or Ctrl-C ends it.
 
     \b
       run.py top
+      run.py top --portfolio default
       run.py top --interval 5
       run.py top --json          one document
       run.py top | cat           one frame
+
+    Arrows, j and k, PgUp and PgDn scroll a list that has more rows than fit; left and right choose the list. Tab or a
+    digit chooses a portfolio, a shows all. The last line of the screen says so.
 
     It reads a few rows of the database, and asks the service on this machine with this home for the state of its
     actors; trading never waits for it. While one of the two is unreachable, the view says so and retries. If stdout is
@@ -62,6 +70,10 @@ def top(
     require_database(settings)
     status_client = _StatusClient(settings)
     view_reader = ViewReader(lambda: opened(settings), status_client.status, SystemClock())
+    if portfolio is not None:
+        with ledger_reader(settings) as reader:
+            reader.require_portfolio(portfolio)
+    view_reader.portfolio = portfolio
     try:
         if not as_json and can_show(sys.stdout):
             state = _live(view_reader, interval)
@@ -134,34 +146,64 @@ def _live(view_reader: ViewReader, interval: float) -> ViewState:
             ViewPoller(view_reader, interval, lambda: wake(CHANGED)) as poller,
             Terminal(sys.stdout) as screen,
         ):
-            while not _ended(screen, reading):
-                _show(screen, poller, interval, view_reader.clock)
+            reader = _Reader(view_reader.portfolio)
+            while not _ended(screen, reading, poller, reader):
+                _show(screen, poller, interval, reader, view_reader.clock)
     finally:
         os.close(writing)
         os.close(reading)
     return poller.newest
 
 
-def _show(screen: Terminal, poller: ViewPoller, interval: float, clock: Clock) -> None:
+class _Reader:
+    """What the person at the terminal has chosen.
+
+    Attributes:
+        portfolio: shown alone; None: all.
+        scroll: the place in each list.
+        keys: what was typed.
+    """
+
+    def __init__(self, portfolio: str | None) -> None:
+        self.portfolio = portfolio
+        self.scroll = Scroll()
+        self.keys = KeyDecoder()
+
+
+def _show(screen: Terminal, poller: ViewPoller, interval: float, reader: _Reader, clock: Clock) -> None:
     if poller.failure is not None:
         raise poller.failure
-    state, size = poller.newest, screen.size
+    # The rows of a choice are there at once, its curve and its older decisions after the next reading.
+    state, size = replace(poller.newest, portfolio=reader.portfolio), screen.size
     age = clock.now() - state.at
-    stale = age.total_seconds() > STALE_AFTER_S + interval
-    foot = f"{FOOT}; trading goes on" if state.running else FOOT
-    if stale:
-        foot = f"no update for {duration(age)}: the database does not respond; {FOOT}"
-    screen.paint(frame(state, *size, Text(foot, style="bold red" if stale else "dim", end="")), size)
+
+    def last_line() -> Text:
+        if age.total_seconds() > STALE_AFTER_S + interval:
+            text = f"no update for {duration(age)}: the database does not respond; {ENDS}"
+            return Text(text, style="bold red", end="")
+        return foot(state, reader.scroll, size.columns)
+
+    screen.paint(frame(state, *size, last_line, reader.scroll), size)
 
 
-def _ended(screen: Terminal, reading: int) -> bool:
-    """Wait for an event; return whether it ends the view."""
+def _ended(screen: Terminal, reading: int, poller: ViewPoller, reader: _Reader) -> bool:
+    """Wait for an event and handle the keys; return whether one of them ends the view."""
     descriptors = [reading] if screen.keys is None else [reading, screen.keys]
     select.select(descriptors, [], [], 1.0)
     events = b""
     with suppress(BlockingIOError):
         events = os.read(reading, 4096)
-    return STOP in events or "q" in screen.pressed().lower()
+    for key in reader.keys.feed(screen.pressed()):
+        if key == "q":
+            return True
+        if not reader.scroll.press(key):
+            database = poller.newest.database
+            names = [row["portfolio"] for row in database.portfolios] if database is not None else []
+            chosen = next_portfolio(key, names, reader.portfolio)
+            if chosen != reader.portfolio:
+                reader.portfolio = chosen
+                poller.choose(chosen)
+    return STOP in events
 
 
 @contextmanager
@@ -183,11 +225,12 @@ def to_dict(state: ViewState) -> dict[str, Any]:
         "running": state.running,
         "database_away": state.database_error,
         "price_sources_not_real": state.unreal_sources,
+        "portfolio": state.portfolio,
         "served": database.served if database else None,
-        "portfolios": database.portfolios if database else [],
+        "portfolios": state.portfolios,
         "equity": [{"time": at, "worth": value} for at, value in state.equity_curve],
-        "positions": database.positions if database else [],
-        "decisions": database.decisions if database else [],
+        "positions": state.positions,
+        "decisions": state.decisions,
         "decisions_per_second": database.rate if database else None,
         "waiting": database.waiting if database else None,
         "prices": database.prices if database else [],

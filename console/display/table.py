@@ -137,25 +137,29 @@ def _styled(cell: Cell) -> tuple[str, str]:
     return escape_control(text), style
 
 
-def fitted_table(columns: Sequence[Column], width: int, rows: int, *, counted: bool = True) -> list[Text]:
+def fitted_table(
+    columns: Sequence[Column], width: int, rows: int, *, counted: bool = True, first: int = 0
+) -> list[Text]:
     """Return the lines of a table: a heading and as many rows as fit.
 
     Args:
         columns: from left to right; those for which there is no space are left out.
         width: characters.
         rows: lines, including the heading.
-        counted: whether the heading says "3 of 7" where not all rows fit.
+        counted: whether the heading says "3 of 7" where not all rows fit, or "4–6 of 7" where the first is another.
+        first: index of the first row to show.
     """
     number = len(columns[0].cells)
     visible_rows = max(min(number, rows - 1), 0)
     if counted and visible_rows < number:
-        columns = [replace(columns[0], name=f"{columns[0].name} {visible_rows} of {number}"), *columns[1:]]
+        visible = f"{first + 1}–{first + visible_rows}" if first else str(visible_rows)
+        columns = [replace(columns[0], name=f"{columns[0].name} {visible} of {number}"), *columns[1:]]
     fitting = _fitting(columns, width)
     others = sum(column.width for column in fitting if not column.flexible)
     free = max(width - others - GAP_COLUMNS * (len(fitting) - 1), 0)
     widths = [free if column.flexible else column.width for column in fitting]
     lines = [_row([column.name for column in fitting], fitting, widths, width, BAR)]
-    visible_cells = zip(*(column.cells[:visible_rows] for column in fitting), strict=True)
+    visible_cells = zip(*(column.cells[first : first + visible_rows] for column in fitting), strict=True)
     lines += [_row(cells, fitting, widths, width) for cells in visible_cells]
     return lines[: max(rows, 0)]
 

@@ -55,11 +55,11 @@ def facts(state: ViewState, width: int, lines: int) -> list[Text]:
         width: characters of a line.
         lines: how many there may be at most.
     """
-    items = []
+    items = [(f"only {one_line(state.portfolio)}", "bold")] if state.portfolio is not None else []
     if state.database is not None:
         items.append((f"{state.database.rate:.1f} decisions/s", ""))
         items.append((f"{state.database.waiting:,} waiting", ""))
-        if resting := sum(row["open_orders"] for row in state.database.portfolios):
+        if resting := sum(row["open_orders"] for row in state.portfolios):
             items.append((counted(resting, "open order"), ""))
     checked = state.ledger_check
     if checked is None:

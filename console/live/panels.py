@@ -12,9 +12,11 @@ from rich.text import Text
 
 from console.display import chart
 from console.display.format import currency_places, duration, fill, moment, money, price, short_number, signed_money
+from console.display.process_status import restarts_of
 from console.display.quotes import age, spread
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS, gain
 from console.display.table import BAR, Cell, Column, change_column, cut, fitted_table, flow, result_column
+from console.live.scroll import Scroll
 from console.live.state import ViewState
 from domain.trading.arithmetic import ZERO, divide, subtract, total
 from domain.types import OutcomeStatus
@@ -27,10 +29,9 @@ MIN_CURVE_COLUMNS = 8
 """A narrower curve is not drawn."""
 
 
-def portfolios(state: ViewState, width: int, rows: int) -> list[Text]:
+def portfolios(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[Text]:
     """Return value, result, cash and positions of each portfolio, with a sum where they share a currency."""
-    assert state.database is not None
-    portfolio_rows: list[Mapping[str, Any]] = list(state.database.portfolios)
+    portfolio_rows: list[Mapping[str, Any]] = list(state.portfolios)
     together = state.together
     if len(together) > 1:
         portfolio_rows.append(_together(together))
@@ -47,7 +48,8 @@ def portfolios(state: ViewState, width: int, rows: int) -> list[Text]:
         ),
         Column("positions", [str(row["held"]) for row in portfolio_rows], right=True, gives_way=3),
     ]
-    return fitted_table(columns, width, rows)
+    first = scroll.window("portfolios", [row["portfolio"] for row in portfolio_rows], rows - 1)
+    return fitted_table(columns, width, rows, first=first)
 
 
 def _together(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -95,11 +97,10 @@ def _times(first: datetime, last: datetime, before: int, width: int) -> Text:
     return cut(line, width)
 
 
-def positions(state: ViewState, width: int, rows: int) -> list[Text]:
+def positions(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[Text]:
     """Return the open positions, with result, last price and its age."""
-    assert state.database is not None
-    position_rows = state.database.positions
-    several = len(state.database.portfolios) > 1
+    position_rows = state.positions
+    several = len(state.portfolios) > 1
     if not position_rows:
         return fitted_table([Column("position", ["none open"])], width, rows)
     currencies = [_currency(state, row) for row in position_rows]
@@ -117,17 +118,18 @@ def positions(state: ViewState, width: int, rows: int) -> list[Text]:
         result_column("result", [row["unrealized_pnl"] for row in position_rows], currencies),
         change_column("", [row["unrealized_pnl_pct"] for row in position_rows], gives_way=1),
     ]
-    return fitted_table(columns, width, rows)
+    first = scroll.window("positions", [(row["portfolio"], row["symbol"]) for row in position_rows], rows - 1)
+    return fitted_table(columns, width, rows, first=first)
 
 
 def _stop(position: Mapping[str, Any]) -> Cell:
     return (price(position["stop_price"]), "") if position["stop_price"] is not None else ("none", "dim")
 
 
-def decisions(state: ViewState, width: int, rows: int) -> list[Text]:
+def decisions(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[Text]:
     """Return the last decisions, the newest first, with outcome, and reason or fill and net result."""
-    assert state.database is not None
-    decision_rows = state.database.decisions[: max(rows - 1, 0)]
+    first = scroll.window("decisions", [row["id"] for row in state.decisions], rows - 1)
+    decision_rows = state.decisions[first : first + max(rows - 1, 0)]
     if not decision_rows:
         return fitted_table([Column("decision", ["none yet"])], width, rows)
     columns = [
@@ -170,7 +172,7 @@ def _reason_or_fill(row: Mapping[str, Any], currency: str) -> str:
     return text if row["net_pnl"] is None else f"{text} net {signed_money(row['net_pnl'], currency)}"
 
 
-def prices(state: ViewState, width: int, rows: int) -> list[Text]:
+def prices(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[Text]:
     """Return the last price of each symbol, its ages, its spread, and its change since the view began."""
     assert state.database is not None
     price_rows = recent_prices(state)
@@ -190,7 +192,8 @@ def prices(state: ViewState, width: int, rows: int) -> list[Text]:
         change_column("change", changes, gives_way=1),
         Column(" " * TREND_COLUMNS, [(chart.blocks(trend, TREND_COLUMNS), "cyan") for trend in trends], gives_way=2),
     ]
-    return fitted_table(columns, width, rows)
+    first = scroll.window("prices", [row["symbol"] for row in price_rows], rows - 1)
+    return fitted_table(columns, width, rows, first=first)
 
 
 def prices_line(state: ViewState, width: int, rows: int) -> list[Text]:
@@ -218,7 +221,7 @@ def actors(state: ViewState, width: int, rows: int) -> list[Text]:
     if state.process is None:
         return fitted_table([Column("actor", [_no_process(state)], flexible=True)], width, rows)
     statuses = state.process["actors"]
-    restarts = [(str(actor["restarts"]), DOUBT if actor["restarts"] else "") for actor in statuses]
+    restarts = [(restarts_of(actor), DOUBT if actor["restarts"] else "") for actor in statuses]
     rates = [state.messages_per_s.get(actor["actor"], 0) for actor in statuses]
     columns = [
         Column("actor", [actor["actor"] for actor in statuses]),

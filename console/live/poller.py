@@ -58,6 +58,11 @@ class ViewPoller:
             worker.stop(STOP_TIMEOUT_S)
         self._reader.close()
 
+    def choose(self, portfolio: str | None) -> None:
+        """Show this portfolio alone from the next reading on, which begins at once; None: all."""
+        self._reader.portfolio = portfolio
+        self._workers[0].wake()
+
     def _failed(self, error: Exception) -> None:
         self.failure = error  # the caller raises it
         self._on_update()

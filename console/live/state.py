@@ -68,6 +68,7 @@ class ViewState:
         capital: their initial capital.
         price_history: the last prices of each symbol, as read since the view began.
         messages_per_s: messages a second of each actor since the reading before.
+        portfolio: the one that is shown alone; None: all.
     """
 
     at: datetime
@@ -80,6 +81,7 @@ class ViewState:
     capital: Decimal = Decimal(0)
     price_history: Mapping[str, Sequence[float]] = field(default_factory=dict)
     messages_per_s: Mapping[str, float] = field(default_factory=dict)
+    portfolio: str | None = None
 
     @property
     def running(self) -> bool:
@@ -113,7 +115,22 @@ class ViewState:
     @property
     def together(self) -> list[Mapping[str, Any]]:
         """The portfolios whose values can be added up: those in the currency of `default`, else of the first one."""
-        return sharing_currency(self.database.portfolios) if self.database is not None else []
+        return sharing_currency(self.portfolios)
+
+    @property
+    def portfolios(self) -> Sequence[Mapping[str, Any]]:
+        """The portfolios that are shown."""
+        return _only(self.database.portfolios if self.database is not None else (), self.portfolio)
+
+    @property
+    def positions(self) -> Sequence[Mapping[str, Any]]:
+        """The open positions that are shown."""
+        return _only(self.database.positions if self.database is not None else (), self.portfolio)
+
+    @property
+    def decisions(self) -> Sequence[Mapping[str, Any]]:
+        """The decisions that are shown."""
+        return _only(self.database.decisions if self.database is not None else (), self.portfolio)
 
 
 def sharing_currency(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -122,6 +139,10 @@ def sharing_currency(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
     first = next(iter(reversed(currencies)), None)
     currency = currencies.get(DEFAULT_PORTFOLIO, currencies.get(first))
     return [row for row in rows if row["currency"] == currency]
+
+
+def _only(rows: Sequence[Mapping[str, Any]], portfolio: str | None) -> Sequence[Mapping[str, Any]]:
+    return rows if portfolio is None else [row for row in rows if row["portfolio"] == portfolio]
 
 
 def check_ledger(reader: LedgerReader, clock: Clock) -> LedgerCheck:
@@ -149,6 +170,7 @@ class ViewReader:
 
     Attributes:
         url: of the database; None until it has been opened.
+        portfolio: the only one to read decisions and the curve of; None: all. Other threads may set it.
     """
 
     def __init__(
@@ -169,6 +191,7 @@ class ViewReader:
         self._price_history: dict[str, deque[tuple[datetime, float]]] = {}
         self._handled: tuple[datetime, dict[str, int]] | None = None
         self.url: str | None = None
+        self.portfolio: str | None = None
 
     def read(self, ledger_check: LedgerCheck | None = None) -> ViewState:
         """Return the current state. An unreachable database does not raise: `ViewState.database_error` says why.
@@ -179,14 +202,15 @@ class ViewReader:
         Raises:
             PaperTradingError: the database answers, but cannot be used.
         """
-        process, database_error = self._read_process(), None
+        process, database_error, portfolio = self._read_process(), None, self.portfolio
         now = self.clock.now()
         try:
-            self._read_database(process)
+            self._read_database(process, portfolio)
             self._database_error_since = None
         except DatabaseError as error:
             database_error, self._database_error_since = str(error), self._database_error_since or now
-        together = sharing_currency(self._database.portfolios) if self._database is not None else []
+        portfolios = self._database.portfolios if self._database is not None else []
+        together = sharing_currency(_only(portfolios, portfolio))
         return ViewState(
             at=now,
             process=process,
@@ -198,32 +222,34 @@ class ViewReader:
             capital=total(row["initial_capital"] for row in together),
             price_history={name: tuple(price for _, price in last) for name, last in self._price_history.items()},
             messages_per_s=self._message_rates(process, now),
+            portfolio=portfolio,
         )
 
     def close(self) -> None:
         """Close the connection to the database."""
         self._undo.close()
 
-    def _read_database(self, process: Process | None) -> None:
+    def _read_database(self, process: Process | None, portfolio: str | None) -> None:
         if self._database_reader is None:
             self.url = self._undo.enter_context(self._open_database())
             self._database_reader = DatabaseViews(self.url)
             self._undo.callback(self._database_reader.close)
-        database = self._database_reader.look(MAX_DECISIONS)
-        self._extend_curve(database, running=process is not None or bool(database.served["running"]))
+        database = self._database_reader.look(MAX_DECISIONS, portfolio)
+        running = process is not None or bool(database.served["running"])
+        self._extend_curve(database, _only(database.portfolios, portfolio), running=running)
         for row in database.prices:
             history = self._price_history.setdefault(row["symbol"], deque(maxlen=PRICE_HISTORY_LENGTH))
             if not history or history[-1][0] != row["time"]:
                 history.append((row["time"], float(row["price"])))
         self._database = database
 
-    def _extend_curve(self, database: DatabaseView, *, running: bool) -> None:
-        """Add the current total value to the curve, without deposits and withdrawals.
+    def _extend_curve(self, database: DatabaseView, portfolios: Sequence[Mapping[str, Any]], *, running: bool) -> None:
+        """Add the current total value of portfolios to the curve, without deposits and withdrawals.
 
         Where no process runs, the value at the last known prices is its last point, at the time of those prices.
         """
         assert self._database_reader is not None
-        rows = sharing_currency(database.portfolios)
+        rows = sharing_currency(portfolios)
         names = [row["portfolio"] for row in rows]
         value = total(add(row["initial_capital"], row["result"]) for row in rows)
         if names != self._curve_portfolios:

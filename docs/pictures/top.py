@@ -8,15 +8,14 @@ import threading
 import time
 from contextlib import nullcontext
 
-from rich.text import Text
-
 from actors.system import TradingSystem
 from console.commands.demo import DECISION_INTERVAL_S, demo_settings
-from console.commands.top import FOOT
 from console.demo.sample_agent import CAUTIOUS, SampleAgent
 from console.display.format import document
+from console.live.foot import foot
 from console.live.layout import frame
 from console.live.poller import ViewPoller
+from console.live.scroll import Scroll
 from console.live.state import ViewReader, ViewState
 from docs.pictures.svg import svg
 from persistence.stores import portfolios
@@ -28,7 +27,8 @@ WIDTH, HEIGHT = 140, 32
 
 def draw() -> str:
     """Run a demo, and return the picture of its last state."""
-    lines = frame(_last_state(), WIDTH, HEIGHT, Text(FOOT, style="dim", end=""))
+    state, scroll = _last_state(), Scroll()
+    lines = frame(state, WIDTH, HEIGHT, lambda: foot(state, scroll, WIDTH), scroll)
     return svg(lines, WIDTH, "run.py top")
 
 

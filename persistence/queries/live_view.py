@@ -31,6 +31,8 @@ MAX_RATE_ROWS = 2_000
 CURVE_WINDOW = timedelta(hours=24)
 MAX_CURVE_POINTS = 1_000
 MAX_PRICES = 200
+MAX_SEARCHED_DECISIONS = 2_000
+"""The newest decisions, of all portfolios, among which those of one portfolio are searched."""
 MAX_WAITING = 100_000
 """Waiting decisions are counted up to this number."""
 
@@ -54,10 +56,10 @@ FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s ORDER BY
 
 # paper_trades is found by position: its key begins with the time. An order may have several fills. A CANCEL, AMEND or
 # PROTECT names an order that it is about, or that it placed: the fills of that are not its own.
-DECISIONS = """
+_DECISIONS = """
 SELECT d.id, d.created_at, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason, d.processed_at,
        f.side, f.quantity, f.price, f.net_pnl
-FROM (SELECT * FROM trading_decisions ORDER BY created_at DESC, id DESC LIMIT :number) d
+FROM ({}) d
 CROSS JOIN LATERAL (
     SELECT min(f.side) AS side, sum(f.quantity) AS quantity, sum(t.net_pnl) AS net_pnl,
            CASE count(*) WHEN 1 THEN min(f.price) ELSE sum(f.notional) / nullif(sum(f.quantity), 0) END AS price
@@ -67,6 +69,13 @@ CROSS JOIN LATERAL (
 ) f
 ORDER BY d.created_at DESC, d.id DESC
 """
+DECISIONS = _DECISIONS.format("SELECT * FROM trading_decisions ORDER BY created_at DESC, id DESC LIMIT :number")
+# No index begins with the portfolio, so only so many of all are searched.
+DECISIONS_OF_PORTFOLIO = _DECISIONS.format(f"""
+    SELECT * FROM (
+        SELECT * FROM trading_decisions ORDER BY created_at DESC, id DESC LIMIT {MAX_SEARCHED_DECISIONS}
+    ) recent WHERE portfolio = :portfolio ORDER BY created_at DESC, id DESC LIMIT :number
+""")
 
 # Steps from one symbol to the next along the key, instead of over all prices.
 PRICES = """
@@ -150,8 +159,12 @@ class DatabaseViews:
         """Close the connection."""
         self._engine.dispose()
 
-    def look(self, decisions: int) -> DatabaseView:
-        """Return what there is now, with so many of the last decisions.
+    def look(self, decisions: int, portfolio: str | None = None) -> DatabaseView:
+        """Return what there is now.
+
+        Args:
+            decisions: how many of the last ones.
+            portfolio: only its decisions; None: all. All else is of every portfolio.
 
         Raises:
             DatabaseError: the database does not answer, or not in time.
@@ -160,12 +173,13 @@ class DatabaseViews:
             connection.execute(text(SET_TIMEOUT))
             positions = selected(connection, POSITIONS)
             rate = exact(selected(connection, RATE)[0])
+            query, of = (DECISIONS, {}) if portfolio is None else (DECISIONS_OF_PORTFOLIO, {"portfolio": portfolio})
             return DatabaseView(
                 at=rate["now"],
                 served=selected(connection, SERVED, key=self._key)[0],
                 portfolios=[with_value(row, positions) for row in selected(connection, PORTFOLIOS)],
                 positions=positions,
-                decisions=[exact(row) for row in selected(connection, DECISIONS, number=decisions)],
+                decisions=[exact(row) for row in selected(connection, query, number=decisions, **of)],
                 prices=selected(connection, PRICES, number=MAX_PRICES),
                 rate=_per_second(rate),
                 waiting=rate["waiting"],

@@ -75,3 +75,62 @@ def test_without_a_database_there_is_nothing_to_show(tmp_path: Path) -> None:
     assert 1 == ended.code
     assert "the database is not available" in ended.err
     assert "s3cret" not in ended.err + ended.out
+
+
+def test_keys_scroll_a_long_list_and_choose_a_portfolio_on_small_screens(embedded_url: str, tmp_path: Path) -> None:
+    env = environment(tmp_path, prices="simulated", database_url=embedded_url)
+    with Program("start", env=env) as service:
+        service.wait_for()
+        assert 0 == run("portfolio", "create", "second", "--capital", "1000", env=env).code
+        with psycopg.connect(embedded_url, autocommit=True) as session:
+            session.execute(
+                "INSERT INTO trading_decisions (symbol, decision, confidence, portfolio)"
+                " SELECT 'BTC/USDT', 'HOLD', 0.8, CASE n % 2 WHEN 0 THEN 'second' ELSE 'default' END"
+                " FROM generate_series(1, 40) n"
+            )
+            waiting = "SELECT FROM trading_decisions WHERE processed_at IS NULL"
+            until(lambda: session.execute(waiting).fetchone() is None, "all have an outcome")
+        with (
+            Screen("top", "--interval", "60", env=env) as screen,
+            Screen("top", "--portfolio", "second", env=env, columns=45, lines=20) as narrow,
+        ):
+            screen.wait_for("decisions 1–")
+            assert re.search(r"^decision  .*\n#40 ", screen.text, re.MULTILINE)
+            for _ in range(3):
+                screen.send("\x1b[B")
+            screen.wait_for("decisions 4–")  # the last line is drawn last
+            assert re.search(r"^decision  .*\n#37 ", screen.text, re.MULTILINE)
+            screen.send("\x1b[6~")
+            screen.wait_for("decisions 7–10 of 40")
+            screen.send("G")
+            screen.wait_for(r"(?m)^#1 ")
+            screen.send("g")
+            screen.wait_for(r"(?m)^#40 ")
+            screen.send("\t")
+            screen.wait_for("only default")
+            screen.wait_for(r"(?m)^#39 .*\n#37 .*\n#35 ")
+            screen.send("2")
+            screen.wait_for("only second")
+            screen.wait_for(r"(?m)^#40 .*\n#38 .*\n#36 ")
+            screen.send("a")
+            screen.wait_for("together")
+            screen.resize(160, 50)
+            screen.wait_for("PgUp PgDn scroll decisions")
+            screen.kill(signal.SIGTERM)
+            assert 0 == screen.ended()
+            assert screen.as_it_was()
+            assert screen.echoes()
+
+            narrow.wait_for("only second")
+            assert max(map(len, narrow.lines)) <= 45
+            narrow.send("j")
+            narrow.wait_for(r"(?m)^#38 ")
+            narrow.wait_for(r"(?m)^q ends · ↑↓ decisions · Tab · a all$")
+            narrow.send("q")
+            assert 0 == narrow.ended()
+            assert narrow.as_it_was()
+            assert narrow.echoes()
+        unknown = run("top", "--portfolio", "third", env=env)
+        assert (2, 1) == (unknown.code, unknown.err.count("\n"))
+        assert "third" in unknown.err
+        assert 0 == service.stop().code

@@ -11,6 +11,7 @@ from console.commands.list_rows import POSITIONS, TRADES
 from console.commands.orders import OPEN_ORDERS, ORDERS
 from console.display.format import currency_places, money, signed_money
 from console.live import panels
+from console.live.scroll import Scroll
 from console.report.html.formatting import Amounts
 from console.report.terminal.page import report_lines
 from docs.pictures.sample import reports
@@ -67,7 +68,7 @@ def test_the_live_view() -> None:
         )
     )
     rows, positions, decisions = (
-        "\n".join(line.plain for line in panel(view, 200, 5))
+        "\n".join(line.plain for line in panel(view, 200, 5, Scroll()))
         for panel in (panels.portfolios, panels.positions, panels.decisions)
     )
     assert {"10.01449250", "9.50000000", "+0.01449250", "1,000,000"} <= set(rows.split())
