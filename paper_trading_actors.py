@@ -6,6 +6,7 @@ this name. So this module runs first, and it checks the other names before it im
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -15,6 +16,9 @@ from pathlib import Path
 
 # Resolve the folder, not the file: an editable install may be a folder of links.
 HOME = Path(__file__).parent.resolve()
+NO_MEMORY = "the system gives this program no more memory or threads; see `ulimit -a`, and the limits of its container"
+MEMORY_ERRORS = ("can't start new thread", "failed to map segment", "cannot allocate memory")
+"""Texts of errors that have no class or number of their own."""
 PACKAGES = ("actors", "console", "domain", "market", "persistence", "sql", "research")
 
 
@@ -47,6 +51,22 @@ def require_own_packages() -> None:
 def main() -> int:
     """Run the command line of this process; return the exit code."""
     program = Path(sys.argv[0]).name
+    try:
+        return _run(program)
+    except (ImportError, MemoryError, OSError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        return _failed(program, NO_MEMORY, "failed", 1)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error came from a limit of memory or threads, as of ``ulimit -v``."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return any(text in str(error).lower() for text in MEMORY_ERRORS)
+
+
+def _run(program: str) -> int:
     try:
         require_own_packages()
     except ForeignPackage as error:

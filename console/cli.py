@@ -38,6 +38,7 @@ from console.streams import drop_full_streams, prepare_streams
 from domain.errors import PaperTradingError
 from domain.program import command_name
 from domain.wording import one_line, requirement
+from paper_trading_actors import NO_MEMORY, lacks_memory
 from persistence.version import version
 
 COMMANDS = {
@@ -87,8 +88,6 @@ WAITS = ("accepted", "open", "ended")
 DEFAULT_WAIT = "default"
 """The value of a ``--wait`` that stands alone."""
 VALIDATE = frozenset({"show", "start", "stop", "list", "-h", "--help"})
-NO_THREAD = "can't start new thread"
-NO_MEMORY = "the system gives this program no more memory or threads; see `ulimit -a`, and the limits of its container"
 HELP = r"""Paper trading: decisions become orders, fills and positions with realistic costs and no real money.
 
 Without a command it runs the service. Settings, in rising precedence: defaults, paper.toml (in the working folder,
@@ -151,8 +150,7 @@ def _run(arguments: list[str]) -> int:
         code = command_line.main(args=arguments, prog_name=command_name(), standalone_mode=False)
         sys.stdout.flush()
     except PaperTradingError as error:
-        stopped = is_of_a_stop(error)
-        return _interrupted(arguments) if stopped else _failed(str(error), exit_code_of(error), error.code, arguments)
+        return _interrupted(arguments) if is_of_a_stop(error) else _expected(error, arguments)
     except (Stop, KeyboardInterrupt, typer.Abort):
         return _interrupted(arguments)
     except BrokenPipeError:
@@ -166,12 +164,17 @@ def _run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _expected(error: PaperTradingError, arguments: Sequence[str]) -> int:
+    sentence = f"{error}; {NO_MEMORY}" if lacks_memory(error) else str(error)
+    return _failed(sentence, exit_code_of(error), error.code, arguments)
+
+
 def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
     logger.bind(file_only=True).opt(exception=error).error("unexpected {}", type(error).__name__)
+    if lacks_memory(error):
+        return _failed(NO_MEMORY, FAILURE, "failed", arguments)
     if isinstance(error, OSError) and error.filename is not None:  # such as a folder that may not be entered
         return _failed(f"cannot use {error.filename}: {error.strerror}", FAILURE, "failed", arguments)
-    if isinstance(error, MemoryError) or NO_THREAD in str(error):
-        return _failed(NO_MEMORY, FAILURE, "failed", arguments)
     return _failed(f"unexpected {type(error).__name__}: {error}", FAILURE, "unexpected", arguments)
 
 

@@ -57,6 +57,12 @@ ERRORS_BY_SQLSTATE: Mapping[str, tuple[type[DatabaseError], str]] = {
 }
 """Error class and message by SQLSTATE, or by the SQLSTATE's class (PostgreSQL's documentation, appendix A)."""
 CHECK_VIOLATION = "23514"
+BROKEN_CONSTRAINTS: Mapping[str, str] = {
+    "one order for each leg of a decision": "an earlier decision of the same id has an order: the ids of "
+    "trading_decisions have begun anew, as by TRUNCATE … RESTART IDENTITY; let them go on behind the orders "
+    "(docs/database.md, Guards)",
+}
+"""What a violation of a constraint means where its name alone does not say it."""
 ERRORS_WITHOUT_SQLSTATE: Mapping[type[psycopg.Error], tuple[type[DatabaseError], str]] = {
     psycopg.DataError: (WriteRefused, "the values cannot be sent to the database"),
     psycopg.ProgrammingError: (DatabaseUnsuitable, "database_url cannot be used"),
@@ -90,7 +96,8 @@ def domain_error(error: psycopg.Error | None, outer_error: Exception) -> Databas
             (m for cause, m in ERRORS_WITHOUT_SQLSTATE.items() if isinstance(error, cause)), CONNECTION_LOST
         )
     else:
-        sentence = error.diag.constraint_name if error is not None and state == CHECK_VIOLATION else None
+        name = error.diag.constraint_name if error is not None else None
+        sentence = BROKEN_CONSTRAINTS.get(name or "", name if state == CHECK_VIOLATION else None)
         if sentence is not None and " " in sentence:  # this program's constraints are named by what they demand
             return WriteRefused(sentence)
         record_refusal(state, text)

@@ -24,7 +24,7 @@ from console.options import with_home
 from console.signals import stoppable
 from domain.errors import InvalidRequest, NotRunning
 from domain.program import command_name
-from domain.wording import alternatives, escape_control, format_time, quoted
+from domain.wording import alternatives, escape_control, format_time, one_line, quoted
 from persistence.rows import uuid_in
 
 DEFAULT_LINES, LINES_BEFORE_FOLLOWING = 100, 10
@@ -134,7 +134,7 @@ def _print(out: Console, entry: Entry, as_json: bool) -> None:
     if as_json:
         print(entry.text, flush=True)  # noqa: T201
         return
-    message = escape_control(str(entry.values.get("message", "")))
+    message = one_line(entry.values.get("message", ""))
     line = Text.assemble(
         (f"{format_time(entry.time)} UTC " if entry.time is not None else "", "dim"),
         (f"{escape_control(entry.level):<7} ", LEVEL_STYLES.get(entry.level, "bold")),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
-from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
+from domain.trading.decision import MAX_AMOUNT, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence
 from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, Unresolved
 from domain.trading.open_orders.pricing import Pricing, misplaced_exit, no_price, price_order, with_terms
@@ -290,6 +290,9 @@ def _buy(
                 Reason.NO_CASH,
                 f"free cash {plain(cash)} does not cover the minimum order of {plain(minimum)} and its costs",
             )
+    if quantity >= MAX_AMOUNT:
+        detail = f"{plain(quantity)} {instrument.symbol} is more than an order can hold, which is below 1e20"
+        return refuse(decision, Reason.NO_ROOM, detail)
     return too_small(decision, quantity, price, rules, instrument) or SizedQuantity(quantity)
 
 

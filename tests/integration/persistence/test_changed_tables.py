@@ -72,6 +72,22 @@ def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded
         until_all_ended(system.ledger_reader)
 
 
+def test_ids_that_begin_anew_are_named_as_the_cause_and_go_on_behind_the_orders(embedded_url: str) -> None:
+    decision = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": 1, "quantity": "0.001"}
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
+        assert "executed" == system.submit(Decision(**decision)).get(timeout=10).status
+        connection.execute("TRUNCATE trading_decisions RESTART IDENTITY")
+        outcome = system.submit(Decision(**decision)).get(timeout=10)
+        cause = (
+            "internal error: an earlier decision of the same id has an order: the ids of trading_decisions have begun"
+        )
+        assert ("rejected", True) == (outcome.status, outcome.reason.startswith(cause)), outcome.reason
+        connection.execute(
+            "SELECT setval(pg_get_serial_sequence('trading_decisions', 'id'), max(decision_id)) FROM paper_orders"
+        )
+        assert "executed" == system.submit(Decision(**decision)).get(timeout=10).status
+
+
 @pytest.mark.parametrize(
     ("dropped", "changes", "reason"),
     [

@@ -236,6 +236,14 @@ def test_a_requested_quantity_beyond_the_cash_is_rejected_with_the_numbers() -> 
     assert Decimal("9.97") == ordered(received(quantity="9.97"), exact, of=COARSE).quantity
 
 
+def test_a_budget_for_more_than_an_order_can_hold_is_no_room() -> None:
+    huge = PortfolioState.opened(rules(initial_capital="1e19", max_position_size=1))
+    decision = received(confidence="0.8", risk_score=0)
+    assert Decimal("99900099900099900099.90") == ordered(decision, huge, "0.1", of=COARSE).quantity
+    expected = "no room: 999000999000999000999 BTC/USDT is more than an order can hold, which is below 1e20"
+    refused(expected, sized(decision, huge, "0.01", of=COARSE))
+
+
 # too small
 
 
