@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -56,16 +58,27 @@ def psql(settings: Settings, arguments: Arguments = None) -> None:
 def _program(*, embedded: bool) -> str:
     """Return the path of psql: the one that the embedded server brings, or one that is installed.
 
-    That of the embedded server knows no TLS, so for other servers it comes second.
+    The first knows no TLS, so for other servers it comes second; and it edits no lines, so for a person at a terminal
+    an installed one of the same version or a newer one is preferred.
 
     Raises:
         ProgramMissing: there is none.
     """
     installed, own = shutil.which(PROGRAM), _own_program()
-    program = (own or installed) if embedded else (installed or own)
+    prefers_own = embedded and not (installed is not None and sys.stdin.isatty() and _is_new_enough(installed))
+    program = (own or installed) if prefers_own else (installed or own)
     if program is None:
         raise ProgramMissing("psql is not installed; install the package postgresql-client, or libpq with Homebrew")
     return program
+
+
+def _is_new_enough(program: str) -> bool:
+    """Return whether an installed psql is at least as new as the embedded server, whose catalogs it reads."""
+    with suppress(OSError, subprocess.SubprocessError, EmbeddedServerError):
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
+        version = re.search(r"(\d+)\.", answer.stdout)
+        return version is not None and int(version[1]) >= wheel.major_version()
+    return False
 
 
 def _own_program() -> str | None:

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -106,6 +107,21 @@ def test_the_own_psql_serves_the_embedded_server_and_an_installed_one_others(mon
     assert ("/usr/bin/psql", True) == (psql._program(embedded=False), "site-packages" in own)
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert own == psql._program(embedded=False)
+
+
+@pytest.mark.parametrize(("version", "preferred"), [("17.6", False), ("18.1", True), ("19.0", True), ("none", False)])
+def test_a_person_gets_an_installed_psql_that_is_new_enough(
+    version: str, preferred: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "psql"
+    program.write_text(f"#!/bin/sh\necho 'psql (PostgreSQL) {version}'\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda _: str(program))
+    monkeypatch.setattr(psql.wheel, "major_version", lambda: 18)
+    own = psql._program(embedded=True)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    assert (str(program) if preferred else own) == psql._program(embedded=True)
+    assert str(program) != own
 
 
 def missing(_: Any) -> str:
