@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
@@ -101,8 +101,8 @@ class PriceRecords(Protocol):
             Exception: the database cannot be read now.
         """
 
-    def forget(self, retention: timedelta) -> None:
-        """Delete old prices soon; never waits."""
+    def forget(self, before: datetime) -> None:
+        """Delete the prices that were seen before a time soon; never waits."""
 
 
 class Snapshots(Protocol):

@@ -299,7 +299,7 @@ class PriceTracker(Behaviour):
         now = Instant.of(self._clock)
         if self._deleted_at is None or now.since(self._deleted_at) >= DELETE_INTERVAL:
             self._deleted_at = now
-            self._records.forget(self._rules.retention)
+            self._records.forget(now.time - self._rules.retention)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the health of the source and the ages of the newest prices."""

@@ -21,13 +21,16 @@ from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from actors.runtime.runtime import Runtime
 from actors.runtime.timer import SystemClock, Timer
 from actors.settings import Settings
+from actors.supervision.clock_watch import ClockWatch
 from actors.supervision.disk_watch import DiskWatch, free_space
 from actors.supervision.messages import Begin, Failed
 from actors.supervision.recovery import PATH
-from actors.supervision.shutdown import await_phase
+from actors.supervision.shutdown import EndReason, await_phase
+from actors.supervision.storage_job import StorageJob
 from actors.supervisor import StartingPoint
 from actors.validation_job import ValidationJob
 from actors.wiring import STOP_TIMEOUT_S, Ports, Wiring
+from domain.clocks.database_clock import DatabaseClock
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.program import command_name
 from domain.trading.decision import Decision, Outcome
@@ -43,6 +46,7 @@ from persistence.lease import Lease
 from persistence.listener import Listener
 from persistence.sessions.address import display_address, with_schema
 from persistence.sessions.answers import AnswerWatch
+from persistence.storage.store import StorageStore
 from persistence.stores import portfolios
 from persistence.stores.decisions import DecisionStore
 from persistence.stores.failures import Disconnector, FailureRecorder, FailureStore
@@ -89,6 +93,8 @@ class _Parts:
         wiring: the actors.
         lease: the right to write to the database.
         prices: recorder of the prices.
+        disk: whether there is free space.
+        clocks: whether the clocks agree.
         end: the reason for which the process must end.
         hurry: when set, no phase of the ordered stop is waited for.
         undo: steps that close everything, in reverse order of the start.
@@ -98,7 +104,8 @@ class _Parts:
     lease: Lease
     prices: PriceRecorder
     disk: DiskWatch
-    end: _EndReason
+    clocks: ClockWatch
+    end: EndReason
     hurry: threading.Event
     undo: ExitStack
 
@@ -136,7 +143,8 @@ class TradingSystem(TradingClient):
         Args:
             settings: settings; None: `Settings()`, those of this process's environment.
             source: price source; None: the one that the settings name.
-            clock: clock; None: the machine's.
+            clock: clock; None: a `DatabaseClock`. Any other one is the caller's affair, and not compared with the
+                database's.
             include_backlog: insert copies of the decisions that an adopted table already had, to be traded now.
             alarms: receiver of alarms, which sends them to people; None: the log alone has them.
             observer: receiver of what is committed, for messages about trading; its methods must not block.
@@ -148,14 +156,14 @@ class TradingSystem(TradingClient):
             DatabaseError: the database cannot be reached, or cannot serve.
         """
         settings = settings or Settings()
-        clock = clock or SystemClock()
+        clock = clock or DatabaseClock(SystemClock())
         source = source or price_source(settings, clock)
-        end = _EndReason()
+        end = EndReason()
         hurry, started = threading.Event(), threading.Event()
         with ExitStack() as undo:
             url = _database(settings, undo, hurry, started)
             probe(url)  # refuse a server that is too old before anything changes in it
-            lease = Lease.take(url)
+            lease = Lease.take(url, clock=_database_clock(clock))
             undo.callback(lease.release)
             undo.enter_context(AnswerWatch(url))
             schema.upgrade(url)
@@ -184,10 +192,7 @@ class TradingSystem(TradingClient):
             wiring = Wiring(settings, ports, point, Runtime(clock, Timer(clock)), end.set, hide)
             undo.callback(wiring.end)
             wiring.start()
-            disk = DiskWatch(
-                settings.min_free_disk, partial(free_space, settings.home), disk_refusals, wiring.notifier.notify, clock
-            )
-            wiring.watch(disk)
+            disk, clocks = _watches(settings, wiring)
             lease.keep(
                 lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.notifier.notify
             )
@@ -198,14 +203,15 @@ class TradingSystem(TradingClient):
             listener = Listener(url, ["paper_decisions", "paper_config", "paper_account"], wiring.wake)
             listener.start()
             undo.callback(listener.stop)
-            validation = ValidationJob(verdicts, clock, wiring.notifier.notify)
-            validation.start()
-            undo.callback(validation.stop)
+            storage = StorageJob(StorageStore(url, lease), clock, settings.price_thinning_age)
+            for job in (ValidationJob(verdicts, clock, wiring.notifier.notify), storage):
+                job.start()
+                undo.callback(job.stop)
             wiring.schedule()
 
             started.set()
             facts = Facts(display_address(url), server, source.name, source.real, epoch)
-            return cls(url, facts, _Parts(wiring, lease, prices, disk, end, hurry, undo.pop_all()))
+            return cls(url, facts, _Parts(wiring, lease, prices, disk, clocks, end, hurry, undo.pop_all()))
 
     @staticmethod
     def attach(database_url: str | None = None) -> AttachedSystem:
@@ -297,6 +303,7 @@ class TradingSystem(TradingClient):
             no_decision_since=wiring.agent_watch.silent_since,
             free_bytes=self._parts.disk.free_bytes,
             disk_problem=self._parts.disk.problem,
+            clock_problem=self._parts.clocks.problem,
             intake_paused_by=next(filter(None, (host.activity.waiting_reason for host in wiring.hosts.values())), None),
         )
 
@@ -341,25 +348,6 @@ class TradingSystem(TradingClient):
         self._parts.hurry.set()
 
 
-class _EndReason:
-    """The reason for which the process must end, once there is one."""
-
-    def __init__(self) -> None:
-        self.reason: Exception | None = None
-        self._event = threading.Event()
-
-    def set(self, reason: Exception) -> None:
-        """Set the reason; the first one stays."""
-        if self.reason is None:
-            self.reason = reason
-        self._event.set()
-
-    def wait(self, timeout: float | None) -> Exception | None:
-        """Wait up to ``timeout`` seconds for a reason and return it."""
-        self._event.wait(timeout)
-        return self.reason
-
-
 def _database(settings: Settings, undo: ExitStack, hurry: threading.Event, started: threading.Event) -> str:
     if settings.url is not None:
         return with_schema(settings.url, settings.database_schema)
@@ -381,7 +369,21 @@ def price_source(settings: Settings, clock: Clock) -> PriceSource:
     return open_source(SourceOptions(clock=clock, **{name: getattr(settings, name) for name in names}))
 
 
-def _await_ready(wiring: Wiring, end: _EndReason) -> None:
+def _database_clock(clock: Clock) -> DatabaseClock | None:
+    return clock if isinstance(clock, DatabaseClock) else None
+
+
+def _watches(settings: Settings, wiring: Wiring) -> tuple[DiskWatch, ClockWatch]:
+    """Let the timer look at disks and clocks."""
+    notify, clock = wiring.notifier.notify, wiring.clock
+    disk = DiskWatch(settings.min_free_disk, partial(free_space, settings.home), disk_refusals, notify, clock)
+    clocks = ClockWatch(_database_clock(clock), notify)
+    wiring.watch(disk)
+    wiring.watch(clocks)
+    return disk, clocks
+
+
+def _await_ready(wiring: Wiring, end: EndReason) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not wiring.ready.wait(0.05):
         if end.reason is not None:

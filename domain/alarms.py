@@ -28,6 +28,7 @@ class AlarmKind(StrEnum):
     QUARANTINE = "quarantine"
     DATABASE_AWAY = "database_away"
     DISK_FULL = "disk_full"
+    CLOCK = "clock"
     AGENT_SILENT = "agent_silent"
     VALIDATION_ENDED = "validation_ended"
     VALIDATION_AT_RISK = "validation_at_risk"

@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
 from domain.alarms import AlarmKind, Notify
+from domain.clocks.database_clock import DatabaseClock
 from domain.errors import DatabaseBusy, DatabaseUnavailable, DatabaseUnsuitable, Fenced, LeaseHeld
 from domain.retry_policy import RetryPolicy
 from domain.types import Epoch
@@ -56,6 +57,9 @@ RETRY_INTERVAL_S = 0.25
 """Between two attempts to renew the lease, or to get it back."""
 RELEASE_WAIT_S = 0.5
 """How long `Lease.release` waits for a renewal under way, and again after it has cancelled that renewal."""
+
+NOW = "SELECT paper_now()"
+"""The database's time, which `DatabaseClock` reads; the only place."""
 
 BEGIN = """
 WITH begun AS (
@@ -109,21 +113,27 @@ class Lease:
         failures: of the thread that renews it.
     """
 
-    def __init__(self, database_url: str, connection: Session) -> None:
+    def __init__(self, database_url: str, connection: Session, clock: DatabaseClock | None = None) -> None:
         self.epoch = Epoch(0)
         self.failures = LogErrorsOnce()
         self._url = database_url
         self._connection = connection
         self._session = _session_of(connection)
         self._uptime = Uptime()
+        self._clock = clock
         self._renewed: float | None = None
         self._held = threading.Event()
         self._held.set()
         self._keeper: WorkerThread | None = None
 
     @classmethod
-    def take(cls, database_url: str, timeout: float = LOCK_WAIT_S) -> Lease:
-        """Take the lock; wait up to ``timeout`` seconds for a holder that is just ending.
+    def take(cls, database_url: str, timeout: float = LOCK_WAIT_S, clock: DatabaseClock | None = None) -> Lease:
+        """Take the lock.
+
+        Args:
+            database_url: of the database.
+            timeout: seconds to wait for a holder that is just ending.
+            clock: reads the database's time with each renewal; None: nobody needs it.
 
         Raises:
             LeaseHeld: another session holds it; the message names the session.
@@ -142,7 +152,7 @@ class Lease:
         except BaseException:
             connection.close()
             raise
-        return cls(database_url, connection)
+        return cls(database_url, connection, clock)
 
     def begin_epoch(self, version: str = "", settings: Mapping[str, object] | None = None) -> Epoch:
         """Commit the next epoch, so that no earlier holder can write any more; the schema must exist.
@@ -227,6 +237,8 @@ class Lease:
         # Last, and in a transaction of its own: a lock on paper_uptime must not prevent the renewal of the lease.
         if row is not None:
             self._uptime.grow(self._connection, self.epoch, row[0])
+        if self._clock is not None:
+            self._clock.read(lambda: one_row(self._connection, NOW)[0])
 
     def _keep(self, on_lost: Callable[[str], None], notify: Notify) -> float | None:
         """Renew the lease, or take it back; return the pause, or None if another process has it."""

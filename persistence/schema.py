@@ -15,6 +15,7 @@ from domain.errors import DatabaseUnsuitable
 from persistence.connections import naming_blockers, pool, reading
 from persistence.error_translation import first_line
 from persistence.sessions.address import PUBLIC, display_address, schema_of
+from persistence.storage.timescale import adopt_timescale
 
 VERSION = re.compile(r"\d{4}_\w+\.py")
 VERSION_TABLE = "paper_schema_version"
@@ -111,7 +112,7 @@ def upgrade(database_url: str) -> str:
     ):
         with connection.begin():
             _migrate(connection, database_url)
-        _adopt_timescale(connection)
+        adopt_timescale(connection, read_file("timescale.sql"))
         with connection.begin():
             _require_tables(connection, schema)
         return newest_version()
@@ -200,21 +201,3 @@ def _require_tables(connection: Connection, schema: str) -> None:
         except ProgrammingError as error:  # a lost connection raises another class
             cause = error.orig if isinstance(error.orig, psycopg.Error) else None
             raise DatabaseUnsuitable(f"table {schema}.{table} cannot be used: {first_line(cause or error)}") from error
-
-
-def _adopt_timescale(connection: Connection) -> None:
-    preloaded = connection.execute(text("SELECT current_setting('timescaledb.disable_load', true)")).scalar()
-    connection.rollback()
-    if preloaded is None:
-        return
-    try:
-        with connection.begin():
-            connection.exec_driver_sql(read_file("timescale.sql"), execution_options={"no_parameters": True})
-    except Exception as error:
-        cause = getattr(error, "orig", None)
-        if isinstance(cause, psycopg.errors.InsufficientPrivilege):
-            logger.warning(
-                "TimescaleDB is installed, but this role may not use it ({}); using ordinary tables", first_line(cause)
-            )
-            return
-        raise

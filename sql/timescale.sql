@@ -10,4 +10,5 @@ SELECT create_hypertable('paper_trades', 'exit_time', if_not_exists => true, mig
 SELECT set_config('paper.writer', 'Snapshotter', true);
 SELECT create_hypertable('paper_portfolio_snapshots', 'time', if_not_exists => true, migrate_data => true, create_default_indexes => false);
 SELECT set_config('paper.writer', '', true);
-SELECT create_hypertable('market_prices', 'time', if_not_exists => true, migrate_data => true, create_default_indexes => false);
+-- A chunk is a day, so that retention, which drops whole chunks, is exact to a day; a table that is one already keeps its own.
+SELECT create_hypertable('market_prices', 'time', chunk_time_interval => INTERVAL '1 day', if_not_exists => true, migrate_data => true, create_default_indexes => false);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Self
@@ -108,6 +109,12 @@ class PriceSettings(BaseSettings):
     price_retention_days: Annotated[int, Field(gt=0, le=36_500), Unit("days")] = Field(
         30, description="Age at which rows of `market_prices` are deleted.", examples=[90]
     )
+    price_thinning_days: Annotated[int, Field(ge=0, le=36_500), Unit("days")] = Field(
+        1,
+        description="Age at which prices of symbols that no decision, order or position ever named are thinned to one "
+        "a minute. 0: never.",
+        examples=[0],
+    )
     same_currency: TextList = Field(
         ("USD", "USDT", "USDC"),
         description="Currencies that count as equal in value, 1:1.",
@@ -125,6 +132,11 @@ class PriceSettings(BaseSettings):
         "named has none.",
         examples=[{"AAPL": "XNYS"}],
     )
+
+    @property
+    def price_thinning_age(self) -> timedelta | None:
+        """`price_thinning_days` as a duration; None: prices are not thinned."""
+        return timedelta(days=self.price_thinning_days) or None
 
     @model_validator(mode="after")
     def _check_the_part_that_is_played(self) -> Self:

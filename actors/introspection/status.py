@@ -64,6 +64,7 @@ class SystemStatus:
         no_decision_since: time of the last decision, while that is longer ago than `alert_no_decision_after`.
         free_bytes: free space under home; None where it cannot be read.
         disk_problem: a sentence while a disk is nearly full.
+        clock_problem: a sentence while the clocks of this machine and the database disagree, or were set.
         expired_at_intake: number of decisions that had waited longer than `max_decision_age` when they were taken in.
     """
 
@@ -81,6 +82,7 @@ class SystemStatus:
     free_bytes: int | None = None
     disk_problem: str | None = None
     intake_paused_by: str | None = None
+    clock_problem: str | None = None
 
 
 def status_of(host: ActorHost) -> ActorStatus:

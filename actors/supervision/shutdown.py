@@ -30,3 +30,26 @@ def await_phase(name: str, done: Callable[[float], bool], limit_s: float, hurry:
             reason = "second signal" if hurry.is_set() else f"not done within {limit_s:g} s"
             logger.warning("stopping, {} ({}): {}", name, reason, left)
             break
+
+
+class EndReason:
+    """The reason for which the process must end, once there is one. From any thread.
+
+    Attributes:
+        reason: the first one that was set; None while the process goes on.
+    """
+
+    def __init__(self) -> None:
+        self.reason: Exception | None = None
+        self._event = threading.Event()
+
+    def set(self, reason: Exception) -> None:
+        """Set the reason; the first one stays."""
+        if self.reason is None:
+            self.reason = reason
+        self._event.set()
+
+    def wait(self, timeout: float | None) -> Exception | None:
+        """Wait up to ``timeout`` seconds for a reason and return it."""
+        self._event.wait(timeout)
+        return self.reason

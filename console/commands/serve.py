@@ -32,6 +32,7 @@ from console.service.actions import service_commands
 from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
 from console.streams import print_for_people
+from domain.clocks.database_clock import DatabaseClock
 from domain.errors import LeaseHeld, NotRunning, RestartLimitReached, SettingsError
 from domain.types import DEFAULT_PORTFOLIO
 from market.registry import NOT_RECORDED
@@ -118,7 +119,7 @@ def start(
     logs.to_file(settings.home, settings.log_level)
     failure: Exception | None = None
     metrics_collector = MetricsCollector()
-    rules, clock = settings.message_rules(), SystemClock()
+    rules, clock = settings.message_rules(), DatabaseClock(SystemClock())
     sender = AlertSender(channels(settings), quiet=partial(quiet_seconds, rules, clock))
     messages = TradingMessages(rules, sender.notify_all, clock) if rules else None
     with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ from console.display.format import (
     unreal_source,
 )
 from console.display.process_status import print_process
+from console.display.storage import future_snapshots_line, size_line
 from console.display.table import full_table
 from console.errors import FAILURE, NOT_RUNNING, Refused
 from console.options import AsJson, with_settings
@@ -151,6 +153,8 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "validation": [_progress(one) for one in validation_progress(url)],
         "ledger_ok": not differences,
         "ledger_differences": differences,
+        "storage": asdict(reader.storage()),
+        "future_snapshots": reader.future_snapshots(),
     }
 
 
@@ -216,6 +220,7 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
         say("books", "balance")
     else:
         say("books", "; ".join(document["ledger_differences"]), "bold red")
+    _print_storage(document, say)
     not_real = [*document["price_sources_not_real"], *unreal_source(document["process"])]
     if (line := sources_line(not_real)) is not None:
         say("prices", line)
@@ -232,6 +237,15 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
         ]  # fmt: skip
         out.print()
         out.print(full_table(out, columns, rows, right=columns[2:], gives_way=["cash", "", "currency", "positions"]))
+
+
+def _print_storage(document: dict[str, Any], say: Callable[..., None]) -> None:
+    say("size", size_line(document["storage"]))
+    if thinned := document["storage"]["thinned_prices"]:
+        say("", f"{thinned:,} prices of symbols that were never traded are thinned out")
+    future = document["future_snapshots"]
+    if future["number"]:
+        say("snapshots", future_snapshots_line(future["number"], future["last"]), "yellow")
 
 
 def _print_orders(document: dict[str, Any], say: Callable[..., None]) -> None:

@@ -61,6 +61,8 @@ def of_process(status: SystemStatus, counts: Counts, facts: Facts) -> Iterator[M
     yield _gauge("paper_intake_paused", "1 while no decision is taken because the database is unreachable", paused)
     text = "1 while a disk is nearly full, under home or of the database"
     yield _gauge("paper_disk_full", text, status.disk_problem is not None)
+    text = "1 while the clocks of this machine and the database disagree, or the database's was set"
+    yield _gauge("paper_clock_wrong", text, status.clock_problem is not None)
     free = math.nan if status.free_bytes is None else status.free_bytes
     yield _gauge("paper_home_free_bytes", "Free space under home", free)
     yield from _decisions(counts)
@@ -186,6 +188,10 @@ def of_database(reading: Reading | None, fills: Mapping[PortfolioName, int] | No
     yield _gauge("paper_database_up", "1 if the database answered this time", reading is not None)
     waiting = reading.waiting if reading is not None else None
     yield _gauge("paper_decisions_waiting", "Decisions in the table without outcome, at most 100 000", waiting)
+    database_bytes, tables = (reading.database_bytes, reading.table_bytes) if reading is not None else (None, {})
+    yield _gauge("paper_database_bytes", "Size of the whole database, measured each hour", database_bytes)
+    sizes: Samples = {(name,): number for name, number in tables.items()}
+    yield _gauge("paper_table_bytes", "Size of a table with its indexes, measured each hour", sizes, "table")
     standings = reading.portfolios if reading is not None else ()
     names = [standing.row["portfolio"] for standing in standings]
     if fills is not None:

@@ -40,6 +40,8 @@ def problems_of_process(process: Document, *, prices_needed: bool) -> Iterator[P
         yield Problem("lease_lost", "the connection of the lease is lost; nothing is written until it returns")
     if (disk := process.get("disk_problem")) is not None:  # missing in the answer of an earlier version
         yield Problem("disk_full", one_line(disk))
+    if (clock := process.get("clock_problem")) is not None:  # missing in the answer of an earlier version
+        yield Problem("clock", one_line(clock))
     if (prices := process["prices"]) is not None:
         yield from _problems_of_prices(prices, needed=prices_needed)
     if (silent := process.get("no_decision_since")) is not None:  # missing in the answer of an earlier version

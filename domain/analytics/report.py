@@ -77,6 +77,13 @@ class AccountEntry(NamedTuple):
     author: str
 
 
+class FutureSnapshots(NamedTuple):
+    """Snapshots that are dated in the future, as a wrong clock has left them. No result contains them."""
+
+    number: int
+    last: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The content of a report. Amounts are in ``currency``, times in UTC.
@@ -112,6 +119,7 @@ class Report:
         positions: positions that are open now, whatever the period.
         price_sources: price sources of the fills in the period and of the open positions.
         price_sources_not_real: those of them whose prices are not a real market's.
+        future_snapshots: those of the portfolio that are dated in the future; None where there are none.
     """
 
     portfolio: str
@@ -144,6 +152,7 @@ class Report:
     positions: tuple[OpenPosition, ...]
     price_sources: tuple[str, ...]
     price_sources_not_real: tuple[str, ...]
+    future_snapshots: FutureSnapshots | None = None
 
     @property
     def result(self) -> Decimal:
@@ -185,6 +194,7 @@ def report(
     price_sources_not_real: Sequence[str],
     account: Sequence[AccountEntry] = (),
     benchmarks: Sequence[BuyAndHold] = (),
+    future_snapshots: FutureSnapshots | None = None,
 ) -> Report:
     """Return the report on a period.
 
@@ -200,6 +210,7 @@ def report(
         price_sources_not_real: see `Report`.
         account: see `Report`.
         benchmarks: see `Report`.
+        future_snapshots: see `Report`.
     """
     trade_history = history.trade_history if strategy is None else history.trade_history.of(strategy)
     valuations = (history.opening, *history.valuations)
@@ -248,6 +259,7 @@ def report(
         price_sources=tuple(price_sources),
         price_sources_not_real=tuple(price_sources_not_real),
         benchmarks=tuple(benchmarks) if strategy is None else (),
+        future_snapshots=future_snapshots,
     )
 
 

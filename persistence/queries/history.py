@@ -29,7 +29,7 @@ ROWS_PER_CHUNK = 1_000
 # A database that was filled by hand may have snapshots that are older than the row of their portfolio.
 OPENING = """
 SELECT paper_now(), c.initial_capital,
-       least(c.created_at, (SELECT min(s.time) FROM paper_portfolio_snapshots s WHERE s.portfolio = c.portfolio)),
+       least(c.created_at, (SELECT min(s.time) FROM v_paper_snapshots s WHERE s.portfolio = c.portfolio)),
        EXISTS (SELECT FROM paper_account_events e
                WHERE e.portfolio = c.portfolio AND e.kind IN ('deposit', 'withdrawal'))
 FROM paper_trading_config c WHERE c.portfolio = %s
@@ -57,8 +57,8 @@ ORDER BY coalesce(f.version, o.seq)
 
 # All snapshots, or those of a period and the last one before it.
 VALUATIONS = """
-SELECT time, total_value, positions_value, net_deposits FROM paper_portfolio_snapshots WHERE portfolio = %(portfolio)s
-AND time >= coalesce((SELECT max(time) FROM paper_portfolio_snapshots
+SELECT time, total_value, positions_value, net_deposits FROM v_paper_snapshots WHERE portfolio = %(portfolio)s
+AND time >= coalesce((SELECT max(time) FROM v_paper_snapshots
                       WHERE portfolio = %(portfolio)s AND time <= %(since)s), '-infinity')
 AND time <= coalesce(%(until)s::timestamptz, 'infinity')
 ORDER BY time

@@ -89,7 +89,8 @@ SELECT k.symbol, m.price, m.time, m.source,
        m.source NOT IN (SELECT price_source FROM v_paper_unreal_sources) AS real_prices
 FROM (SELECT symbol FROM known WHERE symbol IS NOT NULL LIMIT :number) k
 CROSS JOIN LATERAL (
-    SELECT q.price, q.time, q.source FROM market_prices q WHERE q.symbol = k.symbol ORDER BY q.time DESC LIMIT 1
+    SELECT q.price, q.time, q.source FROM market_prices q
+    WHERE q.symbol = k.symbol AND q.time <= paper_now() + interval '2 seconds' ORDER BY q.time DESC LIMIT 1
 ) m ORDER BY k.symbol
 """
 
@@ -107,14 +108,14 @@ FROM (SELECT created_at, processed_at FROM trading_decisions
 """
 
 SPAN = """
-SELECT min(s.time) AS first, max(s.time) AS last FROM paper_portfolio_snapshots s
-WHERE s.time > (SELECT max(time) FROM paper_portfolio_snapshots) - :window
+SELECT min(s.time) AS first, max(s.time) AS last FROM v_paper_snapshots s
+WHERE s.time > (SELECT max(time) FROM v_paper_snapshots) - :window
 """
 
 # A portfolio has no result before its creation, so the curve does not jump when one is created.
 CURVE = """
 SELECT max(time) AS time, (array_agg(total_pnl ORDER BY time DESC))[1] AS result
-FROM (SELECT time, sum(total_pnl) AS total_pnl FROM paper_portfolio_snapshots
+FROM (SELECT time, sum(total_pnl) AS total_pnl FROM v_paper_snapshots
       WHERE portfolio = ANY(:portfolios) AND time >= :first
       GROUP BY time) s
 GROUP BY date_bin(:bucket, time, TIMESTAMPTZ '2000-01-01 00:00:00Z') ORDER BY 1

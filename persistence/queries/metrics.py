@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,6 +32,7 @@ READ_TIME_S = 0.4
 """Part of a scrape's time that may go into reading snapshots."""
 
 LAST_AUDIT = "SELECT paper_now() - at AS ago FROM paper_audits ORDER BY at DESC LIMIT 1"
+SIZES = "SELECT database_bytes, tables FROM paper_storage_samples WHERE at <= paper_now() ORDER BY at DESC LIMIT 1"
 CREATED = "SELECT portfolio, created_at FROM paper_trading_config"
 
 # Without this a planner that has no statistics reads and sorts the whole table for each query.
@@ -41,7 +42,7 @@ ALONG_THE_INDEX = "SELECT set_config('enable_seqscan', 'off', true), set_config(
 # a fall makes a difference: here it moves the peak by its amount, there it scales what follows.
 FALLS = """
 WITH line AS (
-    SELECT time, total_value - net_deposits AS gained, net_deposits FROM paper_portfolio_snapshots
+    SELECT time, total_value - net_deposits AS gained, net_deposits FROM v_paper_snapshots
     WHERE portfolio = :portfolio AND time > :last ORDER BY time LIMIT :number
 ), peaks AS (
     SELECT time, gained, net_deposits, greatest(CAST(:peak AS numeric), max(gained) OVER (ORDER BY time)) AS peak
@@ -94,12 +95,16 @@ class Reading:
         waiting: decisions without outcome, at most `persistence.queries.live_view.MAX_WAITING`.
         served: holder of the lease, since when, and whether it runs; see `persistence.queries.row_lists.SERVED`.
         audited_ago: time since the last audit, by any process; None if there was none.
+        database_bytes: size of the whole database, as last measured, at most an hour ago; None before.
+        table_bytes: size of each table with its indexes, at the same time.
     """
 
     portfolios: Sequence[Standing]
     waiting: int
     served: Mapping[str, Any]
     audited_ago: timedelta | None
+    database_bytes: int | None = None
+    table_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 class MetricsReader:
@@ -135,12 +140,14 @@ class MetricsReader:
             waiting = selected(connection, WAITING)[0]["number"]
             served = selected(connection, SERVED, key=self._key)[0]
             audits = selected(connection, LAST_AUDIT)
+            samples: list[Row] = selected(connection, SIZES) or [{"database_bytes": None, "tables": {}}]
             created = {row["portfolio"]: row["created_at"] for row in selected(connection, CREATED)}
             capitals = {(row["portfolio"], created[row["portfolio"]]): row["initial_capital"] for row in portfolios}
             self._declines = {key: self._declines.get(key, Decline(capital)) for key, capital in capitals.items()}
             self._read_history(connection)
         standings = [_standing(row, self._declines[key]) for row, key in zip(portfolios, capitals, strict=True)]
-        return Reading(standings, waiting, served, audits[0]["ago"] if audits else None)
+        audited_ago = audits[0]["ago"] if audits else None
+        return Reading(standings, waiting, served, audited_ago, samples[0]["database_bytes"], samples[0]["tables"])
 
     def _read_history(self, connection: Connection) -> None:
         """Read the snapshots that are newer than the last read; after an error the next call reads them."""

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from domain.analytics.funnel import COUNTED, funnel
 from domain.analytics.performance import History
-from domain.analytics.report import AccountEntry, OpenPosition, Report, report
+from domain.analytics.report import AccountEntry, FutureSnapshots, OpenPosition, Report, report
 from domain.analytics.report_parts.buy_and_hold import BuyAndHold, Split, buy_and_hold, comparison
 from domain.analytics.report_parts.trip_notes import TripNote
 from domain.analytics.returns import Valuation
@@ -99,6 +99,11 @@ LEFT JOIN trading_decisions exit ON exit.id = o.decision_id
 """
 MAX_NOTES = 1_000
 """Round trips whose reasoning a report has: the last ones. A reasoning may have 10 000 characters."""
+FUTURE = """
+SELECT count(*), max(time) FROM paper_portfolio_snapshots
+WHERE portfolio = %(portfolio)s AND time > paper_now() + interval '2 seconds'
+"""
+"""What `v_paper_snapshots` leaves out."""
 
 NAMES = """
 SELECT c.portfolio FROM paper_trading_config c
@@ -250,6 +255,7 @@ def report_inputs(
         "none": NO_STRATEGY,
     }
     currency, initial_capital = one_row(cursor, PORTFOLIO, parameters)
+    number, last = one_row(cursor, FUTURE, parameters)
     positions = [OpenPosition(*row) for row in cursor.execute(POSITIONS, parameters)]
     marks = [position.price_source for position in positions if position.price_source != "last fill"]
     return {
@@ -259,6 +265,7 @@ def report_inputs(
         "strategy": strategy,
         "funnel": funnel(cursor.execute(DECISIONS, parameters).fetchall()),
         "positions": positions,
+        "future_snapshots": FutureSnapshots(number, last) if number else None,
         "account": [AccountEntry(*row) for row in cursor.execute(ACCOUNT, parameters)],
         **by_reality(cursor.execute(SOURCES, {**parameters, "marks": marks}).fetchall()),
     }

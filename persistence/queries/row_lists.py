@@ -15,6 +15,7 @@ from persistence.connections import engine_for, reading
 from persistence.lease import LEASE_TIMEOUT_S, LOCKED_BY, OWN_SESSION, lock_key
 from persistence.queries.listing.row_filter import HAS_STRATEGY, Listing, RowFilter, RowList
 from persistence.rows import selected, selected_columns
+from persistence.storage.growth import Storage, storage
 from persistence.stores import portfolios
 
 Row = Mapping[str, Any]
@@ -115,6 +116,12 @@ SELECT paper_now() AS now,
        (SELECT settings ->> 'max_decision_age' FROM paper_processes ORDER BY epoch DESC LIMIT 1) AS age
 """
 
+
+# A wrong clock has left them; `v_paper_snapshots` leaves them out.
+FUTURE_SNAPSHOTS = """
+SELECT count(*) AS number, max(time) AS last FROM paper_portfolio_snapshots
+WHERE time > paper_now() + interval '2 seconds' AND (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio)
+"""
 
 ACCOUNT_REQUESTS = """
 SELECT r.id, coalesce(e.portfolio, r.portfolio) AS portfolio, r.kind, r.symbol, r.new_symbol, r.amount, r.price,
@@ -285,6 +292,14 @@ class LedgerReader:
     def halted(self) -> list[dict[str, Any]]:
         """Return the halted portfolios, each with the reason, the author and the time of the halt."""
         return self.rows("SELECT * FROM v_paper_halted ORDER BY portfolio")
+
+    def future_snapshots(self, portfolio: str | None = None) -> dict[str, Any]:
+        """Return the number of snapshots that are dated in the future, and the time of the last; None without one."""
+        return self.rows(FUTURE_SNAPSHOTS, portfolio=portfolio)[0]
+
+    def storage(self) -> Storage:
+        """Return the size of the database, and by how much it grows."""
+        return storage(self._engine)
 
     def price_sources(self) -> dict[str, list[str]]:
         """Return the sources of the prices of all fills; see `by_reality`."""

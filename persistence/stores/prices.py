@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from loguru import logger
@@ -17,6 +17,7 @@ from persistence.lease import Lease, writing
 from persistence.log_once import LogErrorsOnce
 from persistence.recorder import Recorder
 from persistence.rows import KEEP_EXISTING, insert_rows
+from persistence.storage.timescale import drop_old_prices
 from persistence.stores.store import Store
 
 LAST_PRICES = """
@@ -24,7 +25,9 @@ SELECT held.symbol, m.price, m.bid, m.ask
 FROM (SELECT symbol, max(split_at) AS split_at FROM paper_positions GROUP BY symbol) held
 LEFT JOIN LATERAL (
     SELECT price, bid, ask FROM market_prices q
-    WHERE q.symbol = held.symbol AND q.time > coalesce(held.split_at, '-infinity') ORDER BY q.time DESC LIMIT 1
+    WHERE q.symbol = held.symbol AND q.time > coalesce(held.split_at, '-infinity')
+      AND q.time <= paper_now() + interval '2 seconds'
+    ORDER BY q.time DESC LIMIT 1
 ) m ON true
 """
 
@@ -66,10 +69,15 @@ class PriceStore(Store):
         with writing(self.engine, self._lease) as cursor:
             insert_rows(cursor, "market_prices", [price_row(one) for one in prices], KEEP_EXISTING)
 
-    def forget(self, retention: timedelta) -> int:
-        """Delete prices older than ``retention``; return how many. Nothing else is ever deleted."""
+    def forget(self, before: datetime) -> int:
+        """Delete prices from before a time; return how many rows, or how many chunks of a hypertable.
+
+        The time is the caller's: a database whose clock was set ahead would delete all.
+        """
         with writing(self.engine, self._lease) as cursor:
-            return cursor.execute("DELETE FROM market_prices WHERE time < paper_now() - %s", [retention]).rowcount
+            if (dropped := drop_old_prices(cursor, before)) is not None:
+                return dropped
+            return cursor.execute("DELETE FROM market_prices WHERE time < %s", [before]).rowcount
 
 
 def _as_bar(symbol: Symbol, begin: datetime, time: datetime, source: str, *prices: Decimal) -> Bar:
@@ -138,9 +146,9 @@ class PriceRecorder(Recorder[_Job]):
         if not self._offer(_Job(lambda: self._store.record(prices), len(prices))):
             self.dropped += len(prices)
 
-    def forget(self, retention: timedelta) -> None:
-        """Delete prices older than ``retention`` soon; never waits."""
-        if not self._offer(_Job(lambda: self._store.forget(retention))):
+    def forget(self, before: datetime) -> None:
+        """Delete prices from before a time soon; never waits."""
+        if not self._offer(_Job(lambda: self._store.forget(before))):
             logger.debug("old prices are deleted later")
 
     def _offer(self, job: _Job) -> bool:

@@ -13,7 +13,8 @@ LANGUAGE sql STABLE BEGIN ATOMIC
     JOIN paper_trading_config c USING (portfolio)
     LEFT JOIN LATERAL (
         SELECT CASE c.price_rule WHEN 'quote' THEN paper_mark(q.price, q.bid, q.ask) ELSE q.price END AS price
-        FROM market_prices q WHERE q.symbol = p.symbol AND q.time > coalesce(p.split_at, '-infinity') ORDER BY q.time DESC LIMIT 1
+        FROM market_prices q WHERE q.symbol = p.symbol AND q.time > coalesce(p.split_at, '-infinity')
+          AND q.time <= paper_now() + interval '2 seconds' ORDER BY q.time DESC LIMIT 1
     ) m ON true
     WHERE p.position_id = $1;
 END;
@@ -32,7 +33,8 @@ JOIN paper_trading_config c USING (portfolio)
 LEFT JOIN LATERAL (
     SELECT (CASE c.price_rule WHEN 'quote' THEN paper_mark(q.price, q.bid, q.ask) ELSE q.price END)::numeric(38,18) AS price,
            q.time, q.source
-    FROM market_prices q WHERE q.symbol = p.symbol AND q.time > coalesce(p.split_at, '-infinity') ORDER BY q.time DESC LIMIT 1
+    FROM market_prices q WHERE q.symbol = p.symbol AND q.time > coalesce(p.split_at, '-infinity')
+          AND q.time <= paper_now() + interval '2 seconds' ORDER BY q.time DESC LIMIT 1
 ) m ON true
 CROSS JOIN LATERAL (SELECT coalesce(m.price, p.current_price) AS price) mark
 CROSS JOIN LATERAL (SELECT CASE p.side WHEN 'LONG' THEN 1 ELSE -1 END AS value) sign;

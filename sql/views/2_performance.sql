@@ -23,11 +23,11 @@ WITH round_trips AS (
 ), slippage AS (
     SELECT portfolio, sum(slippage) AS total_slippage FROM paper_orders GROUP BY portfolio
 ), span AS (
-    SELECT portfolio, min(time) AS first_time FROM paper_portfolio_snapshots GROUP BY portfolio
+    SELECT portfolio, min(time) AS first_time FROM v_paper_snapshots GROUP BY portfolio
 ), flows AS (
     SELECT portfolio, time, total_value,
            net_deposits - lag(net_deposits, 1, 0::numeric) OVER (PARTITION BY portfolio ORDER BY time) AS flow
-    FROM paper_portfolio_snapshots
+    FROM v_paper_snapshots
     WHERE portfolio IN (SELECT portfolio FROM paper_account_events WHERE kind IN ('deposit', 'withdrawal'))
 ), factors AS (
     SELECT portfolio, time, exp(sum(ln((total_value - flow) / total_value)) OVER (PARTITION BY portfolio ORDER BY time)) AS factor
@@ -35,7 +35,7 @@ WITH round_trips AS (
 ), closes AS (
     SELECT s.portfolio, day, (
                SELECT e.total_value * coalesce((SELECT x.factor FROM factors x WHERE x.portfolio = e.portfolio AND x.time <= e.time
-                                                ORDER BY x.time DESC LIMIT 1), 1) FROM paper_portfolio_snapshots e
+                                                ORDER BY x.time DESC LIMIT 1), 1) FROM v_paper_snapshots e
                WHERE e.portfolio = s.portfolio AND e.time <= day ORDER BY e.time DESC LIMIT 1) AS equity
     FROM span s
     -- 24 hours, not a day: a day is as long as the session's time zone has it.
@@ -50,13 +50,13 @@ WITH round_trips AS (
            stddev_samp(r) <= 0.000001 * greatest(abs(avg(r)), 0.000001) AS nearly_constant
     FROM returns GROUP BY portfolio
 ), weighted AS (
-    SELECT portfolio, time, total_value FROM paper_portfolio_snapshots
+    SELECT portfolio, time, total_value FROM v_paper_snapshots
     WHERE portfolio NOT IN (SELECT portfolio FROM factors)
     UNION ALL
     SELECT s.portfolio, s.time,
            s.total_value * coalesce((SELECT x.factor FROM factors x WHERE x.portfolio = s.portfolio AND x.time <= s.time
                                      ORDER BY x.time DESC LIMIT 1), 1)
-    FROM paper_portfolio_snapshots s WHERE s.portfolio IN (SELECT portfolio FROM factors)
+    FROM v_paper_snapshots s WHERE s.portfolio IN (SELECT portfolio FROM factors)
 ), peaks AS (
     SELECT s.portfolio, s.total_value,
            greatest(k.initial_capital, max(s.total_value) OVER (PARTITION BY s.portfolio ORDER BY s.time)) AS peak

@@ -11,6 +11,7 @@ from functools import cached_property
 from markupsafe import Markup
 
 from console.display.format import duration, sources_line
+from console.display.storage import future_snapshots_line
 from console.report import tables
 from console.report.html import charts, formatting, line_charts
 from console.report.html.charts import Chart
@@ -66,6 +67,12 @@ class Section:
     def warning(self) -> str | None:
         """The warning that its prices are not real; None where they are."""
         return sources_line(self.report.price_sources_not_real)
+
+    @property
+    def future_snapshots(self) -> str | None:
+        """The sentence on snapshots that are dated in the future; None where there are none."""
+        future = self.report.future_snapshots
+        return future_snapshots_line(*future) if future is not None else None
 
     @property
     def time_length(self) -> int:

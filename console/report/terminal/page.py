@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from console.display.format import amount, duration, percent, signed, sources_line
+from console.display.storage import future_snapshots_line
 from console.display.style import DOUBT, gain
 from console.display.table import beside, cut, line
 from console.report.metrics_table import drawdown_text, places_of
@@ -111,6 +112,8 @@ def _head(report: Report, width: int) -> Iterator[Text]:
     yield line("━" * width)
     if (warning := sources_line(report.price_sources_not_real)) is not None:
         yield line((warning, DOUBT))
+    if report.future_snapshots is not None:
+        yield from wrapped(future_snapshots_line(*report.future_snapshots), width, DOUBT)
     style, places = f"bold {gain(report.result)}", places_of(report)
     if report.strategy is not None:
         yield line(

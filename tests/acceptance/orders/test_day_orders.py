@@ -25,10 +25,10 @@ BEFORE_CLOSE = datetime(2026, 11, 27, 17, 59, 58, tzinfo=UTC)
 SHIFTED = """
 from datetime import datetime, timedelta
 from pathlib import Path
-from actors.runtime.timer import SystemClock
+from domain.clocks.database_clock import DatabaseClock
 
-real = SystemClock.now
-SystemClock.now = lambda clock: real(clock) + timedelta(seconds=float(Path({path!r}).read_text()))
+real = DatabaseClock.now
+DatabaseClock.now = lambda clock: real(clock) + timedelta(seconds=float(Path({path!r}).read_text()))
 """
 """Python runs a sitecustomize before anything else: the program sees another time, which the test can set."""
 INSERT = """

@@ -333,7 +333,7 @@ def test_prices_come_back_as_marks_of_what_is_held_and_old_ones_go(real: Stores)
     seen = [quote("100", at=old), quote("101", at=now), quote("7", symbol="ETH/USDT", at=now)]
     real.prices.record([PriceSecond.of(one) for one in seen])
     assert real.prices.last_prices() == {BTC: PricePoint(Decimal(101))}
-    assert real.prices.forget(timedelta(days=30)) == 1
+    assert real.prices.forget(now - timedelta(days=30)) == 1
 
 
 def test_the_intake_reads_the_partial_index(real: Stores) -> None:

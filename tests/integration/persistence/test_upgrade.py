@@ -26,6 +26,7 @@ from persistence.connections import engine_for
 from persistence.lease import lock_key
 from persistence.migrations import runner
 from persistence.sessions.address import schema_of, with_schema
+from persistence.storage.timescale import adopt_timescale
 from persistence.stores import halts, retries
 from tests.integration.persistence.test_adoption import OLD, UUIDS, psql
 from tests.support.database import dumps
@@ -86,7 +87,7 @@ def upgrade_to(url: str, version: str) -> None:
         with connection.begin():
             schema._create(connection, schema_of(url))
             command.upgrade(runner.config_for(connection, schema_of(url)), version)
-        schema._adopt_timescale(connection)
+        adopt_timescale(connection, schema.read_file("timescale.sql"))
     engine.dispose()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
 from domain.errors import DatabaseUnavailable
@@ -45,5 +45,5 @@ class MemoryPrices:
             if before.last.seen_at >= since and row.last.seen_at <= until
         )  # fmt: skip
 
-    def forget(self, retention: timedelta) -> None:
+    def forget(self, before: datetime) -> None:
         """Keep everything."""

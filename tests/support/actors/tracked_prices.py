@@ -52,7 +52,7 @@ class Records:
     def stored(self, symbol: Symbol, since: datetime, until: datetime) -> tuple[Bar, ...]:
         raise DatabaseUnavailable("not tested here")
 
-    def forget(self, retention: timedelta) -> None:
+    def forget(self, before: datetime) -> None:
         """Not tested here."""
 
 

@@ -319,7 +319,8 @@ def test_of_the_alert_command_only_a_plain_program_name_is_printed() -> None:
 
 
 NOT_RECORDED = {
-    "home", "database_url", "database_schema", "price_retention_days", "alert_command", "alert_url",
+    "home", "database_url", "database_schema", "price_retention_days", "price_thinning_days",
+    "alert_command", "alert_url",
     "alert_services", "alert_trading", "alert_timezone", "alert_quiet_hours", "alert_no_decision_after", "log_level",
     "metrics_port", "min_free_disk",
     *(name for name in Settings.model_fields if name.startswith("validation_")),  # a run keeps those of its beginning

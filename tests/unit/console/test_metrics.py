@@ -94,7 +94,7 @@ def database_reading() -> Reading:
 
     served = {"running": True, "renewed_ago": timedelta(seconds=90)}
     portfolios = [standing("default", "9990.5", "0.25"), standing("second", "11000", None, "too many losses")]
-    return Reading(portfolios, 12, served, audited_ago=timedelta(minutes=5))
+    return Reading(portfolios, 12, served, timedelta(minutes=5), 9_000, {"paper_fills": 700, "market_prices": 20})
 
 
 def all_metrics(status: SystemStatus, counters: Counters, reading: Reading | None) -> Iterator[Metric]:
@@ -150,6 +150,7 @@ def test_other_metrics_have_the_values_of_their_sources(scraped: Scrape) -> None
         "paper_dead_letters_total": 6, "paper_prices_dropped_total": 8, "paper_prices_set_aside_total": 4,
         "paper_audits_total": 1, "paper_audit_differences_total": 2, "paper_audit_age_seconds": 12,
         "paper_symbols_silent": 0, "paper_symbols_frozen": 0, "paper_price_source_healthy": 1,
+        "paper_clock_wrong": 0, "paper_database_bytes": 9_000,
     }  # fmt: skip
     assert samples == {name: scraped.value(name) for name in samples}
     actors = {
@@ -162,6 +163,8 @@ def test_other_metrics_have_the_values_of_their_sources(scraped: Scrape) -> None
     assert 1.5 == scraped.value("paper_price_age_seconds", symbol="BTC/USDT")
     assert {(("symbol", "BTC/USDT"),): 2.5} == scraped.by("paper_price_lag_seconds")
     assert (2, 0.75) == tuple(scraped.value(f"paper_database_round_trip_seconds_{what}") for what in ("count", "sum"))
+    sizes = {(("table", "paper_fills"),): 700, (("table", "market_prices"),): 20}
+    assert sizes == scraped.by("paper_table_bytes")
     assert "TimescaleDB 2.19.3" in scraped.text
     assert "localhost" not in scraped.text
 

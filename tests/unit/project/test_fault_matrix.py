@@ -41,7 +41,14 @@ MESSAGES = {
 }
 BY_OTHERS = {("PriceTracker", "StoredPrices"), ("Supervisor", "Recover")}
 """Messages that an actor makes and another thread sends."""
-UNNAMED = {("prices", "record"), ("prices", "forget"), ("ledger", "record_audit"), ("ledger", "halt")} | {
+UNNAMED = {
+    ("store", "sample"),
+    ("store", "thin"),
+    ("prices", "record"),
+    ("prices", "forget"),
+    ("ledger", "record_audit"),
+    ("ledger", "halt"),
+} | {
     ("verdicts", "end_changed"),
     ("verdicts", "_save"),
 }

@@ -39,6 +39,11 @@ def test_a_price_feed_that_is_dead_is_no_health() -> None:
     assert ["frozen_prices"] == [code for code, _ in problems(prices=prices(frozen=["ETH/USDT"]))]
 
 
+def test_a_clock_that_is_wrong_is_a_reason() -> None:
+    text = "this machine's clock is 5 s ahead of the database's"
+    assert ([("clock", text)], []) == (problems(clock_problem=text), problems(clock_problem=None))
+
+
 def test_all_reasons_are_listed() -> None:
     many = problems(intake_paused_since=AT, lease_held=False, no_decision_since=AT)
     assert ["intake_paused", "lease_lost", "agent_silent"] == [code for code, _ in many]

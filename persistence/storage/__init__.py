@@ -1,0 +1,1 @@
+"""What grows in the database: sizes, thinning of prices, and what TimescaleDB does about it."""
