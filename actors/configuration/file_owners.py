@@ -36,8 +36,9 @@ def refuse_if_others_write(path: Path, descriptor: int) -> None:
         return
     if file.st_uid not in {ROOT, os.geteuid()}:
         owner, reader = _user_name(file.st_uid), _user_name(os.geteuid())
+        owners = " or ".join(dict.fromkeys([reader, _user_name(ROOT)]))
         raise SettingsError(
-            f"{path} belongs to the user {owner}, and settings are read only from a file of {reader} or root:"
+            f"{path} belongs to the user {owner}, and settings are read only from a file of {owners}:"
             f" chown {reader} {_shell(path)}"
         )
     if (others := _others(file)) is not None:

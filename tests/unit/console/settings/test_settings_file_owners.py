@@ -40,9 +40,10 @@ class Machine:
             Account("bob", STRANGER, 9),
         ]
         self.groups: dict[int, tuple[str, list[str]]] = {0: ("root", []), GROUP: ("me", []), 9: ("bob", [])}
+        self.process_uid = ME
         self.read_only = False
         self.changed: dict[str, dict[str, int]] = {}
-        monkeypatch.setattr(os, "geteuid", lambda: ME)
+        monkeypatch.setattr(os, "geteuid", lambda: self.process_uid)
         monkeypatch.setattr(os, "getegid", lambda: GROUP)
         monkeypatch.setattr(pwd, "getpwall", lambda: self.users)
         monkeypatch.setattr(pwd, "getpwuid", self._user)
@@ -141,6 +142,9 @@ def test_a_file_of_another_user_is_refused_and_one_of_root_is_read(file: Path, m
     assert f"{file} belongs to the user 77" in str(refusal())
     machine.uid = 0
     assert refusal() is None
+    machine.uid = STRANGER
+    machine.process_uid = 0
+    assert "are read only from a file of root: chown root" in str(refusal())
 
 
 @pytest.mark.parametrize(
