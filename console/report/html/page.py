@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from console.display.format import moment
+from console.display.terms import FILL, ROUND_TRIP, TRADE, glossary
 from console.report.html.formatting import ahead, change, count, metric, quantity, share
 from console.report.html.plotly_script import packed_specs, plotly_script
 from console.report.html.policy import content_security_policy, script_digest
@@ -58,6 +59,7 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
         group_columns=[METRICS[key] for key in GROUP_COLUMNS],
         overview_columns=[METRICS[key] for key in OVERVIEW_COLUMNS],
         version=version(),
+        glossary=glossary(FILL, TRADE, ROUND_TRIP),
         policy=content_security_policy(digests),
         style=_text("report.css"),
         plotly=plotly,

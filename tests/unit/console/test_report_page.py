@@ -229,6 +229,7 @@ def test_the_page_contains_headline_verdicts_and_explanations() -> None:
         f"Value {REPORTS[0].closing:,.2f} USDT", "Period, UTC (60 d) 2026-03-02 00:00 to 2026-05-01 00:00",
         "Operational ✓ passed", "Statistical ✗ failed", "Together ✗ not ready", "win rate".capitalize(),
         "The program computed every fill from the price it knew",
+        "A fill executes an order, or a part of it; a trade closes a position, or a part of it; a round trip is a",
     ):  # fmt: skip
         assert words in read
 
