@@ -23,7 +23,7 @@ endif
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test clocks faults check bench pictures clean
+.PHONY: help install demo test clocks faults check bench screens pictures clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ bench: .venv/.installed ## measure rate and latency against plain psycopg, resti
 	@$(PY) -m benchmarks.consoles $(filter --quick,$(ARGS))
 	@$(PY) -m benchmarks.history
 	@$(PY) -m benchmarks.reports $(filter --quick,$(ARGS))
+
+screens: .venv/.installed-test ## draw docs/screens.md again
+	@$(PY) -m tests.support.screens
 
 pictures: .venv/.installed-test ## draw docs/pictures again; the report's picture needs Chromium
 	@$(PY) -m docs.pictures $(ARGS)

@@ -22,6 +22,7 @@ import typer
 from loguru import logger
 
 from console import completion, logs
+from console.display.times import local_times, show_utc
 from console.errors import FAILURE, WRONG_INPUT, OutputFailed, exit_code_of
 from console.heap import collect_from_now_on, leave_end_uncollected
 from console.logs import secrets_hidden
@@ -112,6 +113,7 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the command line without the program's name; that of this process by default.
     """
     arguments = list(sys.argv[1:] if args is None else args)
+    show_utc(False)
     prepare_streams(as_json="--json" in arguments, own_process=args is None)
     if args is None:
         # Until the command knows its level; loguru's own sink would show the values of variables.
@@ -273,8 +275,14 @@ def _usage(error: Exception) -> str:
 def print_error(message: str) -> str:
     """Print an error on stderr; return the text as printed: on one line, and without secrets."""
     text = one_line(secrets_hidden(message))
+    lines = [local_times(f"{command_name()}: {text}", sys.stderr)]
+    if sys.stderr is not None and sys.stderr.isatty():
+        from console.display.format import terminal_size  # noqa: PLC0415 - help needs neither
+        from console.display.wrapping import wrap_plain  # noqa: PLC0415
+
+        lines = wrap_plain(lines[0], terminal_size(sys.stderr).columns, hanging=2)
     try:
-        print(f"{command_name()}: {text}", file=sys.stderr)  # noqa: T201
+        print(*lines, sep="\n", file=sys.stderr)  # noqa: T201
     except OSError:  # the terminal was closed: the exit code alone reports the failure
         leave_closed_streams()
     return text

@@ -20,6 +20,7 @@ from uuid import UUID
 
 from loguru import logger
 
+from console.display.times import SECONDS, in_zone, local_times, zone_of
 from console.log_file import LogFile
 from console.signals import leave_closed_streams
 from domain.errors import SettingsError
@@ -164,13 +165,16 @@ def _patch(record: Record) -> None:
 
 
 def _line(record: Record) -> str:
-    """Return the format of a line on the terminal: time in UTC, level, id of the decision if there is one, message.
+    """Return the format of a line for stderr: time, level, id of the decision if there is one, message.
 
-    The log file has the traceback of a crash; the terminal shows it from DEBUG on.
+    A terminal shows local times, a pipe those in UTC. The log file has the traceback of a crash; the terminal shows it
+    from DEBUG on.
     """
     decision = record["extra"].get("decision")
     mark = f"<cyan>#{decision}</cyan> " if isinstance(decision, int | UUID) else ""
-    return f"<dim>{{time:YYYY-MM-DD HH:mm:ss!UTC}}</dim> <level>{{level: <7}}</level> {mark}{{message}}\n"
+    at = in_zone(record["time"], zone_of(sys.stderr))
+    record["extra"]["shown"] = local_times(record["message"], sys.stderr)
+    return f"<dim>{at:{SECONDS} %Z}</dim> <level>{{level: <7}}</level> {mark}{{extra[shown]}}\n"
 
 
 def _as_json(record: Record) -> str:
@@ -178,7 +182,7 @@ def _as_json(record: Record) -> str:
     entry = {
         "time": record["time"].astimezone(UTC).isoformat(),
         "level": record["level"].name,
-        **{name: value for name, value in record["extra"].items() if name not in {"file_only", "json"}},
+        **{name: value for name, value in record["extra"].items() if name not in {"file_only", "json", "shown"}},
         "message": record["message"],
         "where": f"{record['name']}:{record['function']}:{record['line']}",
         "thread": record["thread"].name,

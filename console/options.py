@@ -14,6 +14,7 @@ from actors.configuration.settings_types import LOG_LEVELS
 from actors.settings import Settings
 from console import logs
 from console.completion import one_of, portfolio_names
+from console.display.times import show_utc
 
 Command = Callable[..., None]
 
@@ -47,6 +48,10 @@ Config = Annotated[
         metavar="FILE",
         help="The settings file [paper.toml in the working folder, in home, or in ~/.config/paper-trading].",
     ),
+]
+Utc = Annotated[
+    bool,
+    typer.Option("--utc", callback=show_utc, is_eager=True, help="Show times in UTC, not in the local time zone."),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Number of rows, the newest first.")]
 Portfolio = Annotated[
@@ -100,6 +105,7 @@ def settings_from(**options: Any) -> Settings:
     Raises:
         SettingsError: a setting is wrong.
     """
+    options.pop("utc", None)  # its callback has done what it does
     choose_settings_file(options.pop("config", None))
     # First, because an error message might contain the URL.
     logs.hide_password(str(options.get("database_url") or ""))
@@ -122,7 +128,7 @@ def quiet_settings(level: str = "WARNING", /, **options: Any) -> Settings:
     return settings
 
 
-FILE_OPTIONS = {"config": Config, "home": Home, "log_level": LogLevel}
+FILE_OPTIONS = {"config": Config, "home": Home, "log_level": LogLevel, "utc": Utc}
 with_settings = grouped("settings", {**FILE_OPTIONS, "database_url": DatabaseUrl}, quiet_settings)
 """Gives a command its ``settings``, from the options that most commands have."""
 with_home = grouped("settings", FILE_OPTIONS, quiet_settings)

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from console.display.format import answer
+from console.display.format import answer, sentence, terminal
 from console.errors import FAILURE, UnknownSymbol
 from console.sending import send, wait_for_outcome
 from console.validation_guard import confirm_end, end_runs
@@ -115,6 +115,7 @@ def print_outcomes(as_json: bool, results: list[dict[str, Any]], none: str) -> N
     """Print the outcomes; end with a failure if one was not executed."""
 
     def print_results() -> None:
+        out = terminal()
         for result in results:
             targeted = result["decision"] in TARGETED
             what = result["decision"].lower() if targeted else f"{result['decision']} {result['symbol']}"
@@ -122,9 +123,9 @@ def print_outcomes(as_json: bool, results: list[dict[str, Any]], none: str) -> N
             name = f"decision {result['decision_id']}, {what}: {result['outcome']}"
             if result["decision_id"] is None:
                 name = f"{what} of {result['portfolio']}: not sent"
-            print(f"{name}: {reason}")  # noqa: T201
+            out.print(f"{name}: {sentence(reason)}")
         if not results:
-            print(none)  # noqa: T201
+            out.print(none)
 
     answer(as_json, {"decisions": results}, print_results)
     # A CANCEL of flatten whose orders have just ended by themselves is no failure: the position is closed all the same.

@@ -13,8 +13,9 @@ from console.cli import wrong_usage
 from console.commands.halts import current_user
 from console.database import ledger_reader, opened
 from console.display.account_events import described
-from console.display.format import answer, number, terminal
+from console.display.format import answer, number, sentence, terminal
 from console.display.table import full_table
+from console.display.times import moment
 from console.errors import Refused
 from console.options import AsJson, Limit, with_settings
 from console.validation_guard import confirm_end, end_changed_runs
@@ -22,7 +23,7 @@ from domain.errors import InvalidRequest, NotRunning, WriteRefused
 from domain.program import command_name
 from domain.trading.account.requests import AccountKind
 from domain.trading.arithmetic import exact_number
-from domain.wording import format_time, one_line
+from domain.wording import one_line
 from persistence.listener import wake_ups
 from persistence.queries.row_lists import LedgerReader, not_running_message
 from persistence.stores.books.account import cancel_request as cancel
@@ -159,7 +160,7 @@ def cancel_request(
         raise InvalidRequest(f"there is no request {number}; see `{command_name()} portfolio events`")
     if not cancelled:
         raise Refused(f"request {number} has ended already: {one_line(row['outcome'])}")
-    answer(as_json, {"request": row}, lambda: print(f"request {number}: {row['outcome']}"))  # noqa: T201
+    answer(as_json, {"request": row}, f"request {number}: {sentence(str(row['outcome']))}")
 
 
 @with_settings
@@ -211,7 +212,7 @@ def _request(settings: Settings, name: str | None, as_json: bool, **values: obje
         end_changed_runs(url, runs)
     if ended["status"] != "done":
         raise Refused(f"request {id_} is {ended['status']}: {ended['outcome']}")
-    answer(as_json, {"request": ended}, lambda: print(f"request {id_}: {ended['outcome']}"))  # noqa: T201
+    answer(as_json, {"request": ended}, f"request {id_}: {sentence(str(ended['outcome']))}")
 
 
 def _wait(url: str, reader: LedgerReader, id_: int) -> dict[str, Any]:
@@ -237,15 +238,17 @@ def _print_events(rows: list[dict[str, Any]]) -> None:
         out.print("No deposits, withdrawals or adjustments.")
         return
     columns = ["id", "time", "portfolio", "event", "cash", "outcome", "reason", "author"]
-    table = full_table(out, columns, [_event(row) for row in rows], right=("id", "cash"), gives_way=("author", "id"))
+    table = full_table(
+        out, columns, [_event(row) for row in rows], right=("id", "cash"), gives_way=("author", "id", "portfolio")
+    )
     out.print(table)
 
 
 def _event(row: dict[str, Any]) -> tuple[str, ...]:
     delta = row["cash_delta"]
     cash = "" if delta is None else f"{'+' if delta > 0 else ''}{number(delta)}"
-    time = format_time(row["at"] or row["requested_at"])
-    outcome = one_line(row["outcome"] or "waits for the service")
+    time = moment(row["at"] or row["requested_at"])
+    outcome = sentence(one_line(row["outcome"] or "waits for the service"))
     return (
         str(row["id"]), time, row["portfolio"] or "all", described(row), cash, outcome, one_line(row["reason"]),
         one_line(row["author"]),

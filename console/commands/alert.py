@@ -15,9 +15,9 @@ from console.alerts.channels import Channel, channels
 from console.alerts.outbox import Notification
 from console.alerts.sender import ATTEMPT_TIMEOUT_S
 from console.cli import print_error, wrong_usage
-from console.display.format import answer
+from console.display.format import answer, terminal
 from console.errors import FAILURE, AlertFailed
-from console.options import AsJson, LogLevel, quiet_settings
+from console.options import AsJson, LogLevel, Utc, quiet_settings
 from domain.alarms import Alarm, AlarmKind, alarm_text
 from domain.errors import InvalidRequest, SettingsError
 from domain.wording import quoted
@@ -33,6 +33,7 @@ def alert(
     kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="The kind of the alarm, such as halt.")] = "test",
     as_json: AsJson = False,
     log_level: LogLevel = None,
+    _utc: Utc = False,
 ) -> None:
     r"""Send a test alarm to the receivers of alert_command, alert_url and alert_services; wait for the results.
 
@@ -91,4 +92,4 @@ def _deliver(channel: Channel, notification: Notification) -> dict[str, Any]:
 def _print_deliveries(results: list[dict[str, Any]]) -> None:
     for result in results:
         if result["delivered"]:
-            print(f"{result['setting']}: delivered to {result['target']} in {result['seconds']:.2f} s")  # noqa: T201
+            terminal().print(f"{result['setting']}: delivered to {result['target']} in {result['seconds']:.2f} s")

@@ -19,7 +19,7 @@ from console.display.format import answer, number, print_fact, terminal
 from console.display.table import full_table
 from console.errors import FAILURE
 from console.logs import secrets_hidden
-from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices, quiet_settings
+from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices, Utc, quiet_settings
 from domain.errors import ExchangeUnreachable, SettingsError
 from domain.program import command_name
 from domain.trading.instruments import InstrumentCatalog
@@ -45,6 +45,7 @@ def check(
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
+    _utc: Utc = False,
 ) -> None:
     r"""Each setting with its value and its source, passwords masked; then the price source and the database.
 

@@ -13,8 +13,8 @@ import typer
 
 from actors.settings import Settings
 from console.database import connected, database_label, of_older_tables
-from console.display.format import answer, size
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings, with_settings
+from console.display.format import answer, size, terminal
+from console.options import AsJson, DatabaseUrl, Home, LogLevel, Utc, quiet_settings, with_settings
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from domain.program import command_name
 from persistence import schema
@@ -38,6 +38,7 @@ def backup(
     as_json: AsJson = False,
     home: Home = None,
     log_level: LogLevel = None,
+    _utc: Utc = False,
 ) -> None:
     r"""Back up the embedded database into FILE, as of one moment; a running service may go on.
 
@@ -51,7 +52,7 @@ def backup(
         written = backups.back_up(server.admin_url, Path(file).expanduser(), overwrite=force)
     document = {"file": str(written.file), "bytes": written.size, **asdict(written.contents)}
     document["database"] = database_label(settings, server.url)
-    answer(as_json, document, lambda: print(f"{written.file}: {size(written.size)}, {written.contents}"))  # noqa: T201
+    answer(as_json, document, f"{written.file}: {size(written.size)}, {written.contents}")
 
 
 @app.command()
@@ -69,6 +70,7 @@ def restore(
     as_json: AsJson = False,
     home: Home = None,
     log_level: LogLevel = None,
+    _utc: Utc = False,
 ) -> None:
     r"""Restore the embedded database from FILE, completely or not at all.
 
@@ -104,6 +106,7 @@ def upgrade(
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
+    _utc: Utc = False,
 ) -> None:
     """Upgrade the database to this program's schema; do nothing if it is up to date.
 
@@ -123,7 +126,7 @@ def upgrade(
             finally:
                 lease.release()
         document = {"schema": version, "database": database_label(settings, url), "server": probe(url)}
-    answer(as_json, document, lambda: print("{database}: schema {schema}, {server}".format(**document)))  # noqa: T201
+    answer(as_json, document, "{database}: schema {schema}, {server}".format(**document))
 
 
 @app.command("url")
@@ -185,9 +188,7 @@ def _confirm_replace(settings: Settings, contents: backups.Contents) -> None:
 
 
 def _print_restored(document: dict[str, Any], restored: restores.Restored) -> None:
-    def say(line: str) -> None:
-        print(line)  # noqa: T201
-
+    say = terminal().print
     say(f"{document['database']}: {restored.contents} restored")
     if restored.contents.waiting:
         say(

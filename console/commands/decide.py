@@ -15,7 +15,7 @@ from actors.settings import Settings
 from console.cli import DEFAULT_WAIT, WAITS, print_error, wrong_usage
 from console.completion import one_of, portfolio_names, symbol_names
 from console.database import opened
-from console.display.format import answer
+from console.display.format import answer, sentence, terminal
 from console.errors import OutputFailed
 from console.options import AsJson, grouped, with_settings
 from console.sending import QueuedUntil, is_open, own_limit, queued_until, send, wait_for_outcome
@@ -334,6 +334,7 @@ def _print(as_json: bool, result: dict[str, Any], *, with_outcome: bool) -> None
 
 
 def _print_result(result: dict[str, Any], *, with_outcome: bool) -> None:
+    out = terminal()
     if result["sent_before"]:
         state = "was sent before"
     elif result["running"] is not False or result["outcome"]:
@@ -342,14 +343,14 @@ def _print_result(result: dict[str, Any], *, with_outcome: bool) -> None:
         state = "queued; the service is not running"
     if with_outcome and result["outcome"] == OutcomeStatus.OPEN and not result["sent_before"]:
         reason = str(result["reason"] or "").removeprefix("open: ")
-        print(f"decision {result['decision_id']} is open: {reason or result['symbol']}")  # noqa: T201
+        out.print(f"decision {result['decision_id']} is open: {sentence(reason or result['symbol'])}")
         return
     names = [result["target"]] if result["target"] is not None else []
     names += [result["symbol"]] if result["symbol"] != ANY_SYMBOL else []
-    print(f"decision {result['decision_id']} {state}: {result['decision']} {' '.join(names)}")  # noqa: T201
+    out.print(f"decision {result['decision_id']} {state}: {result['decision']} {' '.join(names)}")
     if result["differs_from_first"]:
         fields = ", ".join(result["differs_from_first"])
-        print(f"The first decision stays unchanged; this one differs in {fields}.")  # noqa: T201
+        out.print(f"The first decision stays unchanged; this one differs in {fields}.")
     if with_outcome and result["outcome"]:
         reason = str(result["reason"] or "").removeprefix(f"{result['outcome']}: ")  # not "expired: expired: at …"
-        print(f"{result['outcome']}: {reason}")  # noqa: T201
+        out.print(f"{result['outcome']}: {sentence(reason)}")

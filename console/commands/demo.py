@@ -25,7 +25,7 @@ from console.demo.sample_agent import CAUTIOUS, SampleAgent
 from console.demo.screen import Screen
 from console.display.format import amount, document
 from console.metrics.collector import MetricsCollector
-from console.options import AsJson, Home
+from console.options import AsJson, Home, Utc
 from console.service.actions import service_commands
 from console.signals import Stop, is_of_a_stop, stoppable
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
@@ -47,6 +47,7 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Seed of prices and decisions.")] = 1,
     as_json: AsJson = False,
     home: Home = None,
+    _utc: Utc = False,
 ) -> None:
     r"""Run a demo: embedded PostgreSQL, five simulated markets, and an agent that inserts decisions by SQL.
 

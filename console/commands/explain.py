@@ -8,6 +8,7 @@ import typer
 
 from actors.settings import Settings
 from console.database import ledger_reader
+from console.display.explanation import lines
 from console.display.format import answer, terminal
 from console.errors import FAILURE
 from console.options import AsJson, with_settings
@@ -38,7 +39,7 @@ def explain(settings: Settings, reference: Reference, as_json: AsJson = False) -
 
     def print_lines() -> None:
         out = terminal()
-        for line in document["lines"]:
+        for line in lines(document, out.width) if out.file.isatty() else document["lines"]:
             out.print(line, soft_wrap=True)
 
     answer(as_json, document, print_lines)

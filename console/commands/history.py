@@ -120,7 +120,7 @@ def export(
         raise InvalidRequest(f"no bar of {key} is in that period")
     exporting.export(candles, path)
     document = {"file": str(path), "bars": len(candles), "bytes": path.stat().st_size, **_name(one)}
-    answer(as_json, document, lambda: print(f"{path}: {len(candles):,} bars of {key}, {size(document['bytes'])}"))  # noqa: T201
+    answer(as_json, document, f"{path}: {len(candles):,} bars of {key}, {size(document['bytes'])}")
 
 
 @app.command()
@@ -145,7 +145,7 @@ def remove(
     for one in series:
         store.remove_file(one.path)
     document = {"removed": [_name(one) for one in series]}
-    answer(as_json, document, lambda: print(f"removed: {', '.join(map(_label, series))}"))  # noqa: T201
+    answer(as_json, document, f"removed: {', '.join(map(_label, series))}")
 
 
 def _confirm(series: Sequence[StoredSeries]) -> None:
@@ -239,7 +239,7 @@ def _print_series(series: Iterable[StoredSeries]) -> None:
         numbers = [f"{about.rows:,}", *days, f"{about.gaps:,}", size(one.bytes)]
         rows.append((about.symbol, about.timeframe, about.exchange, *numbers))
     if rows:
-        columns = ["symbol", "bars of", "exchange", "bars", "first", "last", "gaps", "size"]
+        columns = ["symbol", "timeframe", "exchange", "bars", "first", "last", "gaps", "size"]
         out.print(full_table(out, columns, rows, right=["bars", "gaps", "size"], gives_way=["size", "gaps"]))
     elif not faults:
         out.print(f"No history yet; `{command_name()} history import FILE` brings some.")

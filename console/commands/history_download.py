@@ -16,13 +16,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from actors.settings import Settings
 from console.display.format import answer, terminal
+from console.display.times import span
 from console.options import AsJson, with_home
 from console.report.period import parse_moment
 from console.signals import stoppable
 from domain.errors import InvalidRequest
 from domain.program import command_name
 from domain.types import Symbol
-from domain.wording import counted, format_duration, format_time, one_line
+from domain.wording import counted, format_duration, one_line
 from domain.worker_thread import call_in_thread
 from market.history.download import Downloaded, Downloader, DownloadProgress, DownloadRequest
 from market.history.store import HistoryStore
@@ -204,7 +205,7 @@ def _print(request: DownloadRequest, downloaded: Sequence[Downloaded]) -> None:
 
 
 def _sentence(request: DownloadRequest, one: Downloaded) -> str:
-    parts = [f"{one.bars:,} bars of {request.timeframe.label} from {format_time(one.first)} to {format_time(one.last)}"]
+    parts = [f"{one.bars:,} bars of {request.timeframe.label} from {span(one.first, one.last)}"]
     parts.append(f"{one.added:,} of them are new" if one.added else "none of them is new")
     if one.gaps:
         spans = counted(len(one.gaps), "span")

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from actors.settings import Settings
 from console.database import ledger_reader
-from console.display.format import answer, moment, money, number, percent, price, signed_money, sources_line, terminal
+from console.display.format import answer, money, number, percent, price, sentence, signed_money, sources_line, terminal
 from console.display.table import full_table
+from console.display.times import moment
 from console.listing.csv_rows import print_csv
 from console.listing.nothing import no_rows, require_known_names
 from console.listing.options import DEFAULT_ROWS, AsCsv, with_filter
@@ -27,8 +28,8 @@ Cells = dict[str, Callable[[Mapping[str, Any]], str]]
 """Columns of a table: heading, and the function that formats a row's cell."""
 TEXT_COLUMNS = {"time", "portfolio", "symbol", "side", "decision", "status", "reason", "type", "since", "expires"}
 GIVES_WAY = (
-    "slippage", "gross", "commission", "entry price", "confidence", "value", "filled", "since", "reserved", "portfolio",
-    "expires", "", "time", "leg", "current price",
+    "slippage", "gross", "commission", "entry price", "unrealised %", "value", "filled", "since", "reserved",
+    "portfolio", "confidence", "expires", "time", "leg", "current price",
 )  # fmt: skip
 """Columns that a narrow terminal leaves out, in this order."""
 
@@ -53,7 +54,7 @@ POSITIONS: Cells = {
     "current price": lambda row: price(row["current_price"]),
     "value": lambda row: money(row["position_value"], row["currency"]),
     "unrealised": lambda row: signed_money(row["unrealized_pnl"], row["currency"]),
-    "": lambda row: percent(row["unrealized_pnl_pct"]),
+    "unrealised %": lambda row: percent(row["unrealized_pnl_pct"]),
     "stop": stop_of,
 }
 TRADES: Cells = {
@@ -76,7 +77,7 @@ DECISIONS: Cells = {
     "symbol": lambda row: row["symbol"],
     "confidence": lambda row: number(row["confidence"]),
     "status": lambda row: row["status"],
-    "reason": lambda row: one_line(row["outcome_reason"] or ""),
+    "reason": lambda row: sentence(one_line(row["outcome_reason"] or "")),
 }
 
 
@@ -165,8 +166,8 @@ def print_list(
     answer(as_json, {name.rsplit(maxsplit=1)[-1]: listing.rows, **sources}, print_rows)
 
 
-def list_table(out: Console, cells: Cells, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return rows as a table; on a narrow terminal the levels and stops are the last to be left out."""
+def list_table(out: Console, cells: Cells, rows: Sequence[Mapping[str, Any]]) -> Text:
+    """Return rows as a table; a narrow terminal leaves out neither what is traded nor levels and stops."""
     lines = [[cell(row) for cell in cells.values()] for row in rows]
     gives_way = [column for column in GIVES_WAY if column in cells]
     return full_table(out, list(cells), lines, right=set(cells) - TEXT_COLUMNS, gives_way=gives_way)

@@ -15,6 +15,7 @@ from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from console.completion import one_of
 from console.display.format import terminal
+from console.display.times import local_times, moment
 from console.errors import LogUnreadable
 from console.listing.since import parse_since
 from console.log_lines.entries import Entry, EntryFilter, level_number
@@ -24,7 +25,7 @@ from console.options import with_home
 from console.signals import stoppable
 from domain.errors import InvalidRequest, NotRunning
 from domain.program import command_name
-from domain.wording import alternatives, escape_control, format_time, one_line, quoted
+from domain.wording import alternatives, escape_control, one_line, quoted
 from persistence.rows import uuid_in
 
 DEFAULT_LINES, LINES_BEFORE_FOLLOWING = 100, 10
@@ -136,17 +137,17 @@ def _print(out: Console, entry: Entry, as_json: bool) -> None:
         return
     message = one_line(entry.values.get("message", ""))
     line = Text.assemble(
-        (f"{format_time(entry.time)} UTC " if entry.time is not None else "", "dim"),
+        (f"{moment(entry.time)} " if entry.time is not None else "", "dim"),
         (f"{escape_control(entry.level):<7} ", LEVEL_STYLES.get(entry.level, "bold")),
         (f"#{escape_control(entry.decision)} " if entry.decision is not None else "", "cyan"),
-        message,
+        local_times(message),
     )
-    out.print(line, soft_wrap=True)
+    out.print(line)
 
 
 def _nothing(settings: Settings, wanted: EntryFilter) -> str:
     level = f" of level {wanted.level} or higher" if wanted.level is not None else ""
-    since = f" since {format_time(wanted.since)} UTC" if wanted.since is not None else ""
+    since = f" since {moment(wanted.since)}" if wanted.since is not None else ""
     if wanted.decision is None:
         return f"No lines{level}{since} in {settings.home / 'logs'}."
     explain = f"`{command_name()} explain {wanted.decision}` tells what became of it"

@@ -9,8 +9,9 @@ import typer
 
 from actors.settings import Settings
 from console.commands.list_rows import Cells, print_list
-from console.display.format import moment, money, number, price
+from console.display.format import money, number, price
 from console.display.resting import trail_of
+from console.display.times import moment
 from console.listing.options import DEFAULT_ROWS, AsCsv, with_filter
 from console.options import AsJson, with_settings
 from domain.errors import InvalidRequest

@@ -12,7 +12,17 @@ import typer
 from actors.settings import Settings
 from console.commands import account
 from console.database import ledger_reader, opened
-from console.display.format import amount, answer, money, number, percent, signed_money, sources_line, terminal
+from console.display.format import (
+    amount,
+    answer,
+    money,
+    number,
+    percent,
+    sentence,
+    signed_money,
+    sources_line,
+    terminal,
+)
 from console.display.table import full_table
 from console.options import AsJson, grouped, with_settings
 from console.validation_guard import confirm_end, end_changed_runs
@@ -131,7 +141,7 @@ def create(
     answer(
         as_json,
         {"portfolio": row},
-        lambda: print(f"portfolio {row['portfolio']} created: {amount(row['cash'])} {row['currency']}"),  # noqa: T201
+        f"portfolio {row['portfolio']} created: {amount(row['cash'])} {row['currency']}",
     )
 
 
@@ -163,7 +173,7 @@ def change(settings: Settings, rules: dict[str, object], name: Name, as_json: As
     answer(
         as_json,
         {"portfolio": row},
-        lambda: print(f"portfolio {row['portfolio']}: {changed} (revision {row['revision']})"),  # noqa: T201
+        f"portfolio {row['portfolio']}: {changed} (revision {row['revision']})",
     )
 
 
@@ -214,7 +224,7 @@ def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:
     if not rows:
         out.print("No portfolios yet; the first start of the service creates the portfolio default.")
         return
-    columns = ["portfolio", "currency", "capital", "cash", "positions", "value", "result", ""]
+    columns = ["portfolio", "currency", "capital", "cash", "positions", "value", "result", "result %"]
     values = [
         (
             row["portfolio"], currency, money(row["initial_capital"], currency), money(row["cash"], currency),
@@ -224,10 +234,11 @@ def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:
         for row in rows
         for currency in [row["currency"]]
     ]  # fmt: skip
-    out.print(full_table(out, columns, values, right=columns[2:], gives_way=["capital", "cash", "positions", ""]))
+    gives_way = ["capital", "cash", "positions", "result %"]
+    out.print(full_table(out, columns, values, right=columns[2:], gives_way=gives_way))
     for row in rows:
         if row["halted"] is not None:
-            out.print(f"portfolio {row['portfolio']} is halted: {row['halted']}", style="bold red", soft_wrap=True)
+            out.print(f"portfolio {row['portfolio']} is halted: {sentence(row['halted'])}", style="bold red")
     out.print()
     rules = [[row["portfolio"], *(_shown(row[name]) for name in RULES)] for row in rows]
     headings = [heading for heading, _ in RULES.values()]

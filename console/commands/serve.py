@@ -27,7 +27,7 @@ from console.errors import exit_code_of
 from console.heap import leave_start_uncollected
 from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
-from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices, settings_from
+from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices, Utc, settings_from
 from console.service.actions import service_commands
 from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
@@ -86,6 +86,7 @@ def start(
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
+    _utc: Utc = False,
 ) -> None:
     r"""Run the service: it takes decisions by SQL, from `run.py decide` and from Python, and gives each one outcome.
 

@@ -18,11 +18,11 @@ from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import (
     answer,
     duration,
-    moment,
     money,
     number,
     percent,
     print_fact,
+    sentence,
     signed_money,
     sources_line,
     terminal,
@@ -31,6 +31,7 @@ from console.display.format import (
 from console.display.process_status import print_process
 from console.display.storage import future_snapshots_line, size_line
 from console.display.table import full_table
+from console.display.times import moment
 from console.errors import FAILURE, NOT_RUNNING, Refused
 from console.options import AsJson, with_settings
 from console.service.problems import Problem, problems_of_process
@@ -95,7 +96,7 @@ def status(
 def _print_live(settings: Settings, as_json: bool) -> None:
     alive = _process(settings) is not None
     text = "the process is alive" if alive else "no process of this home and database is alive"
-    answer(as_json, {"live": alive}, lambda: print(text))  # noqa: T201
+    answer(as_json, {"live": alive}, text)
     if not alive:
         raise typer.Exit(NOT_RUNNING)
 
@@ -172,7 +173,7 @@ def _print_status(document: dict[str, Any]) -> None:
     out = terminal()
     if document["running"]:
         for text in document["problem_texts"]:
-            out.print(one_line(text), style="bold red", soft_wrap=True)
+            out.print(sentence(one_line(text)), style="bold red")
     print_fact(out, "settings", str(document["settings_file"] or "no settings file"))
     if document["database_away"] is not None:
         print_fact(out, "database", document["database_away"], "bold red")
@@ -189,14 +190,14 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
         ago = duration(document["renewed_seconds_ago"])
         say(
             "running",
-            f"{document['holder']}, since {moment(document['since'])} UTC, epoch {document['epoch']}, seen {ago} ago",
+            f"{document['holder']}, since {moment(document['since'])}, epoch {document['epoch']}, seen {ago} ago",
         )
     elif document["locked_by"] is not None:
         say("running", document["not_running"], "yellow")
     elif document["since"] is None:
         say("running", "The service is not running and has never run on this database", "yellow")
     else:
-        last = f"{document['holder']}, from {moment(document['since'])} UTC"
+        last = f"{document['holder']}, from {moment(document['since'])}"
         say("running", f"The service is not running; the last was {last}", "yellow")
     say("database", f"{document['database']}; {document['server']}")
     outcomes = document["decisions"].items()
@@ -208,12 +209,12 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
     for row in document["halted"]:
         say(
             "halted",
-            f"{row['portfolio']} since {moment(row['at'])} UTC, by {row['by_whom']}: {row['reason']}",
+            f"{row['portfolio']} since {moment(row['at'])}, by {row['by_whom']}: {sentence(row['reason'])}",
             "bold red",
         )
     for row in document["validation"]:
         style = VALIDATION_COLOURS.get(row["course"], "")
-        say("validation", f"{row['run']} of {row['portfolio']}: {row['progress']}", style)
+        say("validation", f"{row['run']} of {row['portfolio']}: {sentence(row['progress'])}", style)
     if document["quarantined"]:
         say("quarantine", f"{document['quarantined']} (see v_paper_quarantine)", "yellow")
     if document["ledger_ok"]:
@@ -225,7 +226,7 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
     if (line := sources_line(not_real)) is not None:
         say("prices", line)
     if document["portfolios"]:
-        columns = ["portfolio", "currency", "cash", "positions", "value", "result", ""]
+        columns = ["portfolio", "currency", "cash", "positions", "value", "result", "result %"]
         rows = [
             (
                 row["portfolio"], currency, money(row["cash"], currency), str(row["num_positions"]),
@@ -235,8 +236,9 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
             for row in document["portfolios"]
             for currency in [row["currency"]]
         ]  # fmt: skip
+        gives_way = ["cash", "result %", "currency", "positions"]
         out.print()
-        out.print(full_table(out, columns, rows, right=columns[2:], gives_way=["cash", "", "currency", "positions"]))
+        out.print(full_table(out, columns, rows, right=columns[2:], gives_way=gives_way))
 
 
 def _print_storage(document: dict[str, Any], say: Callable[..., None]) -> None:

@@ -127,9 +127,15 @@ def _once(view_reader: ViewReader) -> ViewState:
 
 
 def _print(state: ViewState) -> None:
-    columns = shutil.get_terminal_size(PRINTED).columns if "COLUMNS" in os.environ else PRINTED.columns
     out = terminal()
-    for line in frame(state, columns, PRINTED.lines):
+    if out.file.isatty():
+        columns, lines = out.size
+    else:
+        columns, lines = (
+            shutil.get_terminal_size(PRINTED).columns if "COLUMNS" in os.environ else PRINTED.columns,
+            PRINTED.lines,
+        )
+    for line in frame(state, columns, lines):
         out.print(line, soft_wrap=True)
 
 

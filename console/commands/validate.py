@@ -12,8 +12,9 @@ from actors.settings import Settings
 from console.commands.halts import current_user
 from console.completion import portfolio_names
 from console.database import opened
-from console.display.format import answer, moment, sources_line, terminal
+from console.display.format import answer, sources_line, terminal
 from console.display.table import full_table
+from console.display.times import moment, utc_moment
 from console.errors import NOT_READY
 from console.options import AsJson, with_settings
 from console.report.verdicts import print_verdicts, verdict_to_dict
@@ -163,7 +164,7 @@ def stop(
         validation_runs.end(cursor, stored, f"stopped by {current_user()}: {reason.strip()}")
         ended = validation_runs.run_named(cursor, stored.run.name)
     message = f"validation run {ended.run.name} has ended: {ended.run.end_reason}"
-    answer(as_json, {"run": _row(ended)}, lambda: print(message))  # noqa: T201
+    answer(as_json, {"run": _row(ended)}, message)
 
 
 @app.command("list")
@@ -226,7 +227,7 @@ def _run_to_stop(stored_runs: list[StoredRun], name: str | None) -> StoredRun:
         if stored.run.name == name:
             if stored.run.ended_at is None:
                 return stored
-            msg = f"validation run {name} ended at {moment(stored.run.ended_at)} UTC: {stored.run.end_reason}"
+            msg = f"validation run {name} ended at {utc_moment(stored.run.ended_at)}: {stored.run.end_reason}"
             raise InvalidRequest(msg)
     msg = f"there is no validation run {name!r}; " + (f"open runs: {names}" if open_runs else "no run is open")
     raise InvalidRequest(msg)

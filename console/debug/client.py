@@ -148,7 +148,7 @@ class Session:
             self._out.print(f"{spec.usage}\n  {spec.help}")
             return
         lines = [[spec.name, spec.help, "changes something" if spec.changes else ""] for spec in COMMAND_SPECS.values()]
-        self._out.print(full_table(self._out, ["command", "", ""], lines))
+        self._out.print(full_table(self._out, ["command", "help", "note"], lines))
 
 
 def run_line(session: Session, line: str, out: Console) -> bool:

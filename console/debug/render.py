@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -20,6 +20,7 @@ from console.display.quotes import QUOTE_COLUMNS, quote_cells
 from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
 from console.display.terms import FILL, ROUND_TRIP, TRADE, glossary
+from console.display.times import in_zone, local_times, zone_of
 from console.service.problems import problems_of_process
 from domain.wording import one_line, shortened
 
@@ -37,7 +38,7 @@ GIVES_WAY_OF: Mapping[str, Sequence[str]] = {
         "reserved", "stop_price",
     ),
     "positions": ("entry_price", "current_price", "unrealized_pnl"),
-    "orders": ("portfolio", "average_fill_price", "side"),
+    "orders": ("portfolio", "average_fill_price", "created_at", "side"),
 }  # fmt: skip
 """The same for single lists, in place of `GIVES_WAY`."""
 MAX_BRANCHES = 100
@@ -97,12 +98,14 @@ def cell(value: Any) -> str:
 
 
 def when(text: str) -> str:
-    """Return a timestamp for a person, in UTC: the time if it is of today, else date and time."""
-    moment = _timestamp(text)
-    if moment is None:
+    """Return a timestamp for a person, with its zone: the time if it is of today, else date and time."""
+    at = _timestamp(text)
+    if at is None:
         return text
-    today = SystemClock().now().date() == moment.date()
-    return f"{moment:%H:%M:%S.%f}"[:-3] if today else f"{moment:%Y-%m-%d %H:%M:%S}"
+    at = in_zone(at, zone_of(sys.stdout))
+    today = SystemClock().now().astimezone(at.tzinfo).date() == at.date()
+    time = f"{at:%H:%M:%S.%f}"[:-3] if today else f"{at:%Y-%m-%d %H:%M:%S}"
+    return f"{time} {at:%Z}"
 
 
 def _timestamp(text: str) -> datetime | None:
@@ -125,7 +128,7 @@ def _print_pairs(result: Any, out: Console) -> None:
         print_fact(out, str(name), text, label_width=width + 1)
 
 
-def actor_table(out: Console, result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Table:
+def actor_table(out: Console, result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Text:
     """Return the answer to ``ps`` as a table; with an earlier answer, it has the messages per second since then."""
     handled_before = {actor["actor"]: actor["handled"] for actor in before["actors"]} if before is not None else {}
     seconds = result["at"] - before["at"] if before is not None else 0.0
@@ -228,7 +231,7 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
         soft_wrap=True,
     )
     out.print()
-    headings = ["time", "after", "step", "event", ""]
+    headings = ["time", "after", "step", "event", "detail"]
     lines, before = [], 0.0
     for event in result["events"]:
         step, before = event["after"] - before, event["after"]
@@ -256,7 +259,7 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
 
 def _explain(result: Mapping[str, Any], out: Console) -> None:
     for line in result["lines"]:
-        out.print(Text(line), soft_wrap=True)
+        out.print(Text(local_times(line)), soft_wrap=True)
 
 
 def _status(result: Mapping[str, Any], out: Console) -> None:

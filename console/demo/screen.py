@@ -12,7 +12,7 @@ from rich.text import Text
 from actors.system import TradingSystem
 from console.display.format import NO_PROOF, amount, fill, percent, price, signed, terminal
 from console.display.style import STATUS_COLOURS
-from console.display.table import full_table
+from console.display.table import cut, full_table
 from console.display.terms import FILL, ROUND_TRIP, TRADE, glossary
 from domain.program import command_name
 from domain.types import OrderStatus, OrderType, OutcomeStatus
@@ -58,8 +58,8 @@ class Screen:
         self.line(f"Embedded {system.facts.server}.")
         self.line("An agent inserts decisions by SQL; Ctrl-C ends it early.")
         self.line("")
-        names = "time", "id", "portfolio", "side", "symbol", "confidence", "outcome"
-        self._print(Text(_LINE.format(*names) + "reason, or fill and result", style="bold"))
+        names = "time", "id", "portfolio", "side", "symbol", "confidence", "status"
+        self._print(Text(_LINE.format(*names) + "reason", style="bold"))
 
     def ended(self, elapsed: float, row: Mapping[str, Any]) -> None:
         """Print a decision and its outcome."""
@@ -100,7 +100,7 @@ class Screen:
         outcomes = ", ".join(f"{number_of} {status}" for status, number_of in counted.items())
         self.line(f"{sum(counted.values())} decisions: {outcomes}; {result['fills']} fills, {result['trades']} trades.")
         self.line("")
-        columns = ["portfolio", "cash", "positions", "value", "result", "", "round trips", "won", "commission"]
+        columns = ["portfolio", "cash", "positions", "value", "result", "result %", "round trips", "won", "commission"]
         cells = [
             (
                 row["portfolio"], amount(row["cash"]), str(row["num_positions"]), amount(row["total_value"]),
@@ -132,7 +132,8 @@ class Screen:
         return next((text for text in texts if len(text) <= free), texts[-1].partition(":")[0])
 
     def _print(self, text: Text) -> None:
-        self._out.print(text, no_wrap=True, overflow="ellipsis", crop=True)
+        text.no_wrap = True
+        self._out.print(cut(text, self._out.width))
 
 
 def exit_name(row: Mapping[str, Any]) -> str:

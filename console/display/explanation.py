@@ -9,13 +9,14 @@ from decimal import Context, Decimal
 from typing import Any
 
 from console.display import resting, settled
-from console.display.format import moment, number
+from console.display.format import number
 from console.display.resting import HUNDRED, order_terms, requested_terms, trail_of
+from console.display.times import local_times, utc_moment
 from domain.trading.arithmetic import absolute, add, multiply, subtract
 from domain.trading.open_orders.terms import EXIT_FIELDS
 from domain.wording import format_duration, one_line
 
-WIDTH, LABEL_WIDTH = 80, 14
+WIDTH, MAX_WIDTH, LABEL_WIDTH = 80, 100, 14
 MAX_EXACT_DELAY = timedelta(seconds=10)
 """A longer time between two moments is given in full seconds."""
 COST_PARTS = {
@@ -33,11 +34,12 @@ Fact = tuple[str, str]
 """A label and its sentence; without a label it is a heading."""
 
 
-def lines(document: Row) -> list[str]:
+def lines(document: Row, width: int | None = None) -> list[str]:
     """Return an explanation as lines for people.
 
     Args:
         document: see `console.service.explanation.explain`, without its lines.
+        width: of the terminal for which it is, whose times are local; None: for a document, at most 80 columns, in UTC.
     """
     facts = list(_decision(document))
     for part in document["orders"]:
@@ -45,17 +47,20 @@ def lines(document: Row) -> list[str]:
         for detail in part["fills"]:
             facts += _fill(part, detail)
         facts += _recomputed(part)
-    return [line for label, text in facts for line in _wrapped(label, text)]
+    if width is not None:
+        facts = [(label, local_times(text)) for label, text in facts]
+    columns = WIDTH if width is None else min(width, MAX_WIDTH)
+    return [line for label, text in facts for line in _wrapped(label, text, columns)]
 
 
-def _wrapped(label: str, text: str) -> list[str]:
+def _wrapped(label: str, text: str, width: int) -> list[str]:
     if not label:
-        return textwrap.wrap(text, WIDTH) or [""]
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
     first = f"  {label:<{LABEL_WIDTH - 2}}"
     rest = " " * LABEL_WIDTH
     # An amount or an id is never broken in two.
     return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )
 
 
@@ -65,13 +70,13 @@ def _decision(document: Row) -> Iterator[Fact]:
         yield "", "The row of the decision was deleted."
         return
     yield "", f"Decision {decision['id']}: {_asked(decision)}"
-    yield "created", f"{_moment(decision['created_at'])} UTC"
+    yield "created", f"{_moment(decision['created_at'])}"
     if decision["expires_at"] is not None:
-        yield "expires", f"{_moment(decision['expires_at'])} UTC"
+        yield "expires", f"{_moment(decision['expires_at'])}"
     if decision["processed_at"] is not None:
         after = _delay(decision["processed_at"] - decision["created_at"])
         reason = one_line(decision["outcome_reason"] or "")
-        yield decision["status"], f"{_moment(decision['processed_at'])} UTC, {after} later: {reason}".rstrip(": ")
+        yield decision["status"], f"{_moment(decision['processed_at'])}, {after} later: {reason}".rstrip(": ")
         return
     if decision["status"] == "open":
         yield "open", "its order rests in the market"
@@ -91,7 +96,7 @@ def _asked(decision: Row) -> str:
         names = {"quantity": "quantity", "limit": "limit_price", "stop": "stop_price"}
         new = [f"{name} {number(decision[column])}" for name, column in names.items() if decision[column] is not None]
         new += [f"trail {trail}"] if (trail := trail_of(decision)) else []
-        new += [f"expires {_moment(decision['order_expires_at'])} UTC"] if decision["order_expires_at"] else []
+        new += [f"expires {_moment(decision['order_expires_at'])}"] if decision["order_expires_at"] else []
         return one_line(f"AMEND {decision['target']}: {', '.join(new)}, portfolio {decision['portfolio']}")
     if action == "PROTECT":
         exits = [f"{name} {_exit(decision[name], name)}" for name in EXIT_FIELDS if decision[name] is not None]
@@ -144,7 +149,7 @@ def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
         if decision is not None and decision["decision"].strip().upper() == "PROTECT":
             of = f"the position, by PROTECT {decision['id']}"
         rules = f"leg {order['leg']}, an exit of {of}; {rules}"
-    yield placed, f"{_moment(order['created_at'])} UTC{after}; {rules}"
+    yield placed, f"{_moment(order['created_at'])}{after}; {rules}"
     if order["note"]:
         yield "note", one_line(order["note"])
     yield from _events(part)
@@ -158,7 +163,7 @@ def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
 
 def _events(part: Row) -> Iterator[Fact]:
     for event in part["events"]:
-        at = f"{_moment(event['at'])} UTC"
+        at = f"{_moment(event['at'])}"
         after = f"; {settled.after_downtime(event['at'], part['settlements'])}" if event["recovered"] else ""
         if event["kind"] == "triggered":
             names = {"bid": event["bid"], "ask": event["ask"], "last": event["price"]}
@@ -185,7 +190,7 @@ def _values(event: Row) -> str:
 def _fill(part: Row, detail: Row) -> Iterator[Fact]:
     order, fill, currency = part["order"], detail["fill"], part["currency"] or ""
     liquidity = "" if fill["liquidity"] == "unknown" else f", as {fill['liquidity']}"
-    yield f"fill {fill['fill_no']}", f"{_moment(fill['filled_at'])} UTC{liquidity}"
+    yield f"fill {fill['fill_no']}", f"{_moment(fill['filled_at'])}{liquidity}"
     if fill["recovered"]:
         yield "recovered", settled.after_downtime(fill["filled_at"], part["settlements"])
     if fill["ambiguous"]:
@@ -237,7 +242,7 @@ def _own_time(fill: Row) -> str:
     if fill["time_mark"] == "no exchange time":
         return "no exchange time"
     if fill["time_mark"] is not None:
-        return f"its own time {moment(fill['price_time'])} UTC cannot be"
+        return f"its own time {utc_moment(fill['price_time'])} cannot be"
     own = f"its own time is {_delay(fill['filled_at'] - fill['price_time'])} before it"
     if fill["exchange_time"] is None:
         return own
@@ -335,7 +340,7 @@ def _value(value: object) -> str:
 
 
 def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"
 
 
 def _delay(span: timedelta) -> str:

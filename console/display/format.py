@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
+from rich.text import Text
 
+from console.display.times import local_times
+from console.display.wrapping import wrap
 from domain import wording
 from domain.currencies import decimals
 from domain.failures import Failure
@@ -25,8 +31,13 @@ NO_PROOF = "results prove nothing about real markets"
 MIN_CAPITAL_FOR_CENTS = Decimal(10)
 """Amounts of a portfolio with less capital are shown with more digits."""
 SMALL_CAPITAL_PLACES = 8
+MAX_EXACT_DIGITS, ROUNDED_DIGITS = 8, 6
+"""Numbers in sentences for people: with more significant digits than the first, they are rounded to the second."""
+_EXACT_NUMBER = re.compile(r"(?<![\w.,:/#-])\d+\.\d+(?![\w]|[.:/,-]\w)")
+"""Decimal numbers of a sentence; no addresses, versions, times and parts of names."""
 _ROUNDING = Context(prec=60, rounding=ROUND_HALF_UP)
 _FOUR_DIGITS = Context(prec=4)
+DEFAULT_SIZE = os.terminal_size((80, 24))
 _UNLIMITED_COLUMNS = 500
 """Width where the output is no terminal."""
 
@@ -81,37 +92,69 @@ def _fields(value: Any) -> dict[str, object]:
     return {**reference, **{field.name: _with_names(getattr(value, field.name)) for field in fields(value)}}
 
 
-def answer(as_json: bool, value: object, print_text: Callable[[], None]) -> None:
-    """Print ``value`` as JSON, or call ``print_text`` to print it for people."""
+def answer(as_json: bool, value: object, text: str | Callable[[], None]) -> None:
+    """Print ``value`` as JSON, or for people: ``text``, or what calling it prints."""
     if as_json:
         print(document(value))  # noqa: T201
+    elif isinstance(text, str):
+        terminal().print(text)
     else:
-        print_text()
+        text()
 
 
 def terminal(*, stderr: bool = False) -> Console:
-    """Return a console that prints for people; no line is cut to the width of the screen."""
+    """Return a console that prints for people; on a terminal it wraps at words, elsewhere it wraps and cuts nothing."""
     stream = sys.stderr if stderr else sys.stdout
-    return _Terminal(file=stream, width=None if stream.isatty() else _UNLIMITED_COLUMNS, highlight=False, markup=False)
+    return _Terminal(file=stream, highlight=False, markup=False, emoji=False)
 
 
 class _Terminal(Console):
-    """A console that neither cuts long lines nor pads short ones."""
+    """A console that cuts no line and pads none; see `terminal`."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Size of the terminal now, also of a dumb one; where there is none, lines are as long as they have to be."""
+        if not self.file.isatty():
+            return ConsoleDimensions(_UNLIMITED_COLUMNS, DEFAULT_SIZE.lines)
+        return ConsoleDimensions(*terminal_size(self.file))
+
+    @size.setter
+    def size(self, _: tuple[int, int]) -> None:
+        raise AttributeError("the size is the terminal's")
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as rich does, but without cutting lines and without blanks at their ends."""
+        """Print as rich does, but wrap texts at words on a terminal; elsewhere no line has blanks at its end."""
+        kept = len(objects) == 1 and isinstance(objects[0], str | Text) and "overflow" not in options
         if self.file.isatty():
-            super().print(*objects, **{"crop": False, **options})
+            if kept and not (isinstance(objects[0], Text) and objects[0].no_wrap):
+                objects = (Text("\n").join(wrap(objects[0], self.width)),)
+            super().print(*objects, **{"crop": False, "soft_wrap": kept, **options})
             return
         with self.capture() as captured:
-            super().print(*objects, **{"crop": False, **options})
+            super().print(*objects, **{"crop": False, "soft_wrap": kept, **options})
         self.file.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
         self.file.flush()
 
 
+def terminal_size(stream: IO[str]) -> os.terminal_size:
+    """Return the size of the terminal on a stream; COLUMNS and LINES take precedence, as everywhere."""
+    size = DEFAULT_SIZE
+    with suppress(OSError, ValueError):
+        size = os.get_terminal_size(stream.fileno())
+    named = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
+    numbers = [int(text) if text.isdecimal() else 0 for text in named]
+    # A terminal that does not know its size says 0.
+    columns, lines = (next(filter(None, sizes)) for sizes in zip(numbers, size, DEFAULT_SIZE, strict=True))
+    return os.terminal_size((columns, lines))
+
+
 def print_fact(out: Console, label: str, text: str, style: str = "", label_width: int = 10) -> None:
-    """Print a line with a label before its text."""
-    out.print(f"{label:<{label_width}} {text}", style=style, soft_wrap=True)
+    """Print a label and its text, whose further lines begin below the first on a terminal."""
+    fact = f"{label:<{label_width}} {text}"
+    lines = wrap(fact, out.width, label_width + 1) if out.file.isatty() else [Text(fact)]
+    for line in lines:
+        line.no_wrap = True
+        out.print(line, style=style)
 
 
 def amount(value: Decimal | None, places: int = 2) -> str:
@@ -187,9 +230,23 @@ def size(value: int) -> str:
     return f"{value} bytes"
 
 
-def moment(value: datetime | None) -> str:
-    """Format a time for people, in UTC."""
-    return "–" if value is None else wording.format_time(value)
+def sentence(text: str) -> str:
+    """Return a stored sentence for people: its times in the zone of stdout, its numbers rounded.
+
+    A number with more than eight digits gets six of them, at least to the cent: ``2038.0403324925`` is ``2,038.04``.
+    The document of ``--json`` has the sentence as it is stored.
+    """
+    return _EXACT_NUMBER.sub(lambda match: _rounded(match[0]), local_times(text))
+
+
+def _rounded(text: str) -> str:
+    value = Decimal(text)
+    if len(value.as_tuple().digits) > MAX_EXACT_DIGITS:
+        places = max(ROUNDED_DIGITS - 1 - value.adjusted(), 2)
+        value = Decimal(plain(value.quantize(Decimal(1).scaleb(-places), context=_ROUNDING)))
+        if value and abs(value) >= 1:
+            return f"{value:,.{max(2, len(plain(value).partition('.')[2]))}f}"
+    return f"{value:,f}"
 
 
 def duration(value: timedelta | None) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_unknown, moment, print_fact
+from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_unknown, print_fact, sentence
 from console.display.quotes import QUOTE_COLUMNS, quote_cells
 from console.display.table import full_table
+from console.display.times import moment
 from domain.wording import one_line
 
 MAX_PRINTED_FAILURES = 5
@@ -35,7 +36,7 @@ def print_process(process: Mapping[str, Any], out: Console) -> None:
     if process["intake_paused_since"] is not None:
         since = moment(datetime.fromisoformat(process["intake_paused_since"]))
         why = process.get("intake_paused_by") or "the database is unreachable"  # missing in an earlier version's answer
-        say("intake", f"paused since {since} UTC: {one_line(why)}; nothing is lost", "bold red")
+        say("intake", f"paused since {since}: {one_line(why)}; nothing is lost", "bold red")
     if not process["lease_held"]:
         say("lease", "its connection is lost; nothing is written until it returns", "bold red")
     if (prices := process["prices"]) is not None:
@@ -63,8 +64,8 @@ def print_process(process: Mapping[str, Any], out: Console) -> None:
     if process["failures"]:
         out.print()
         for failure in process["failures"][-MAX_PRINTED_FAILURES:]:
-            at = moment(datetime.fromisoformat(failure["at"]))
-            say(failure["reference"], f"{at} {failure['kind']} of {failure['actor']}: {failure['error']}", "yellow")
+            at, error = moment(datetime.fromisoformat(failure["at"])), sentence(failure["error"])
+            say(failure["reference"], f"{at} {failure['kind']} of {failure['actor']}: {error}", "yellow")
 
 
 def _print_quotes(prices: Mapping[str, Any] | None, out: Console) -> None:
@@ -90,13 +91,13 @@ def _source(prices: Mapping[str, Any]) -> str:
     silent = f"; silent: {', '.join(prices['silent'])}" if prices["silent"] else ""
     if frozen := prices.get("frozen"):  # missing in the answer of an earlier version
         silent += f"; frozen: {', '.join(frozen)}"
-    newest = moment(datetime.fromisoformat(prices["newest"])) + " UTC" if prices["newest"] else "none yet"
+    newest = moment(datetime.fromisoformat(prices["newest"])) if prices["newest"] else "none yet"
     return f"{prices['source']}, {prices['symbols']} symbols, newest price {newest}{silent}"
 
 
 def _doing(actor: Mapping[str, Any]) -> str:
     if actor["waiting_since"] is not None:
-        return f"database unreachable since {moment(datetime.fromisoformat(actor['waiting_since']))[11:]}"
+        return f"database unreachable since {moment(datetime.fromisoformat(actor['waiting_since']), '%H:%M:%S')}"
     if actor["doing"] is None:
         return ""
     return f"{actor['doing']} for {duration(timedelta(seconds=actor['busy_for']))}"

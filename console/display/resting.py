@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from console.display.format import moment, number
+from console.display.format import number
+from console.display.times import utc_moment
 from domain.trading.arithmetic import multiply, subtract
 from domain.trading.open_orders.targets import parse_targets, targets_text
 
@@ -41,7 +42,7 @@ def requested_terms(decision: Row) -> list[str]:
     parts += [f"limit {number(decision['limit_price'])}"] if decision["limit_price"] is not None else []
     parts += [decision["time_in_force"]] if decision["time_in_force"] is not None else []
     if decision["order_expires_at"] is not None:
-        parts.append(f"until {moment(decision['order_expires_at'])} UTC")
+        parts.append(f"until {utc_moment(decision['order_expires_at'])}")
     parts += [flag.replace("_", "-") for flag in ("post_only", "reduce_only") if decision[flag]]
     for name in ("stop_loss", "trailing_stop", "take_profit"):
         distance = _distance(decision[name], decision[f"{name}_pct"])
@@ -76,7 +77,7 @@ def facts(part: Row) -> Iterator[tuple[str, str]]:
         yield OPEN, f"{filled}{_held_back(order, part['currency'] or '')}"
         if order["order_expires_at"] is not None:
             close = f", the close of {order['calendar']}" if order["calendar"] is not None else ""
-            yield "expires", f"{moment(order['order_expires_at'])} UTC{close}"
+            yield "expires", f"{utc_moment(order['order_expires_at'])}{close}"
     else:
         yield "filled", filled
     if seen is not None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from console.display.format import moment
-from domain.wording import counted, one_line
+from console.display.times import utc_moment
+from domain.wording import counted, format_time, one_line
 
 Row = Mapping[str, Any]
 
@@ -37,4 +37,4 @@ def gaps(settlements: Iterable[Row]) -> Iterator[tuple[str, str]]:
 
 
 def _span(row: Row) -> str:
-    return f"between {moment(row['since'])} and {moment(row['until'])} UTC"
+    return f"between {format_time(row['since'])} and {utc_moment(row['until'])}"

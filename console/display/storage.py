@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from console.display.format import moment, size
+from console.display.format import size
+from console.display.times import moment
 from domain.wording import counted
 
 MAX_TABLES = 3
@@ -35,5 +36,5 @@ def growth_text(change: int) -> str:
 def future_snapshots_line(number: int, last: datetime) -> str:
     """Return the sentence on snapshots that are dated in the future."""
     are, is_ = ("is", "it is") if number == 1 else ("are", "they are")
-    text = f"{counted(number, 'snapshot')} {are} dated in the future, up to {moment(last)} UTC"
+    text = f"{counted(number, 'snapshot')} {are} dated in the future, up to {moment(last)}"
     return f"{text}; {is_} left out: a clock was wrong"

@@ -1,4 +1,4 @@
-"""Tables: `full_table` for output that scrolls, where no cell is cut, and `fitted_table` for a screen of a given size.
+"""Tables: `full_table` for output that scrolls, where nothing is cut, and `fitted_table` for a screen of a given size.
 
 Both leave out columns for which there is no space, the least important first.
 """
@@ -9,21 +9,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import zip_longest
+from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from console.display.format import percent, signed_money
 from console.display.style import STATUS_COLOURS, gain
+from console.display.wrapping import wrap
 from domain.wording import escape_control
 
 GAP_COLUMNS = 2
 MIN_FLEXIBLE_COLUMNS = 30
 """Least width of a flexible column; other columns are left out to make space for it."""
-MIN_WRAPPED_COLUMNS = 18
+MIN_WRAPPED_COLUMNS = 24
 """Least width of a column whose sentences are wrapped."""
+MIN_READABLE_COLUMNS = 16
+"""On a screen, a flexible column that would be narrower is left out."""
+MAX_WORD_COLUMNS = 36
+"""Largest length of a word that is never divided, such as an order's id."""
+MAX_INDENT_COLUMNS = 8
+"""Largest indentation of sentences below their row."""
 BAR = "bold reverse"
 """Style of a heading."""
 
@@ -58,6 +65,12 @@ class Column:
         return max(self.least, cell_len(self.name), *(cell_len(text_of(cell)) for cell in self.cells))
 
     @property
+    def wrapped_width(self) -> int:
+        """Least width at which no word of the wrapped cells is cut, in characters; a path and the like may be."""
+        lengths = (min(cell_len(part), MAX_WORD_COLUMNS) for cell in self.cells for part in text_of(cell).split())
+        return max(min(self.natural_width, MIN_WRAPPED_COLUMNS), cell_len(self.name), *lengths, 0)
+
+    @property
     def width(self) -> int:
         """Least width, in characters."""
         return (self.least or MIN_FLEXIBLE_COLUMNS) if self.flexible else self.natural_width
@@ -90,46 +103,157 @@ def full_table(
     *,
     right: Iterable[str] = (),
     gives_way: Sequence[str] = (),
-) -> Table:
-    """Return a table without lines, in which nothing is cut. If the output is no terminal, it has all columns.
-
-    On a narrow terminal, sentences are wrapped, and columns left out, which a line below the table names.
+) -> Text:
+    """Return a table without lines, in which nothing is cut; see `table_lines`.
 
     Args:
-        out: where it is printed.
+        out: where it is printed; if it is no terminal, each row is one line with all columns.
         names: headings.
         rows: cells; a status gets its colour.
         right: headings of the columns of numbers.
-        gives_way: headings of the columns to leave out first, in this order; the others follow from the right, and the
-            first column stays.
+        gives_way: headings of the columns that a narrow terminal leaves out, in this order.
     """
-    order = [names.index(name) for name in gives_way]
-    order += [index for index in range(len(names) - 1, 0, -1) if index not in order]
     numbers, printable = set(right), [[_styled(cell) for cell in row] for row in rows]
-    columns = []
-    for index, name in enumerate(names):
-        cells = [row[index] for row in printable]
-        column = Column(name, cells, name in numbers, len(order) - order.index(index) if index else 0)
-        is_sentence = any(" " in text_of(cell) for cell in cells) and column.natural_width >= MIN_FLEXIBLE_COLUMNS
-        wraps = is_sentence and name not in numbers
-        columns.append(replace(column, least=MIN_WRAPPED_COLUMNS, flexible=True) if wraps else column)
-    on_terminal = out.file.isatty()
-    fitting = _fitting(columns, out.width) if on_terminal else columns
-    missing = [column.name for column in columns if column not in fitting and column.name]
-    result = Table(
-        box=None, padding=(0, GAP_COLUMNS, 0, 0), show_edge=False, pad_edge=False, header_style="bold",
-        caption=f"too narrow for: {', '.join(missing)}" if missing else None, caption_justify="left",
-    )  # fmt: skip
-    if not on_terminal:
-        result.width = sum(column.natural_width for column in fitting) + GAP_COLUMNS * (len(fitting) - 1)
-    for column in fitting:
-        result.add_column(
-            column.name, justify="right" if column.right else "left", no_wrap=not column.flexible, overflow="fold",
-            min_width=column.width,
-        )  # fmt: skip
-    for row in zip(*(column.cells for column in fitting), strict=True):
-        result.add_row(*(Text(*_styled(cell)) for cell in row))
+    columns = [
+        Column(
+            name,
+            [row[index] for row in printable],
+            right=name in numbers,
+            gives_way=len(gives_way) - gives_way.index(name) if name in gives_way else 0,
+        )
+        for index, name in enumerate(names)
+    ]
+    result = Text("\n").join(table_lines(columns, out.width if out.file.isatty() else None))
+    result.no_wrap, result.overflow = True, "ignore"
     return result
+
+
+def table_lines(columns: Sequence[Column], width: int | None, heading: str = "bold") -> list[Text]:
+    """Return the lines of a table, which fits the width in one way for all commands.
+
+    1. a row is one line, in which sentences are wrapped in their columns;
+    2. else the sentences stand below the row, on lines of their own;
+    3. else columns that may be left out are, the least important first, and a last line names them;
+    4. if the others do not fit either, each row has a line for each field, and none is left out.
+
+    Args:
+        columns: from left to right.
+        width: of the terminal, in columns; None: as wide as it has to be.
+        heading: style of the headings.
+    """
+    measured = [_Measured(column, column.natural_width, column.wrapped_width) for column in columns]
+    if width is None:
+        return _rows(measured, [one.natural for one in measured], heading)
+    remaining = list(measured)
+    while not _fits(remaining, width):
+        least_important = max(remaining, key=lambda one: one.column.gives_way)
+        if least_important.column.gives_way == 0:
+            return _records(columns, width)
+        remaining.remove(least_important)
+    # The last one that was left out may have been a wide one.
+    for one in sorted(measured, key=lambda one: one.column.gives_way):
+        more = [other for other in measured if other is one or any(other is kept for kept in remaining)]
+        remaining = more if _fits(more, width) else remaining
+    missing = [one.column.name for one in measured if all(one is not kept for kept in remaining)]
+    note = wrap(Text(f"too narrow for: {', '.join(missing)}", style="dim"), width) if missing else []
+    if (widths := _widths(remaining, width)) is not None:
+        return [*_rows(remaining, widths, heading), *note]
+    return [*_rows_and_sentences(remaining, width, heading), *note]
+
+
+class _Measured(NamedTuple):
+    """A column with its natural and its least width; measuring reads all rows."""
+
+    column: Column
+    natural: int
+    wrapped: int
+
+    @property
+    def is_sentence(self) -> bool:
+        """Whether the cells may be wrapped: texts that are long. Numbers and words stay whole."""
+        return not self.column.right and self.natural >= MIN_FLEXIBLE_COLUMNS
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP_COLUMNS * (len(widths) - 1)
+
+
+def _fits(columns: Sequence[_Measured], width: int) -> bool:
+    """Return whether a row fits with its sentences in it or below it."""
+    row = [one.natural for one in columns if not one.is_sentence]
+    return bool(row and _total(row) <= width) or _widths(columns, width) is not None
+
+
+def _widths(columns: Sequence[_Measured], width: int) -> list[int] | None:
+    """Return the widths with which each row is one line, in which sentences are wrapped; None if that is too wide."""
+    widths = [one.wrapped if one.is_sentence else one.natural for one in columns]
+    free = width - _total(widths)
+    if free < 0:
+        return None
+    # What is free goes to the sentences, those first that need the least.
+    sentences = sorted((one.natural - one.wrapped, index) for index, one in enumerate(columns) if one.is_sentence)
+    for number, (needed, index) in enumerate(sentences):
+        added = min(needed, free // (len(sentences) - number))
+        widths[index], free = widths[index] + added, free - added
+    return widths
+
+
+def _rows(columns: Sequence[_Measured], widths: Sequence[int], heading: str) -> list[Text]:
+    lines = [_line([(one.column.name, heading) for one in columns], columns, widths)]
+    for row in zip(*(one.column.cells for one in columns), strict=True):
+        styled = [_styled(cell) for cell in row]
+        blocks = [
+            [piece.plain for piece in wrap(text, wide)] if one.is_sentence else [text]
+            for (text, _), one, wide in zip(styled, columns, widths, strict=True)
+        ]
+        styles = [style for _, style in styled]
+        lines += [
+            _line(list(zip(pieces, styles, strict=True)), columns, widths)
+            for pieces in zip_longest(*blocks, fillvalue="")
+        ]
+    return lines
+
+
+def _rows_and_sentences(columns: Sequence[_Measured], width: int, heading: str) -> list[Text]:
+    beside = [one for one in columns if not one.is_sentence]
+    below = [one.column for one in columns if one.is_sentence]
+    widths = [one.natural for one in beside]
+    indent = min(widths[0] + GAP_COLUMNS, MAX_INDENT_COLUMNS)
+    lines = [_line([(one.column.name, heading) for one in beside], beside, widths)]
+    if len(below) == 1:
+        lines.append(line(" " * indent, (below[0].name, heading)))
+    for number, row in enumerate(zip(*(one.column.cells for one in beside), strict=True)):
+        lines.append(_line(row, beside, widths))
+        for column in below:
+            text, style = _styled(column.cells[number])
+            label = f"{column.name}: " if len(below) > 1 else ""
+            if text:
+                lines += wrap(Text.assemble(" " * indent, (label, "dim"), (text, style)), width)
+    return lines
+
+
+def _records(columns: Sequence[Column], width: int) -> list[Text]:
+    """Return a line for each field that is not empty, and a blank line between two rows."""
+    label_width = max(cell_len(column.name) for column in columns) + GAP_COLUMNS
+    lines: list[Text] = []
+    for number in range(len(columns[0].cells)):
+        lines += [line()] if number else []
+        for column in columns:
+            text, style = _styled(column.cells[number])
+            label = _aligned(column.name, label_width, right=False)
+            lines += wrap(Text.assemble((label, "dim"), (text, style)), width, label_width) if text else []
+    return lines
+
+
+def _line(cells: Sequence[Cell], columns: Sequence[_Measured], widths: Sequence[int]) -> Text:
+    """Return one line without blanks at its end."""
+    row = line()
+    for index, (cell, one, wide) in enumerate(zip(cells, columns, widths, strict=True)):
+        text, style = _styled(cell)
+        row.append(" " * GAP_COLUMNS if index else "")
+        row.append(_aligned(text, wide, right=one.column.right), style=style)
+    row.rstrip()
+    return row
 
 
 def _styled(cell: Cell) -> tuple[str, str]:
@@ -155,8 +279,10 @@ def fitted_table(
         visible = f"{first + 1}–{first + visible_rows}" if first else str(visible_rows)
         columns = [replace(columns[0], name=f"{columns[0].name} {visible} of {number}"), *columns[1:]]
     fitting = _fitting(columns, width)
-    others = sum(column.width for column in fitting if not column.flexible)
-    free = max(width - others - GAP_COLUMNS * (len(fitting) - 1), 0)
+    others = [column for column in fitting if not column.flexible]
+    free = max(width - sum(column.width for column in others) - GAP_COLUMNS * (len(fitting) - 1), 0)
+    if others and free < MIN_READABLE_COLUMNS:
+        fitting = others
     widths = [free if column.flexible else column.width for column in fitting]
     lines = [_row([column.name for column in fitting], fitting, widths, width, BAR)]
     visible_cells = zip(*(column.cells[first : first + visible_rows] for column in fitting), strict=True)
@@ -192,10 +318,20 @@ def _row(
 
 
 def _aligned(text: str, width: int, *, right: bool) -> str:
+    if cell_len(text) > width:
+        text = _beginning(text, width)
     missing = width - cell_len(text)
-    if missing < 0:
-        return set_cell_size(text, width - 1) + "…" if width > 0 else ""
     return " " * missing + text if right else text + " " * missing
+
+
+def _beginning(text: str, width: int) -> str:
+    """Return the words of a text that fit before an ellipsis; of a word that is longer than the width, its letters."""
+    if width <= 0:
+        return ""
+    head = set_cell_size(text, width - 1)
+    if text[len(head) : len(head) + 1] != " " and " " in head.strip():
+        head = head.rpartition(" ")[0]
+    return f"{head.rstrip()}…"
 
 
 def line(*parts: Text | Cell) -> Text:
@@ -204,11 +340,14 @@ def line(*parts: Text | Cell) -> Text:
 
 
 def cut(drawn: Text, width: int) -> Text:
-    """Return a line, cut with an ellipsis where it is wider than ``width`` characters."""
-    if drawn.cell_len > width:
-        drawn = drawn.copy()
-        drawn.truncate(max(width, 0), overflow="ellipsis")
-    return drawn
+    """Return a line, cut after a word with an ellipsis where it is wider than ``width`` characters."""
+    if drawn.cell_len <= width:
+        return drawn
+    beginning = _beginning(drawn.plain, width)
+    kept = drawn[: len(beginning)]  # the ellipsis has the style of what it stands for
+    kept.plain = beginning
+    kept.no_wrap, kept.end = True, ""
+    return kept
 
 
 def flow(items: Iterable[tuple[str, str]], width: int, lines: int, between: str = " · ") -> list[Text]:
@@ -237,28 +376,3 @@ def beside(left: Sequence[Text], right: Sequence[Text], at: int, gap: int) -> li
         gap_text = " " * (at + gap - left_line.cell_len) if right_line else ""
         result.append(line(left_line, gap_text, right_line))
     return result
-
-
-def share(rows: int, parts: Sequence[tuple[str, int, int]]) -> dict[str, int]:
-    """Divide the lines of a screen among its parts.
-
-    Args:
-        rows: lines of the screen.
-        parts: name, least and largest useful number of lines; the most important part first.
-
-    Returns:
-        The lines of each part; 0 for a part that has to be left out.
-    """
-    lines = dict.fromkeys((name for name, _, _ in parts), 0)
-    for name, least, most in parts:
-        needed = min(least, most)
-        if 0 < needed <= rows:
-            lines[name], rows = needed, rows - needed
-    while rows > 0:
-        growing = [name for name, _, most in parts if 0 < lines[name] < most]
-        if not growing:
-            break
-        for name in growing[:rows]:
-            lines[name] += 1
-        rows -= min(rows, len(growing))
-    return lines

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from console.display.times import moment
 from console.errors import UnknownSymbol
 from domain.errors import InvalidRequest
-from domain.wording import did_you_mean, format_time, one_line, quoted
+from domain.wording import did_you_mean, one_line, quoted
 from persistence.queries.listing.row_filter import RowFilter
 from persistence.queries.open_orders import symbol_was_named
 from persistence.queries.row_lists import LedgerReader
@@ -36,5 +37,5 @@ def no_rows(name: str, wanted: RowFilter) -> str:
     if wanted.portfolio is not None:
         parts.append(f"in portfolio {one_line(wanted.portfolio)}")
     if wanted.since is not None:
-        parts.append(f"since {format_time(wanted.since)} UTC")
+        parts.append(f"since {moment(wanted.since)}")
     return f"{' '.join(parts)}."

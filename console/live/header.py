@@ -8,19 +8,21 @@ from typing import Any
 
 from rich.text import Text
 
-from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_unknown, moment, sources_line
+from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_unknown, sources_line
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS
 from console.display.table import cut, flow
+from console.display.times import moment
 from console.live.state import ViewState
 from domain.validation.progress import Course
 from domain.wording import counted, one_line
 
+CLOCK = "%H:%M:%S"
 COURSE_COLOURS = {Course.READY: GOOD, Course.ON_COURSE: "", Course.BEHIND: DOUBT, Course.LOST: ALARM}
 
 
 def title(state: ViewState, width: int) -> Text:
     """Return the first line: what runs, and the time."""
-    clock = f"{moment(state.at)[11:]} UTC"
+    clock = moment(state.at, CLOCK)
     running, style = _running(state)
     line = Text.assemble(("Paper trading", "bold"), "  ", (running, style), no_wrap=True, end="")
     line = cut(line, width - len(clock) - 1)
@@ -89,7 +91,7 @@ def alarms(state: ViewState, width: int) -> list[Text]:
         away = duration(state.at - (state.database_error_since or state.at))
         problems.append((f"database unreachable for {away}: {one_line(state.database_error)}", ALARM))
         if state.database is not None:
-            problems.append((f"the data below is of {moment(state.database.at)[11:]} UTC", DOUBT))
+            problems.append((f"the data below is of {moment(state.database.at, CLOCK)}", DOUBT))
     problems += _alarms_of_process(state.process) if state.process is not None else []
     if state.database is not None:
         problems += [
@@ -107,9 +109,9 @@ def alarms(state: ViewState, width: int) -> list[Text]:
 def _alarms_of_process(process: Mapping[str, Any]) -> list[tuple[str, str]]:
     problems = []
     if (paused := process["intake_paused_since"]) is not None:
-        at = moment(datetime.fromisoformat(paused))[11:]
+        at = moment(datetime.fromisoformat(paused), CLOCK)
         why = one_line(process.get("intake_paused_by") or "the database is unreachable")
-        problems.append((f"intake paused since {at} UTC: {why}; no decision is lost", ALARM))
+        problems.append((f"intake paused since {at}: {why}; no decision is lost", ALARM))
     if not process["lease_held"]:
         problems.append(("the connection that holds the lease is lost; nothing is written until it is back", ALARM))
     if (prices := process["prices"]) is not None:
@@ -124,7 +126,7 @@ def _alarms_of_process(process: Mapping[str, Any]) -> list[tuple[str, str]]:
         problems += [(f"prices: {one_line(trouble)}", DOUBT) for trouble in prices.get("troubles", ())]
     if process["failures"]:
         last = process["failures"][-1]
-        at = moment(datetime.fromisoformat(last["at"]))[11:]
+        at = moment(datetime.fromisoformat(last["at"]), CLOCK)
         failure = f"{last['reference']} at {at}: {last['kind']} of {last['actor']}: {one_line(last['error'])}"
         problems.append((f"failure {failure}", DOUBT))
     return problems

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.text import Text
 
-from console.display.table import beside, cut, share
+from console.display.table import beside, cut
 from console.live import header, panels
 from console.live.scroll import Scroll
 from console.live.state import ViewState
@@ -122,4 +122,29 @@ def _stacked(state: ViewState, width: int, sizes: Mapping[str, int], scroll: Scr
             lines += FIXED[name](state, width, sizes[name])
         else:
             lines += SCROLLING[name](state, width, sizes[name], scroll)
+    return lines
+
+
+def share(rows: int, parts: Sequence[tuple[str, int, int]]) -> dict[str, int]:
+    """Divide the lines of a screen among its parts.
+
+    Args:
+        rows: lines of the screen.
+        parts: name, least and largest useful number of lines; the most important part first.
+
+    Returns:
+        The lines of each part; 0 for a part that has to be left out.
+    """
+    lines = dict.fromkeys((name for name, _, _ in parts), 0)
+    for name, least, most in parts:
+        needed = min(least, most)
+        if 0 < needed <= rows:
+            lines[name], rows = needed, rows - needed
+    while rows > 0:
+        growing = [name for name, _, most in parts if 0 < lines[name] < most]
+        if not growing:
+            break
+        for name in growing[:rows]:
+            lines[name] += 1
+        rows -= min(rows, len(growing))
     return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,11 +11,12 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from console.display import chart
-from console.display.format import currency_places, duration, fill, moment, money, price, short_number, signed_money
+from console.display.format import currency_places, duration, fill, money, price, sentence, short_number, signed_money
 from console.display.process_status import restarts_of
 from console.display.quotes import age, spread
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS, gain
 from console.display.table import BAR, Cell, Column, change_column, cut, fitted_table, flow, result_column
+from console.display.times import time_of_day
 from console.live.scroll import Scroll
 from console.live.state import ViewState
 from domain.trading.arithmetic import ZERO, divide, subtract, total
@@ -40,9 +41,9 @@ def portfolios(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[
     columns = [
         Column("portfolio", [one_line(row["portfolio"])[:24] for row in portfolio_rows]),
         Column("value", [money(row["worth"], row["currency"]) for row in portfolio_rows], least=10, right=True),
-        Column("", [row["currency"] for row in portfolio_rows], gives_way=2),
+        Column("currency", [row["currency"] for row in portfolio_rows], gives_way=2),
         result_column("result", [row["result"] for row in portfolio_rows], [row["currency"] for row in portfolio_rows]),
-        change_column("", [row["result_pct"] for row in portfolio_rows], gives_way=1),
+        change_column("result %", [row["result_pct"] for row in portfolio_rows], gives_way=1),
         Column(
             "cash", [money(row["cash"], row["currency"]) for row in portfolio_rows], least=10, right=True, gives_way=4
         ),
@@ -90,7 +91,7 @@ def equity(state: ViewState, width: int, rows: int) -> list[Text]:
 
 def _times(first: datetime, last: datetime, before: int, width: int) -> Text:
     form = "%H:%M:%S" if last - first < timedelta(minutes=10) else "%H:%M"
-    begin, end = (at.astimezone(UTC).strftime(form) for at in (first, last))
+    begin, end = (time_of_day(at, form) for at in (first, last))
     middle = f"── {duration(last - first)} ──"
     gap = width - before - len(begin) - len(end)
     line = Text(" " * before + begin + middle.center(gap)[:gap] + end, style="dim", no_wrap=True, end="")
@@ -116,7 +117,7 @@ def positions(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[T
         Column("age", [_age(state, row["price_time"]) for row in position_rows], least=6, right=True, gives_way=2),
         Column("value", values, least=8, right=True, gives_way=5),
         result_column("result", [row["unrealized_pnl"] for row in position_rows], currencies),
-        change_column("", [row["unrealized_pnl_pct"] for row in position_rows], gives_way=1),
+        change_column("result %", [row["unrealized_pnl_pct"] for row in position_rows], gives_way=1),
     ]
     first = scroll.window("positions", [(row["portfolio"], row["symbol"]) for row in position_rows], rows - 1)
     return fitted_table(columns, width, rows, first=first)
@@ -134,15 +135,13 @@ def decisions(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[T
         return fitted_table([Column("decision", ["none yet"])], width, rows)
     columns = [
         Column("decision", [_id(row["id"]) for row in decision_rows]),
-        Column("time", [moment(row["created_at"])[11:] for row in decision_rows], gives_way=4),
+        Column("time", [time_of_day(row["created_at"]) for row in decision_rows], gives_way=4),
         Column("portfolio", [one_line(row["portfolio"])[:16] for row in decision_rows], gives_way=3),
         Column("side", [one_line(row["decision"]).upper()[:7] for row in decision_rows], least=4),
         Column("symbol", [one_line(row["symbol"])[:12] for row in decision_rows], least=9),
         Column("confidence", [f"{row['confidence'] * 100:.0f}%" for row in decision_rows], right=True, gives_way=5),
-        Column("outcome", [(row["status"], STATUS_COLOURS.get(row["status"], "")) for row in decision_rows], least=9),
-        Column(
-            "reason, or fill", [_reason_or_fill(row, _currency(state, row)) for row in decision_rows], flexible=True
-        ),
+        Column("status", [(row["status"], STATUS_COLOURS.get(row["status"], "")) for row in decision_rows], least=9),
+        Column("reason", [_reason_or_fill(row, _currency(state, row)) for row in decision_rows], flexible=True),
     ]
     return fitted_table(columns, width, rows, counted=False)
 
@@ -162,7 +161,7 @@ def _currency(state: ViewState, row: Mapping[str, Any]) -> str:
 
 def _reason_or_fill(row: Mapping[str, Any], currency: str) -> str:
     if row["side"] is None:
-        reason = one_line(row["outcome_reason"] or "")
+        reason = sentence(one_line(row["outcome_reason"] or ""))
         if row["status"] != OutcomeStatus.OPEN:
             return reason
         # Side and symbol have columns of their own, and on a narrow screen the price would be cut off.
@@ -179,6 +178,7 @@ def prices(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[Text
     if not price_rows:
         return fitted_table([Column("price", ["none yet"])], width, rows)
     trends = [state.price_history.get(row["symbol"], ()) for row in price_rows]
+    blocks = [(chart.blocks(trend, TREND_COLUMNS), "cyan") for trend in trends]
     changes = [Decimal(trend[-1] / trend[0] - 1) if len(trend) > 1 else None for trend in trends]
     by_symbol = ((state.process or {}).get("prices") or {}).get("quotes") or {}
     quotes = [by_symbol.get(row["symbol"]) for row in price_rows]
@@ -190,7 +190,7 @@ def prices(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[Text
         Column("spread", [spread(quote) if quote else "–" for quote in quotes], right=True, gives_way=3),
         Column("source", [one_line(row["source"])[:16] for row in price_rows], gives_way=5),
         change_column("change", changes, gives_way=1),
-        Column(" " * TREND_COLUMNS, [(chart.blocks(trend, TREND_COLUMNS), "cyan") for trend in trends], gives_way=2),
+        Column("trend", blocks, least=TREND_COLUMNS, gives_way=2),
     ]
     first = scroll.window("prices", [row["symbol"] for row in price_rows], rows - 1)
     return fitted_table(columns, width, rows, first=first)
@@ -228,7 +228,7 @@ def actors(state: ViewState, width: int, rows: int) -> list[Text]:
         Column("state", [(_activity(actor), _state_style(actor)) for actor in statuses], least=7),
         Column("mailbox", [f"{actor['mailbox']:,}" for actor in statuses], least=7, right=True, gives_way=1),
         Column("restarts", restarts, right=True, gives_way=2),
-        Column("msg/s", [f"{rate:,.0f}" for rate in rates], least=6, right=True, gives_way=3),
+        Column("per second", [f"{rate:,.0f}" for rate in rates], least=6, right=True, gives_way=3),
         Column("handled", [f"{actor['handled']:,}" for actor in statuses], least=9, right=True, gives_way=4),
     ]
     return fitted_table(columns, width, rows)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import ROUND_CEILING, Decimal
 
-from console.display.format import amount, currency_places, duration, moment, percent, signed
+from console.display.format import amount, currency_places, duration, percent, signed
+from console.display.times import MINUTES
 from domain.analytics.metric_definitions import METRICS_BY_GROUP, MetricDefinition, Unit
 from domain.analytics.performance_metric import PerformanceMetric
 from domain.analytics.report import Report
@@ -95,7 +96,7 @@ def drawdown_text(report: Report, places: int = 2) -> str:
     if fall is None or fall.peak_at is None or fall.trough_at is None:
         return ""
     # Within one day, the time of day is needed, too.
-    length = 10 if fall.peak_at.date() < fall.trough_at.date() else 16
-    peak, trough = moment(fall.peak_at)[:length], moment(fall.trough_at)[:length]
-    back = "not back yet" if fall.recovered_at is None else f"back on {moment(fall.recovered_at)[:length]}"
-    return f"{amount(fall.amount, places)}, {peak} to {trough}, {back} ({duration(fall.length)})"
+    form = "%Y-%m-%d" if fall.peak_at.date() < fall.trough_at.date() else f"{MINUTES} UTC"
+    peak, trough = (at.astimezone(UTC).strftime(form) for at in (fall.peak_at, fall.trough_at))
+    back = f"back on {fall.recovered_at.astimezone(UTC):{form}}" if fall.recovered_at is not None else "not back yet"
+    return f"{amount(fall.amount, places)}, {peak.removesuffix(' UTC')} to {trough}, {back} ({duration(fall.length)})"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from console.display.format import duration, moment
+from console.display.format import duration
+from console.display.times import utc_moment
 from domain.analytics.report import Report
 from domain.analytics.report_parts.buy_and_hold import BuyAndHold
 from domain.analytics.report_parts.trip_notes import TripNote
@@ -58,7 +59,7 @@ def value_note(report: Report) -> str | None:
     if report.until - report.closing_at < timedelta(seconds=1):
         return None
     newer = f"; the figures have {counted(report.later_fills, 'later fill')}, too" if report.later_fills else ""
-    return f"value as of the last snapshot, {moment(report.closing_at)} UTC{newer}"
+    return f"value as of the last snapshot, {utc_moment(report.closing_at)}{newer}"
 
 
 def holding_rows(report: Report) -> Sequence[BuyAndHold]:

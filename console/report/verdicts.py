@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from console.display.format import NO_PROOF, duration, moment, terminal
+from console.display.format import NO_PROOF, duration, sentence, terminal
 from console.display.style import BAD, DOUBT, GOOD
 from console.display.table import full_table
+from console.display.times import moment, span
 from domain.analytics.metric_definitions import METRICS
 from domain.validation.criteria import Criterion, CriterionState, format_limit, format_percent
 from domain.validation.progress import progress_of
@@ -92,12 +93,13 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
 def _print_verdict(verdict: Verdict, out: Console) -> None:
     run = verdict.run
     heading = f"run {run.name}" if run is not None else "a preview, no run"
-    span = f"{moment(verdict.since)} to {moment(verdict.until)} UTC, {duration(verdict.until - verdict.since)}"
-    out.print(f"portfolio {verdict.portfolio} · {heading} · {span}", style="bold", soft_wrap=True)
+    period = f"{span(verdict.since, verdict.until)}, {duration(verdict.until - verdict.since)}"
+    out.print(f"portfolio {verdict.portfolio} · {heading} · {period}", style="bold", soft_wrap=True)
     if not verdict.real_prices and verdict.sources:
         out.print(f"{verdict.priced} prices: {NO_PROOF}, so this can never be ready", style="yellow", soft_wrap=True)
     if run is not None and run.ended_at is not None:
-        out.print(f"the run ended at {moment(run.ended_at)} UTC: {run.end_reason}", style="yellow", soft_wrap=True)
+        ended = f"the run ended at {moment(run.ended_at)}: {sentence(run.end_reason or '')}"
+        out.print(ended, style="yellow", soft_wrap=True)
     if (progress := progress_text(verdict)) is not None:
         out.print(progress, soft_wrap=True)
     for name, result, criteria in verdict_parts(verdict):
@@ -108,12 +110,13 @@ def _print_verdict(verdict: Verdict, out: Console) -> None:
     if verdict.notes:
         out.print()
     for note in verdict.notes:
-        out.print(note, soft_wrap=True)
+        out.print(sentence(note), soft_wrap=True)
     out.print()
     if verdict.ready:
         out.print(f"{verdict.portfolio}: ready", style="bold green")
     else:
-        out.print(f"{verdict.portfolio}: not ready: {'; '.join(verdict.missing)}", style="bold red", soft_wrap=True)
+        missing = sentence("; ".join(verdict.missing))
+        out.print(f"{verdict.portfolio}: not ready: {missing}", style="bold red", soft_wrap=True)
 
 
 def _statistical_criteria(verdict: Verdict) -> tuple[Criterion, ...]:
@@ -132,12 +135,12 @@ def _print_criteria(criteria: Sequence[Criterion], out: Console) -> None:
     rows = []
     for criterion in criteria:
         state = f"{STATE_MARKS[criterion.state]} {criterion.state}"
-        cells = criterion.title, criterion.required, criterion.seen, state
+        cells = criterion.title, criterion.required, sentence(criterion.seen), state
         rows.append([(text, STATE_COLOURS[criterion.state]) for text in cells])
-    out.print(full_table(out, ["criterion", "required", "seen", ""], rows, gives_way=["required"]))
+    out.print(full_table(out, ["criterion", "required", "seen", "state"], rows, gives_way=["required"]))
     for criterion in criteria:
         if criterion.waits_for:
-            out.print(f"  {criterion.title}: waits for {criterion.waits_for}", style=DOUBT, soft_wrap=True)
+            out.print(f"  {criterion.title}: waits for {sentence(criterion.waits_for)}", style=DOUBT, soft_wrap=True)
         if criterion.evidence:
-            evidence = "; ".join(criterion.evidence)
+            evidence = sentence("; ".join(criterion.evidence))
             out.print(f"  {criterion.title}: {evidence}", style="dim" if criterion.passed else "", soft_wrap=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from console.display.format import instruments_unknown, moment
+from console.display.format import instruments_unknown
+from console.display.times import utc_moment
 from domain.wording import one_line
 
 Document = Mapping[str, Any]
@@ -34,8 +35,8 @@ def problems_of_process(process: Document, *, prices_needed: bool) -> Iterator[P
         prices_needed: whether there are open positions or decisions that wait.
     """
     if (paused := process["intake_paused_since"]) is not None:
-        since = moment(datetime.fromisoformat(paused))
-        yield Problem("intake_paused", f"the database is unreachable; nothing is lost; paused since {since} UTC")
+        since = utc_moment(datetime.fromisoformat(paused))
+        yield Problem("intake_paused", f"the database is unreachable; nothing is lost; paused since {since}")
     if not process["lease_held"]:
         yield Problem("lease_lost", "the connection of the lease is lost; nothing is written until it returns")
     if (disk := process.get("disk_problem")) is not None:  # missing in the answer of an earlier version
@@ -45,7 +46,7 @@ def problems_of_process(process: Document, *, prices_needed: bool) -> Iterator[P
     if (prices := process["prices"]) is not None:
         yield from _problems_of_prices(prices, needed=prices_needed)
     if (silent := process.get("no_decision_since")) is not None:  # missing in the answer of an earlier version
-        yield Problem("agent_silent", f"no decision since {moment(datetime.fromisoformat(silent))} UTC")
+        yield Problem("agent_silent", f"no decision since {utc_moment(datetime.fromisoformat(silent))}")
 
 
 def _problems_of_prices(prices: Document, *, needed: bool) -> Iterator[Problem]:

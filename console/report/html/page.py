@@ -10,7 +10,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from console.display.format import moment
 from console.display.terms import FILL, ROUND_TRIP, TRADE, glossary
 from console.report.html.formatting import ahead, change, count, metric, quantity, share
 from console.report.html.plotly_script import packed_specs, plotly_script
@@ -21,7 +20,7 @@ from console.report.tables import MONTHS, account_rows, costs, funnel_stages
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
 from domain.validation.verdict import Verdict
-from domain.wording import one_line
+from domain.wording import format_time, one_line
 from persistence.version import version
 
 
@@ -50,7 +49,7 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
     return _environment().get_template("report.html.j2").render(
         kicker="Paper trading report" if only else "Paper trading",
         title=only or f"Report on {len(sections)} portfolios",
-        made_at=moment(made_at),
+        made_at=format_time(made_at),
         warnings=warnings,
         sections=sections,
         judged=any(section.verdict is not None for section in sections),
@@ -83,8 +82,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"name": one_line, "sentence": _sentence}
-    writers = ahead, change, metric, share, quantity, count, moment, costs, funnel_stages, account_rows
+    writers = ahead, change, metric, share, quantity, count, costs, funnel_stages, account_rows
     environment.globals |= {writer.__name__: writer for writer in writers}
+    environment.globals["moment"] = format_time
     return environment
 
 

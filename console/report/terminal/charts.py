@@ -5,7 +5,6 @@ Only drawn lines and bars use floats; every number in the text comes from the re
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,6 +17,8 @@ from console.display import chart
 from console.display.format import amount, percent, signed
 from console.display.style import BAD, GOOD, gain
 from console.display.table import line
+from console.display.times import MINUTES, span
+from console.display.wrapping import wrap_plain
 from console.report.tables import MONTHS, years
 from domain.analytics.equity_curve import CurvePoint
 from domain.analytics.histogram import Bin
@@ -37,7 +38,7 @@ PARTIAL_MARK = "*"
 
 def wrapped(text: str, width: int, style: str = "") -> list[Text]:
     """Return a sentence, wrapped; lines after the first are indented."""
-    return [line((part, style)) for part in textwrap.wrap(text, width, subsequent_indent="  ") or [""]]
+    return [line((part, style)) for part in wrap_plain(text, width, hanging=2)]
 
 
 def value_chart(points: Sequence[CurvePoint], width: int, height: int, opening: Decimal, places: int = 2) -> list[Text]:
@@ -90,8 +91,10 @@ def _curve_lines(
 
 
 def _times(first: datetime, last: datetime, before: int, width: int) -> Text:
-    form = "%Y-%m-%d" if last - first > 3 * DAY else "%Y-%m-%d %H:%M"
-    begin, end = (f"{at:{form}}" for at in (first, last))
+    begin, end = (f"{at:%Y-%m-%d}" for at in (first, last))  # UTC days
+    if last - first <= 3 * DAY:
+        ends = [span(first, last, form).split(" to ") for form in (MINUTES, "%m-%d %H:%M")]
+        begin, end = next((pair for pair in ends if before + len(" ".join(pair)) <= width), ends[-1])
     return line((" " * before + begin + end.rjust(max(width - before - len(begin), len(end) + 1)), "dim"))
 
 
@@ -182,9 +185,11 @@ def days(gains: Sequence[PeriodReturn], width: int, most: int, places: int = 2) 
 def months(gains: Sequence[PeriodReturn], width: int, places: int = 2) -> list[Text]:
     """Return a table of months: a line of percentages and a line of amounts for each year, the newest first.
 
-    In a narrow table, a year is split into two halves; a half without any month is left out.
+    In a narrow table, a year is split into parts of six months or fewer; a part without any month is left out.
     """
-    together = 12 if width >= WIDE_LAYOUT_COLUMNS else 6
+    longest = max(cell_len(percent(gain.change)) for gain in gains)
+    fitting = [number for number in (6, 4, 3) if (width - 5) // (number + 1) >= longest + 2]
+    together = 12 if width >= WIDE_LAYOUT_COLUMNS else next(iter(fitting), 2)
     cell = (width - 5) // (together + 1)
     fractions = any(gain.change is not None for gain in gains)
     lines: list[Text] = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.cells import cell_len
 from rich.text import Text
 
-from console.display.format import moment, percent, short_number, signed
+from console.display.format import percent, sentence, short_number, signed
 from console.display.style import gain
-from console.display.table import Column, fitted_table, line, result_column
+from console.display.table import Column, fitted_table, line, result_column, table_lines
+from console.display.times import MINUTES, moment
 from console.report.metrics_table import places_of
 from console.report.results_tables import TripRow, holding_rows, result_rows, trip_rows
 from console.report.terminal.charts import wrapped
@@ -44,17 +45,18 @@ def holding(report: Report, width: int) -> list[Text]:
     changes = [own, *(one.change.value for one in defined_ones)]
     ahead = [None if own is None or change is None else subtract(own, change) for change in changes[1:]]
     columns = [
-        Column("", names),
+        Column("compared", names),
         Column("change", [(percent(change), gain(change)) for change in changes], right=True),
         Column("the portfolio is ahead by", ["", *((percent(points), gain(points)) for points in ahead)], right=True),
     ]
-    lines = fitted_table(columns, width, len(names) + 1)
-    lines[0].style = "dim"
+    lines = table_lines(columns, width, "dim")
     for one in rows:
         if one.change.value is None:
-            lines += wrapped(f"holding {one_line(one.name)}: not known: {one_line(one.change.reason)}", width, "dim")
-    since = moment(rows[0].since)[:16]
-    note = f"Bought once at {since} UTC and held, several with equal weights; before costs, without dividends."
+            lines += wrapped(
+                f"holding {one_line(one.name)}: not known: {sentence(one_line(one.change.reason))}", width, "dim"
+            )
+    since = moment(rows[0].since, MINUTES)
+    note = f"Bought once at {since} and held, several with equal weights; before costs, without dividends."
     return [*lines, *wrapped(note, width, "dim")]
 
 
@@ -62,16 +64,16 @@ def trips(report: Report, width: int) -> list[Text]:
     """Return the last round trips, the newest first, each with what its decisions said below it."""
     rows = trip_rows(report, MAX_TRIPS)
     columns = [
-        Column("closed", [moment(row.trip.closed_at)[:16] for row in rows]),
+        Column("closed", [moment(row.trip.closed_at, MINUTES) for row in rows]),
         Column("symbol", [shortened(one_line(row.trip.symbol), MAX_NAME_COLUMNS) for row in rows]),
-        Column("side", [row.trip.side.value for row in rows]),
+        Column("side", [row.trip.side.value for row in rows], gives_way=1),
         result_column("net", [row.trip.net for row in rows], report.currency),
-        Column("confidence", [_confidence(row) for row in rows], right=True, gives_way=1),
-        Column("held", [row.held for row in rows], right=True, gives_way=2),
+        Column("confidence", [_confidence(row) for row in rows], right=True, gives_way=2),
+        Column("held", [row.held for row in rows], right=True, gives_way=3),
         Column(
             "strategy",
             [shortened(one_line(row.trip.strategy or "(none)"), MAX_NAME_COLUMNS) for row in rows],
-            gives_way=3,
+            gives_way=4,
         ),
     ]
     table = fitted_table(columns, width, len(rows) + 1)
@@ -81,8 +83,8 @@ def trips(report: Report, width: int) -> list[Text]:
         lines.append(text)
         for label, reasoning in (("entry", row.reasoning), ("exit", row.exit)):
             if reasoning:
-                sentence = shortened(f"{label}: {escape_control(reasoning)}", MAX_REASONING_COLUMNS)
-                lines += [line((f"{INDENT}{part.plain}", "dim")) for part in wrapped(sentence, width - len(INDENT))]
+                remark = shortened(f"{label}: {escape_control(reasoning)}", MAX_REASONING_COLUMNS)
+                lines += [line((f"{INDENT}{part.plain}", "dim")) for part in wrapped(remark, width - len(INDENT))]
     if more := len(report.round_trips) - len(rows):
         lines.append(line((f"{more:,} older ones: --json and --csv have all of them", "dim")))
     return lines

@@ -12,7 +12,9 @@ from rich.text import Text
 from console.display.format import amount, duration, percent, signed, sources_line
 from console.display.storage import future_snapshots_line
 from console.display.style import DOUBT, gain
-from console.display.table import beside, cut, line
+from console.display.table import beside, line
+from console.display.times import MINUTES, local_times, span
+from console.display.wrapping import wrap
 from console.report.metrics_table import drawdown_text, places_of
 from console.report.results_tables import value_note
 from console.report.terminal import charts, explanations, sections
@@ -24,7 +26,7 @@ from domain.trading.arithmetic import ZERO
 from domain.validation.verdict import Verdict
 from domain.wording import counted, escape_control
 
-MIN_COLUMNS, MAX_COLUMNS, PIPE_COLUMNS = 60, 140, 100
+MAX_COLUMNS, PIPE_COLUMNS = 140, 100
 GAP_COLUMNS = 4
 MAX_DAYS = 14
 
@@ -32,8 +34,8 @@ Section = tuple[str, list[Text]]
 
 
 def width_of(out: Console) -> int:
-    """Return the width of a report: the terminal's, from 60 to 140 columns; 100 where the output is no terminal."""
-    return min(max(out.width, MIN_COLUMNS), MAX_COLUMNS) if out.file.isatty() else PIPE_COLUMNS
+    """Return the width of a report: the terminal's, up to 140 columns; 100 where the output is no terminal."""
+    return min(out.width, MAX_COLUMNS) if out.file.isatty() else PIPE_COLUMNS
 
 
 def print_reports(
@@ -74,14 +76,17 @@ def empty_report_sentence(report: Report, verdict: Verdict | None) -> str:
     """Return the sentence on a portfolio in which nothing happened."""
     value = f"value {amount(report.closing, places_of(report))} {report.currency}"
     of_strategy = f" by strategy {escape_control(report.strategy)}" if report.strategy is not None else ""
-    span = f"from {day(report.since)} to {day(report.until)} nothing was decided, traded or held{of_strategy}"
+    nothing = f"from {period_text(report)} nothing was decided, traded or held{of_strategy}"
     ready = "" if verdict is None else f"; validation: {'ready' if verdict.ready else 'not ready'}"
-    return f"{escape_control(report.portfolio)}: {value}; {span}{ready}"
+    return f"{escape_control(report.portfolio)}: {value}; {nothing}{ready}"
 
 
-def day(at: datetime) -> str:
-    """Format a time for people; midnight as its day alone."""
-    return f"{at:%Y-%m-%d}" if (at.hour, at.minute, at.second) == (0, 0, 0) else f"{at:%Y-%m-%d %H:%M}"
+def period_text(report: Report) -> str:
+    """Format a report's period for people: whole days, which are UTC days, without times."""
+    ends = report.since, report.until
+    if all((at.hour, at.minute, at.second) == (0, 0, 0) for at in ends):
+        return f"{report.since:%Y-%m-%d} to {report.until:%Y-%m-%d} UTC"
+    return span(*ends, MINUTES)
 
 
 def report_lines(report: Report, verdict: Verdict | None, width: int, *, over: bool) -> Iterator[Text]:
@@ -93,22 +98,23 @@ def report_lines(report: Report, verdict: Verdict | None, width: int, *, over: b
         width: characters.
         over: whether the period ended before now.
     """
-    yield from _head(report, width)
-    for text in _sections(report, verdict, width, over=over):
-        yield cut(text, width)
+    for text in (*_head(report, width), *_sections(report, verdict, width, over=over)):
+        for part in wrap(text, width):
+            part.no_wrap = True
+            yield part
 
 
 def _head(report: Report, width: int) -> Iterator[Text]:
     name = f"Portfolio {escape_control(report.portfolio)}"
     if report.strategy is not None:
         name += f", strategy {escape_control(report.strategy)}"
-    span = f"{day(report.since)} to {day(report.until)} UTC, {duration(report.until - report.since)}"
-    gap = width - cell_len(name) - cell_len(span)
+    period = f"{period_text(report)}, {duration(report.until - report.since)}"
+    gap = width - cell_len(name) - cell_len(period)
     if gap >= 2:
-        yield line((name, "bold"), " " * gap, span)
+        yield line((name, "bold"), " " * gap, period)
     else:
         yield line((name, "bold"))
-        yield line(span)
+        yield line(period)
     yield line("━" * width)
     if (warning := sources_line(report.price_sources_not_real)) is not None:
         yield line((warning, DOUBT))
@@ -127,7 +133,7 @@ def _head(report: Report, width: int) -> Iterator[Text]:
     deposits = f", deposits {signed(report.net_deposits, places)}" if report.net_deposits else ""
     yield line((value, "bold"), (result, style), f"  from {amount(report.opening, places)}{capital}{deposits}")
     if (note := value_note(report)) is not None:
-        yield line((note, "dim"))
+        yield line((local_times(note), "dim"))
 
 
 def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool) -> Iterator[Text]:
@@ -197,7 +203,8 @@ def _curve(report: Report, width: int, two_columns: bool) -> list[Text]:
     if falls:
         # The times stand below both.
         lines = [*lines[:-1], line(), line(("Drawdown", "bold")), *falls]
-        lines += wrapped(f"deepest: {text}", width, "dim") if (text := drawdown_text(report, places_of(report))) else []
+        if text := local_times(drawdown_text(report, places_of(report))):
+            lines += wrapped(f"deepest: {text}", width, "dim")
     return lines
 
 

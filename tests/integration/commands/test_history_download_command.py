@@ -47,7 +47,7 @@ def path(env: dict[str, str]) -> Path:
 def test_it_says_what_is_stored_and_what_the_exchange_lacks(env: dict[str, str]) -> None:
     ended = run(*COMMAND, env=env)
     assert 0 == ended.code, ended
-    stored = "988 bars of 1 m from 2026-01-05 00:00:00 to 2026-01-05 16:38:00; 988 of them are new"
+    stored = "988 bars of 1 m from 2026-01-05 00:00:00 to 2026-01-05 16:38:00 UTC; 988 of them are new"
     gaps = "kraken has no bars in 2 spans (11 bars), asked at least twice"
     compared = "1 answer compared with a second one: 0 differences"
     assert [

@@ -44,7 +44,7 @@ def test_of_several_stops_the_first_is_shown_with_its_quantity(run: Run) -> None
 def test_by_decide_and_by_python(run: Run, system: TradingSystem) -> None:
     decide(run, "BUY", "BTC/USDT", "--quantity", "0.01")
     code, out, _ = run("decide", "protect", "BTC/USDT", "--trailing-stop", "2%", "--wait")
-    assert (0, True) == (code, "executed: protected: SELL 0.01 BTC/USDT, trailing stop 108276.13" in out)
+    assert (0, True) == (code, "executed: protected: SELL 0.01 BTC/USDT, trailing stop 108,276.13" in out)
     run("cancel", "--symbol", "BTC/USDT")
     outcome = system.submit(Decision(decision="PROTECT", symbol="BTC/USDT", stop_loss_pct="0.1")).get(timeout=10)  # type: ignore[call-arg]
     assert "executed" == outcome.status
@@ -63,7 +63,7 @@ def test_all_unprotected(run: Run) -> None:
     code, out, _ = run("protect", "--all-unprotected")
     first, second = out.splitlines()
     assert 1 == code
-    assert re.match(r"decision 5, PROTECT ETH/USDT: executed: protected: SELL 0\.1 ETH/USDT, stop 37\d\d", first)
+    assert re.match(r"decision 5, PROTECT ETH/USDT: executed: protected: SELL 0\.1 ETH/USDT, stop 3,7\d\d", first)
     assert (
         "PROTECT ETH/USDT of other: not sent: portfolio other has no default_stop_loss for its 0.1 ETH/USDT; set it"
         " with `run.py portfolio set other --default-stop-loss 0.05`, or name a stop:"

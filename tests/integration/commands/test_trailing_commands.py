@@ -26,7 +26,7 @@ def test_a_trailing_stop_and_two_targets_by_options(run: Run) -> None:
 def test_a_trailing_order_by_options(run: Run) -> None:
     decide(run, "BUY", "BTC/USDT", "--quantity", "0.01")
     answer = decide(run, "SELL", "BTC/USDT", "--order-type", "trailing_stop", "--trail", "500")
-    expected = "decision 2 is open: SELL 0.01 BTC/USDT, trailing stop 109985.85, trail 500\n"
+    expected = "decision 2 is open: SELL 0.01 BTC/USDT, trailing stop 109,985.85, trail 500\n"
     assert (0, expected, "") == answer
 
 

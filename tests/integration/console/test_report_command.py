@@ -74,7 +74,7 @@ def test_in_a_pipe_it_is_plain_text_of_a_hundred_columns(url: str, capsys: pytes
     heads = re.findall(r"^Portfolio (\w+) ", text, re.MULTILINE)
     assert ["default", "shares", "losers"] == heads
     # A portfolio without trades is one sentence at the end.
-    assert re.search(r"^empty: value 10,000\.00 USDT; from .* nothing was decided, traded\n", text, re.MULTILINE)
+    assert re.search(r"^empty: value 10,000\.00 USDT; from .* nothing was decided,\n", text, re.MULTILINE)
     losers = text[text.index("Portfolio losers") :]
     assert re.search(r"^Win rate +0\.00 %|Win rate +0\.00 %$", losers, re.MULTILINE)
     # The reason for missing figures appears once.

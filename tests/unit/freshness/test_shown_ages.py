@@ -11,6 +11,7 @@ from rich.console import Console
 from console.debug.render import RENDERERS
 from console.display.quotes import quote_cells
 from console.live import panels
+from console.live.scroll import Scroll
 from tests.support.values.view_states import database_view, process, view_state
 
 
@@ -51,8 +52,8 @@ def test_the_live_view_has_both_ages_the_spread_and_the_source() -> None:
     state = view_state(process=process())
     assert state.process is not None
     state.process["prices"]["quotes"] = {"BTC/USDT": described(source="simulated")}
-    lines = [str(line) for line in panels.prices(state, 120, 5)]
-    assert ["price", "last", "age", "by", "exchange", "spread", "source", "change"] == lines[0].split()
+    lines = [str(line) for line in panels.prices(state, 120, 5, Scroll())]
+    assert ["price", "last", "age", "by", "exchange", "spread", "source", "change", "trend"] == lines[0].split()
     (bitcoin,) = [line for line in lines if line.startswith("BTC/USDT")]
     assert ["3.5", "s", "0.010", "%", "simulated"] == bitcoin.split()[4:9]
     (other,) = [line for line in lines if line.startswith("DOGE/USDT")]
@@ -61,7 +62,7 @@ def test_the_live_view_has_both_ages_the_spread_and_the_source() -> None:
 
 def test_the_live_view_has_no_such_column_without_a_process() -> None:
     state = view_state(process=None, database=database_view())
-    assert "BTC/USDT" in "\n".join(str(line) for line in panels.prices(state, 120, 5))
+    assert "BTC/USDT" in "\n".join(str(line) for line in panels.prices(state, 120, 5, Scroll()))
 
 
 def test_the_debug_console_has_them_too() -> None:

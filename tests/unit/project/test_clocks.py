@@ -27,6 +27,7 @@ OWN_CLOCKS = {
     "console/commands/serve.py": "the process that serves passes it to the system",
     "console/commands/top.py": "a process of its own",
     "console/debug/render.py": "the screen of a process of its own",
+    "console/display/times.py": "what a process of its own prints",
     "console/listing/options.py": "the commands that list rows are processes of their own",
 }
 """Modules that make a clock, each with the reason; all others get theirs."""

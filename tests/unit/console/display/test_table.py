@@ -10,7 +10,7 @@ from rich.console import Console
 
 from console.commands.list_rows import POSITIONS, list_table
 from console.debug.render import render
-from console.display.table import full_table
+from console.display.table import Column, full_table, table_lines
 
 NAMES = ["id", "symbol", "commission", "net", "reason"]
 ROW = ["#7", "BTC/USDT", "1,000.25", "+10,110.62", "no room: it is worth 2,038.04, the position limit is 2,018.24"]
@@ -36,16 +36,63 @@ def test_a_wide_terminal_and_a_pipe_get_every_column_on_one_line() -> None:
         assert expected == [line.split() for line in printed(stream, width, ROW).splitlines()]
 
 
-@pytest.mark.parametrize(
-    ("width", "missing"), [(80, []), (50, ["commission"]), (40, ["commission", "reason"]), (16, NAMES[2:])]
-)
-def test_a_narrow_terminal_wraps_sentences_and_leaves_out_columns_in_order(width: int, missing: list[str]) -> None:
+TABLES = {
+    80: """\
+id  symbol    commission         net  reason
+#7  BTC/USDT    1,000.25  +10,110.62  no room: it is worth 2,038.04, the
+                                      position limit is 2,018.24
+""",
+    60: """\
+id  symbol    commission         net
+    reason
+#7  BTC/USDT    1,000.25  +10,110.62
+    no room: it is worth 2,038.04, the position limit is
+    2,018.24
+""",
+    30: """\
+id  symbol           net
+    reason
+#7  BTC/USDT  +10,110.62
+    no room: it is worth
+    2,038.04, the position
+    limit is 2,018.24
+too narrow for: commission
+""",
+    20: """\
+id          #7
+symbol      BTC/USDT
+commission  1,000.25
+net
++10,110.62
+reason      no room:
+it is worth
+2,038.04, the
+position limit is
+2,018.24
+""",
+}
+
+
+@pytest.mark.parametrize("width", TABLES)
+def test_a_table_fits_a_narrow_terminal_in_four_steps(width: int) -> None:
     text = printed(Screen(), width, ROW)
-    assert all(len(line.rstrip()) <= width for line in text.splitlines())
-    table, _, note = text.partition("too narrow")  # the next words may be on the next line
-    assert ", ".join(missing).split() == note.split()[1:]
-    kept = [cell for name, cell in zip(NAMES, ROW, strict=True) if name not in missing]
-    assert sorted(" ".join(kept).split()) == sorted(" ".join(table.splitlines()[1:]).split())
+    assert TABLES[width] == text
+    assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_records_are_separated_and_have_no_empty_fields() -> None:
+    screen = Screen()
+    out = Console(file=screen, width=12, color_system=None, highlight=False, markup=False)
+    out.print(full_table(out, ["symbol", "side", "stop"], [["BTC/USDT", "BUY", ""], ["ETH/USDT", "SELL", "5"]]))
+    expected = ["symbol", "BTC/USDT", "side    BUY", "", "symbol", "ETH/USDT", "side    SELL", "stop    5"]
+    assert expected == screen.getvalue().splitlines()
+
+
+def test_the_free_width_goes_to_the_sentences_that_need_it() -> None:
+    long, short = "word " * 20, "three or four words of text, not more"
+    columns = [Column("id", ["1"]), Column("a", [long.strip()]), Column("b", [short])]
+    first = table_lines(columns, 100)[1].plain
+    assert f"1   {' '.join(['word'] * 11)}     {short}" == first
 
 
 def test_control_characters_are_written_as_escapes() -> None:

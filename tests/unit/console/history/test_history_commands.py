@@ -44,7 +44,7 @@ def test_the_list_shows_each_series(store: HistoryStore, run: Run) -> None:
     lines = [line.split()[:7] for line in out.splitlines()]
     assert 0 == code
     assert [
-        ["symbol", "bars", "of", "exchange", "bars", "first", "last"],
+        ["symbol", "timeframe", "exchange", "bars", "first", "last", "gaps"],
         ["BTC/USDT", "1m", "binance", "1", "2025-01-01", "2025-01-01", "0"],
         ["AAPL", "1d", "files", "2", "2025-01-01", "2025-01-02", "0"],
         ["BTC/USDT", "1h", "kraken", "4", "2025-01-01", "2025-01-01", "1"],

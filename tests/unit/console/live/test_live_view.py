@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from console.display import chart
-from console.display.table import Column, fitted_table, flow, share
-from console.live.layout import frame
+from console.display.table import Column, fitted_table, flow
+from console.live.layout import frame, share
 from console.live.state import LedgerCheck, ViewState
 from domain.wording import one_line
 from tests.support.values.view_states import (
@@ -30,23 +30,23 @@ FULL = """\
 Paper trading  running for 2 h 14 min                               12:00:00 UTC
 12.3 decisions/s · 5 waiting · books balance, checked 8 s ago
 simulated prices: results prove nothing about real markets
-portfolio       value          result                  cash  positions
-cautious     9,995.31  USDT     -4.69   -0.05 %    9,594.79          1
-default     10,111.74  USDT   +111.74   +1.12 %    7,648.85          2
-together    20,107.05  USDT   +107.05   +0.54 %   17,243.64          3
+portfolio       value  currency    result  result %        cash  positions
+cautious     9,995.31  USDT         -4.69   -0.05 %    9,594.79          1
+default     10,111.74  USDT       +111.74   +1.12 %    7,648.85          2
+together    20,107.05  USDT       +107.05   +0.54 %   17,243.64          3
 equity                                                   20,107.05 USDT  +107.05
 20,107.05 ┤                                                ⣀⣀⣀⣀⣀⠤⠤⠤⠤⠤⠔⠒⠒⠒⠒⠒⠒⠊⠉⠉⠉
           ┤                                 ⣀⣀⣀⠤⠤⠤⠔⠒⠒⠒⠊⠉⠉⠉⠉
 19,983.00 ┤⠒⠒⠒⠢⠤⠤⠤⠤⠤⠤⢄⣀⣀⣀⣀⣀⣀⠤⠤⠤⠤⠤⠤⠤⠒⠒⠒⠒⠒⠊⠉⠉⠉
           11:55:00                     ── 5 min ──                      12:00:00
-position   portfolio  quantity        last      stop     age    result
+position   portfolio  quantity        last      stop     age    result  result %
 DOGE/USDT  cautious      1,635     0.21549      none   0.4 s     +5.33   +1.54 %
 BTC/USDT   default     0.01445  112,405.73      none   0.4 s     -8.33   -0.51 %
 ETH/USDT   default      0.5127    3,918.09  3,750.00   0.4 s    -10.60   -0.53 %
-decision  portfolio  side  symbol     outcome    reason, or fill
+decision  portfolio  side  symbol     status     reason
 #10       default    BUY   XRP/USDT   pending
 #9        default    SELL  BTC/USDT   executed   0.01792 @ 112,375.67 net +24.30
-#8        default    BUY   DOGE/USDT  rejected   no room: DOGE/USDT is worth 19…
+#8        default    BUY   DOGE/USDT  rejected   no room: DOGE/USDT is worth…
 #7        default    HOLD  SOL/USDT   ignored    hold: nothing to do
 prices  BTC/USDT 112,405.73 (0.4 s)  DOGE/USDT 0.21549 (45 s)
 actors  7 healthy  mailboxes empty  0 restarts
@@ -153,7 +153,7 @@ def test_problems_stand_above_the_rest() -> None:
     for sentence in (
         "intake paused since 11:59:51 UTC",
         "the connection that holds the lease is lost",
-        "failure 3-1 at 11:59:00: hang of Sizer: oh",
+        "failure 3-1 at 11:59:00 UTC: hang of Sizer: oh",
         "default is halted: too wild",
         "books: cash of portfolio default is 1, its fills make it 2",
         "1 in quarantine",
