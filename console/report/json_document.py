@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Any
 
 from console.report import verdicts
@@ -25,6 +26,8 @@ KEYS = {
 """Keys of the document that differ from the field's name. Programs rely on them."""
 
 TRIP, NOTE = ([field.name for field in fields(kind)] for kind in (RoundTrip, TripNote))
+TRIP_VALUES = attrgetter(*TRIP)
+NO_NOTE: dict[str, object] = dict.fromkeys(NOTE)
 
 
 def report_to_dict(report: Report, verdict: Verdict | None) -> dict[str, object]:
@@ -41,7 +44,8 @@ def report_to_dict(report: Report, verdict: Verdict | None) -> dict[str, object]
 
 
 def _trip(trip: RoundTrip, note: TripNote | None) -> dict[str, object]:
-    return {name: getattr(trip, name) for name in TRIP} | {name: getattr(note, name, None) for name in NOTE}
+    # A report may have tens of thousands of them.
+    return {**dict(zip(TRIP, TRIP_VALUES(trip), strict=True)), **(NO_NOTE if note is None else asdict(note))}
 
 
 def _with_keys(record: Report | PeriodReturn) -> dict[str, object]:

@@ -106,12 +106,14 @@ def trade_markers(trades: Iterable[Trade], curve: Sequence[CurvePoint], max_mark
     if not curve:
         return ()
     length = max((curve[-1].time - curve[0].time) / max(max_markers // 2, 1), timedelta(seconds=1))
-    groups: dict[tuple[int, bool], list[Trade]] = {}
+    groups: dict[tuple[int, bool], list[tuple[datetime, Decimal]]] = {}
+    begin = curve[0].time
     for trade in trades:
-        groups.setdefault(((trade.exit_time - curve[0].time) // length, trade.net > ZERO), []).append(trade)
+        time, net = trade.exit_time, trade.net
+        groups.setdefault(((time - begin) // length, net > ZERO), []).append((time, net))
     markers = []
     for (_, won), group in groups.items():
-        time = group[-1].exit_time
+        time = group[-1][0]
         value = curve[max(bisect_right(curve, time, key=TIME) - 1, 0)].value
-        markers.append(TradeMarker(time, value, total(trade.net for trade in group), len(group), won))
+        markers.append(TradeMarker(time, value, total([net for _, net in group]), len(group), won))
     return tuple(sorted(markers, key=lambda marker: (marker.time, marker.won)))

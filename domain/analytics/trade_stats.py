@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeVar
 
@@ -79,6 +79,7 @@ class Closing(NamedTuple):
 
     gross: Decimal
     commission: Decimal
+    at: datetime
 
 
 class Group(NamedTuple):
@@ -151,24 +152,43 @@ class TradeHistory:
         """
         if dimension is Dimension.DAY:
             return self._by_day()
-        name = self.namer(dimension)
-        groups = self._groups(lambda records: map(name, records))
+        name, groups = self._named[dimension]
         held: dict[str, list[Span]] = {}
         for span, records in self._held:
-            for key in set(map(name, records)):
+            # All records of a position have the opening fill of that position.
+            for key in {name(records[0])} if dimension in OPENINGS else set(map(name, records)):
                 held.setdefault(key, []).append(span)
         if len(groups) == 1 and groups.keys() == held.keys():
             return dict.fromkeys(groups, self.stats)
         window = self.since, self.until
         return {key: _trade_stats(group, held.get(key, ()), window) for key, group in sorted(groups.items())}
 
-    def namer(self, dimension: Dimension) -> Callable[[Any], str]:
-        """Return the function that names the group of a record of this history; not of a day."""
-        if dimension not in OPENINGS:
-            return NAMES[dimension]
-        named = OPENINGS[dimension]
-        names = {position: named(execution) for position, execution in self.openings.items()}
-        return lambda record: names.get(record.position_id, UNKNOWN)
+    def closings_by(self, dimension: Dimension) -> Mapping[str, Sequence[Closing]]:
+        """Return the closings of each group, oldest first; not of a day. A group without any has an empty list."""
+        _, groups = self._named[dimension]
+        return {name: group.closings for name, group in groups.items()}
+
+    @cached_property
+    def _named(self) -> Mapping[Dimension, tuple[Callable[[Any], str], Mapping[str, Group]]]:
+        """For each dimension but the day, the function that names the group of a record, and the groups."""
+        named = {}
+        for dimension in (*NAMES, *OPENINGS):
+            name = self._opening_namer(OPENINGS[dimension]) if dimension in OPENINGS else NAMES[dimension]
+            named[dimension] = name, self._groups(partial(map, name))
+        return named
+
+    def _opening_namer(self, named: Callable[[Execution], str]) -> Callable[[Any], str]:
+        """Return the function that names a record by the execution that opened its position."""
+        # By the identity of a record: to hash the UUIDs of a year takes longer than all else here.
+        names: dict[int, str] = {}
+        for trades, executions in self._positions.values():
+            name = named(executions[0]) if executions else UNKNOWN
+            for record in (*trades, *executions):
+                names[id(record)] = name
+        for trip in self.round_trips:
+            trades, _ = self._positions[trip.position_id]
+            names[id(trip)] = names[id(trades[0])]
+        return lambda record: names[id(record)]
 
     def _by_day(self) -> dict[str, TradeStats]:
         groups = self._groups(lambda records: [ENDS[type(record)](record).astimezone(UTC).date() for record in records])
@@ -200,10 +220,7 @@ class TradeHistory:
     @cached_property
     def openings(self) -> Mapping[PositionId, Execution]:
         """The execution that opened each position."""
-        first: dict[PositionId, Execution] = {}
-        for execution in (*self.before[1], *self.executions):
-            first.setdefault(execution.position_id, execution)
-        return first
+        return {position: executions[0] for position, (_, executions) in self._positions.items() if executions}
 
     @cached_property
     def stats(self) -> TradeStats:
@@ -214,18 +231,24 @@ class TradeHistory:
     @cached_property
     def closings(self) -> list[Closing]:
         """The amounts of each trade."""
-        return [Closing(trade.gross, trade.commission) for trade in self.trades]
+        return [Closing(trade.gross, trade.commission, trade.exit_time) for trade in self.trades]
 
     @cached_property
-    def _held(self) -> list[tuple[Span, list[Trade | Execution]]]:
-        """Return the time span of each position with its records, ordered by the span's beginning."""
+    def _positions(self) -> Mapping[PositionId, tuple[list[Trade], list[Execution]]]:
+        """The records of each position."""
         records: defaultdict[PositionId, tuple[list[Trade], list[Execution]]] = defaultdict(lambda: ([], []))
         for trade in (*self.before[0], *self.trades):
             records[trade.position_id][0].append(trade)
         for execution in (*self.before[1], *self.executions):
             records[execution.position_id][1].append(execution)
+        return records
+
+    @cached_property
+    def _held(self) -> list[tuple[Span, list[Trade | Execution]]]:
+        """The time span of each position with its records, ordered by the span's beginning."""
         held: list[tuple[Span, list[Trade | Execution]]] = [
-            (_span(trades, executions, self.until), [*trades, *executions]) for trades, executions in records.values()
+            (_span(trades, executions, self.until), [*trades, *executions])
+            for trades, executions in self._positions.values()
         ]
         held.sort(key=itemgetter(0))
         return held
@@ -240,21 +263,21 @@ NAMES: Mapping[Dimension, Callable[[Any], str]] = {
 }
 
 
-def _confidence_bucket(execution: Execution) -> str:
-    if execution.confidence is None or not execution.confidence.is_finite():
+@lru_cache(maxsize=1024)
+def _confidence_bucket(confidence: Decimal | None) -> str:
+    if confidence is None or not confidence.is_finite():
         return UNKNOWN
-    bucket = min(int(execution.confidence * CONFIDENCE_BUCKETS), CONFIDENCE_BUCKETS - 1)
+    bucket = min(int(confidence * CONFIDENCE_BUCKETS), CONFIDENCE_BUCKETS - 1)
     low, high = (divide(Decimal(bound), Decimal(CONFIDENCE_BUCKETS)) for bound in (bucket, bucket + 1))
     return f"{low:.1f} to {high:.1f}"
 
 
-def _hour(execution: Execution) -> str:
-    return f"{execution.at.astimezone(UTC).hour:02}:00"
+HOURS = tuple(f"{hour:02}:00" for hour in range(24))
 
 
 OPENINGS: Mapping[Dimension, Callable[[Execution], str]] = {
-    Dimension.CONFIDENCE: _confidence_bucket,
-    Dimension.HOUR: _hour,
+    Dimension.CONFIDENCE: lambda execution: _confidence_bucket(execution.confidence),
+    Dimension.HOUR: lambda execution: HOURS[execution.at.astimezone(UTC).hour],
 }
 ENDS = {RoundTrip: attrgetter("closed_at"), Trade: attrgetter("exit_time"), Execution: attrgetter("at")}
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -32,23 +31,21 @@ def group_curves(
         dimension: any but the day.
         max_points: of a curve, besides its two ends; at least 1.
     """
-    name = trade_history.namer(dimension)
-    closings: defaultdict[str, list[tuple[datetime, Closing]]] = defaultdict(list)
-    for trade, closing in zip(trade_history.trades, trade_history.closings, strict=True):
-        closings[name(trade)].append((trade.exit_time, closing))
-    return {name: _curve(group, trade_history, max_points) for name, group in sorted(closings.items())}
+    return {
+        name: _curve(closings, trade_history, max_points)
+        for name, closings in sorted(trade_history.closings_by(dimension).items())
+        if closings
+    }
 
 
-def _curve(
-    closings: list[tuple[datetime, Closing]], trade_history: TradeHistory, max_points: int
-) -> tuple[NetPoint, ...]:
+def _curve(closings: Sequence[Closing], trade_history: TradeHistory, max_points: int) -> tuple[NetPoint, ...]:
     points = [NetPoint(trade_history.since, ZERO)]
     number, parts = len(closings), min(len(closings), max_points)
     for part in range(parts):
         together = closings[part * number // parts : (part + 1) * number // parts]
-        gross = total([closing.gross for _, closing in together])
-        net = subtract(gross, total([closing.commission for _, closing in together]))
-        points.append(NetPoint(together[-1][0], add(points[-1].net, net)))
+        gross = total([closing.gross for closing in together])
+        net = subtract(gross, total([closing.commission for closing in together]))
+        points.append(NetPoint(together[-1].at, add(points[-1].net, net)))
     if points[-1].time < trade_history.until:
         points.append(NetPoint(trade_history.until, points[-1].net))
     return tuple(points)
