@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from datetime import UTC
 from typing import Annotated
 
 import typer
@@ -15,7 +15,7 @@ from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from console.completion import one_of
 from console.display.format import terminal
-from console.display.times import local_times, moment
+from console.display.times import local_times, moment, zone_of
 from console.errors import LogUnreadable
 from console.listing.since import parse_since
 from console.log_lines.entries import Entry, EntryFilter, level_number
@@ -81,7 +81,7 @@ def logs(
     wanted = EntryFilter(
         _decision(decision) if decision is not None else None,
         _level(level) if level is not None else None,
-        parse_since(since, SystemClock().now(), UTC) if since is not None else None,
+        parse_since(since, SystemClock().now(), zone_of(sys.stdout)) if since is not None else None,
     )
     if limit is None and wanted.decision is None and wanted.since is None:
         limit = LINES_BEFORE_FOLLOWING if follow else DEFAULT_LINES

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection
-from datetime import UTC
 from typing import Annotated, Any
 
 import typer
 
 from actors.runtime.timer import SystemClock
 from console.completion import one_of, symbol_names
+from console.display.times import zone_of
 from console.listing.since import parse_since
 from console.options import Command, Portfolio, grouped
 from domain.errors import InvalidRequest
@@ -74,7 +75,7 @@ def with_filter(
             symbol.strip() if symbol is not None else None,
             strategy,
             _status(status, statuses) if status is not None else None,
-            parse_since(since, SystemClock().now(), UTC) if since is not None else None,
+            parse_since(since, SystemClock().now(), zone_of(sys.stdout)) if since is not None else None,
             limit if limit is not None else default_rows,
         )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -218,39 +220,43 @@ def test_csv_warns_of_formulas(run: Run) -> None:
     assert ",=1+1," in out
 
 
-@pytest.fixture
-def insert(system: TradingSystem) -> Iterator[Callable[..., None]]:
-    """Inserts decisions of strategies, each with its time; they are removed at the end."""
-    with psycopg.connect(system.database_url, autocommit=True) as connection:
-
-        def insert_decisions(rows: Iterable[tuple[str, datetime]]) -> None:
-            connection.cursor().executemany(
-                "INSERT INTO trading_decisions (symbol, decision, confidence, strategy, created_at)"
-                " VALUES ('SOL/USDT', 'HOLD', 1, %s, %s)",
-                list(rows),
-            )
-            until_all_ended(system.ledger_reader)
-
-        yield insert_decisions
-        connection.execute("DELETE FROM trading_decisions WHERE symbol = 'SOL/USDT'")
+def insert(url: str, rows: Iterable[tuple[str, datetime]]) -> None:
+    """Insert decisions of strategies, each with its time, into a database that nothing serves."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO trading_decisions (symbol, decision, confidence, strategy, created_at)"
+            " VALUES ('SOL/USDT', 'HOLD', 1, %s, %s)",
+            list(rows),
+        )
 
 
-def test_csv_says_that_there_may_be_more_rows_than_the_default(run: Run, insert: Callable[..., None]) -> None:
-    insert([("many", datetime.now(UTC))] * 51)
-    code, out, err = run("decisions", "--strategy", "many", "--csv")
-    assert (0, 51, "these are 50 decisions; there may be more: --limit N\n") == (code, out.count("\r\n"), err)
-    code, out, err = run("decisions", "--strategy", "many", "--csv", "--limit", "100")
-    assert (0, 52, "") == (code, out.count("\r\n"), err)
+def test_csv_says_that_there_may_be_more_rows_than_the_default(
+    embedded_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    insert(embedded_url, [("many", datetime.now(UTC))] * 51)
+    assert 0 == main(["decisions", "--csv", "--database-url", embedded_url])
+    out, err = capsys.readouterr()
+    assert (51, "these are 50 decisions; there may be more: --limit N\n") == (out.count("\r\n"), err)
+    assert 0 == main(["decisions", "--csv", "--limit", "100", "--database-url", embedded_url])
+    out, err = capsys.readouterr()
+    assert (52, "") == (out.count("\r\n"), err)
 
 
 @pytest.mark.clock
-def test_a_day_begins_at_its_midnight(run: Run, insert: Callable[..., None]) -> None:
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    before = timedelta(microseconds=1)
-    insert([("new", today), ("old", today - before), ("older", today - timedelta(days=1) - before)])
+@pytest.mark.parametrize("zone", [None, ZoneInfo("Pacific/Kiritimati"), ZoneInfo("America/New_York")])
+def test_a_day_begins_at_midnight_of_the_zone_that_is_shown(
+    embedded_url: str, zone: tzinfo | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if zone is not None:  # as on a terminal there; a pipe has UTC
+        monkeypatch.setattr("console.listing.options.zone_of", lambda stream: zone if stream is sys.stdout else UTC)
+    zone = zone or UTC
+    today = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    yesterday = datetime.combine(today.date() - timedelta(days=1), time(), zone).astimezone(UTC)
+    today, before = today.astimezone(UTC), timedelta(microseconds=1)
+    insert(embedded_url, [("new", today), ("old", today - before), ("older", yesterday - before)])
     for since, expected in (("today", ["new"]), ("yesterday", ["new", "old"]), ("7d", ["new", "old", "older"])):
-        rows = json.loads(run("decisions", "--symbol", "SOL/USDT", "--since", since, "--json")[1])["decisions"]
-        assert expected == [row["strategy"] for row in rows]
+        assert 0 == main(["decisions", "--since", since, "--json", "--database-url", embedded_url])
+        assert expected == [row["strategy"] for row in json.loads(capsys.readouterr().out)["decisions"]]
 
 
 @pytest.mark.parametrize(
