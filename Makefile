@@ -23,12 +23,12 @@ endif
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test clocks faults check bench screens pictures clean
+.PHONY: help install demo test clocks faults fortnight check bench screens pictures clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="…" goes to demo, test, clocks, faults, bench and pictures: make demo ARGS="--seconds 10". PYTHON=… chooses the Python.'
+	@echo 'ARGS="…" goes to demo, test, clocks, faults, fortnight, bench and pictures: make demo ARGS="--seconds 10". PYTHON=… chooses the Python.'
 
 install: .venv/.installed ## set up .venv, with a Python of at least 3.11
 	@echo '.venv is ready; next: make demo.'
@@ -41,6 +41,9 @@ test: .venv/.installed-test ## run the tests
 
 faults: .venv/.installed-test ## inject every fault, and count what is lost; ARGS=--quick: a small part
 	@$(PY) -m tests.faults $(ARGS)
+
+fortnight: .venv/.installed-test ## let fourteen days pass, minute by minute, in ten minutes; ARGS="--days 2": fewer
+	@$(PY) -m tests.support.fortnight $(ARGS)
 
 clocks: .venv/.installed-test ## run the tests under six clocks: leap day, new year, DST nights; ARGS="-m clock": those about dates
 	@.ci/clocks $(ARGS)

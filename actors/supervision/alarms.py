@@ -170,10 +170,13 @@ class SilenceMonitor:
         return sorted(self._silent)
 
     def forget(self, symbols: Iterable[Symbol]) -> None:
-        """Expect no more prices of ``symbols``."""
+        """Expect no more prices of ``symbols``; report those that were silent, because their alarm is over."""
         for symbol in symbols:
             self._last_seen.pop(symbol, None)
-            self._silent.discard(symbol)
+            if symbol in self._silent:
+                self._silent.discard(symbol)
+                if not self._all_silent:  # otherwise the source is still silent
+                    self._report(f"no price of {symbol} is needed any more", over=True)
 
     def check(self, needed: Mapping[Symbol, Instant], now: Instant) -> None:
         """Report the needed symbols that have become silent since the last check.

@@ -137,6 +137,20 @@ def test_a_silent_symbol_is_reported_once_and_its_return_too(tracked: Tracked, l
     assert tracked.sent_alarms() == log_lines
 
 
+def test_the_alarm_about_a_silent_symbol_is_over_when_its_price_is_not_needed_any_more(
+    tracked: Tracked, log_lines: list[str]
+) -> None:
+    tracked.tracker.started()
+    tracked.tracker.handle(Subscribe(BTC))
+    for seconds in (31, SUBSCRIPTION_LIFETIME.total_seconds(), 1):
+        tracked.after(seconds)
+    assert [
+        "WARNING price source kraken has sent no price of BTC/USDT since 12:00:00 UTC; " + SO,
+        "INFO no price of BTC/USDT is needed any more",
+    ] == log_lines
+    assert tracked.sent_alarms() == log_lines
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_wall_clock_that_is_set_makes_no_symbol_silent_and_hides_none(tracked: Tracked, hours: int) -> None:
     tracked.tracker.started()
