@@ -44,10 +44,10 @@ from domain.trading.account.changes import AccountChange, AccountEvents
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
-from domain.trading.open_orders.open_order import TrailingMark
+from domain.trading.open_orders.open_order import TrailingMark, open_orders_to_dict
 from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.open_orders.settlement import NO_ADVANCE, Advance, Moment, SettledSpan, frozen_sources, progress_of
-from domain.trading.portfolio import NO_PROGRESS, PortfolioState, Progress, open_orders_to_dict
+from domain.trading.portfolio import NO_PROGRESS, PortfolioState, Progress
 from domain.trading.quotes import MarketData
 from domain.types import Clock, DecisionId, Instant, PortfolioName, Symbol
 
@@ -118,7 +118,7 @@ class ExecutionSimulator(PathBehaviour):
             "generation": self.generation,
             "matched_up_to": dict(self._matched),
             "settling": sorted(self._downtime.waiting),
-            "open_orders": {state.name: open_orders_to_dict(state) for state in self._sequencer.states},
+            "open_orders": {state.name: open_orders_to_dict(state.open_orders) for state in self._sequencer.states},
         }
 
     @property

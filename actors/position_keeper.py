@@ -157,11 +157,10 @@ class PositionKeeper(PathBehaviour):
         """Commit a change of an account, or the end of a request that changes nothing."""
         if (generation := self.generation) is None:
             return
-        ledger = self._ledger
         try:
             if isinstance(message, RefuseAccount):
                 refusal = message.refusal
-                self._retry.until_done_unless_away(lambda: ledger.refuse_account(generation, refusal))
+                self._retry.until_done_unless_away(lambda: self._ledger.refuse_account(generation, refusal))
                 logger.info("request {} is refused: {}", refusal.request.id, refusal.reason)
             elif isinstance(message, RecordAccount):
                 self._commit_account(generation, message)
@@ -199,6 +198,8 @@ class PositionKeeper(PathBehaviour):
         request = message.request
         logger.info("request {}: {} of {}: {}", request.id, request.what, request.scope, outcome_of(changes))
         self._report_halts(ended)
+        if request.kind.closes and self.generation is not None:
+            self._reload_rules()  # the next life trades at once
 
     def _advance(self, matched: Sequence[MatchedUpTo]) -> bool:
         """Write how far the open orders have come, then release the data behind them; return False if that fails."""
@@ -317,9 +318,9 @@ class PositionKeeper(PathBehaviour):
         return bool(halted)
 
     def _report_unprotected(self, state: PortfolioState, reason: str) -> None:
-        logger.critical("portfolio {} is halted: {}", state.name, reason)
+        logger.critical("portfolio {} is halted: {}", state.label, reason)
         if positions := unprotected(state):
-            self._notify(AlarmKind.UNPROTECTED, f"portfolio {state.name}: no stop closes {positions}; {reason}")
+            self._notify(AlarmKind.UNPROTECTED, f"portfolio {state.label}: no stop closes {positions}; {reason}")
 
     def _end_generation(self, reason: str, **decisions: Any) -> None:
         """Handle no more messages of this generation, and request the next; for the ids see `RaiseGeneration`."""
@@ -344,8 +345,8 @@ class PositionKeeper(PathBehaviour):
             )
         for name, difference in by_portfolio.items():
             logger.critical("the audit halts a portfolio: {}", difference)
-            if positions := held(self._committed[name]):
-                text = f"portfolio {name}: no stop closes {positions}, because the audit stops every fill"
+            if positions := held(state := self._committed[name]):
+                text = f"portfolio {state.label}: no stop closes {positions}, because the audit stops every fill"
                 self._notify(AlarmKind.UNPROTECTED, text)
         try:
             # One transaction stores the result and halts the portfolios: after a crash neither stands alone.
@@ -386,7 +387,7 @@ class PositionKeeper(PathBehaviour):
         for row in rules:
             old = before.get(row.portfolio)
             if old is None or row.revision != old.revision:  # a halt does not raise the revision
-                logger.info("portfolio {} now trades by revision {} of its rules", row.portfolio, row.revision)
+                logger.info("portfolio {} now trades by revision {} of its rules", row.label, row.revision)
         self._routes.execution_simulator.tell(RulesChanged(self.generation, rules, request or 0))
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
 

@@ -41,6 +41,23 @@ class KnownPortfolios:
     left_out: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotRules:
+    """When snapshots are taken, and of what.
+
+    Attributes:
+        interval: the step of the grid.
+        source: name of the price source. A portfolio whose fills have another one has no snapshots; None: all have.
+    """
+
+    interval: timedelta
+    source: str | None = None
+
+    def include(self, portfolio: PortfolioState) -> bool:
+        """Return whether a portfolio has snapshots: a closed one has no more."""
+        return portfolio.closed is None and portfolio.has_source(self.source)
+
+
 class Snapshotter(Behaviour):
     """The writer of snapshots: the newest committed states at the newest marks.
 
@@ -50,7 +67,7 @@ class Snapshotter(Behaviour):
         routes: the addresses of the actors.
         retry: for calls to the database.
         clock: the time.
-        interval: the step of the grid.
+        rules: the grid, and the price source.
     """
 
     def __init__(
@@ -60,14 +77,14 @@ class Snapshotter(Behaviour):
         routes: Routes,
         retry: DatabaseRetry,
         clock: Clock,
-        interval: timedelta,
+        rules: SnapshotRules,
     ) -> None:
         self._snapshots = snapshots
         self._portfolios = portfolios
         self._routes = routes
         self._retry = retry
         self._clock = clock
-        self._interval = interval
+        self._rules = rules
         self._opening: tuple[datetime, Mapping[PortfolioName, Decimal]] | None = None
         self._stopping = False
 
@@ -101,18 +118,19 @@ class Snapshotter(Behaviour):
     def _save_snapshots(self, points: Mapping[Symbol, PricePoint]) -> None:
         now = self._clock.now()
         midnight = day_of(now)
-        on_grid = midnight + ((now - midnight) // self._interval) * self._interval
+        on_grid = midnight + ((now - midnight) // self._rules.interval) * self._rules.interval
         time = now if self._stopping else on_grid
         try:
             if self._opening is None or self._opening[0] != midnight:
                 self._opening = midnight, self._retry.once(lambda: self._snapshots.opening_values(midnight))
             marks = {rule: {symbol: mark(rule, *point) for symbol, point in points.items()} for rule in PriceRule}
+            included = [portfolio for portfolio in self._portfolios.states.values() if self._rules.include(portfolio)]
             taken = [
                 self._value(portfolio, marks[portfolio.rules.execution.price_rule], time)
-                for portfolio in self._portfolios.states.values()
+                for portfolio in included
                 if portfolio.name not in self._portfolios.settling
             ]
-            self._portfolios.left_out = len(taken) < len(self._portfolios.states)
+            self._portfolios.left_out = len(taken) < len(included)
             self._retry.once(lambda: self._snapshots.save(taken))
             if time == midnight:
                 self._opening = None  # the values just stored are the opening values of the day

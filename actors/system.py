@@ -175,7 +175,6 @@ class TradingSystem(TradingClient):
             server = probe(url)
             if not portfolios.exists(url, DEFAULT_PORTFOLIO):
                 portfolios.create(url, DEFAULT_PORTFOLIO, settings.new_portfolio(), if_missing=True)
-            portfolios.require_source(url, source.name)
 
             ledger = undo.enter_context(closing(LedgerStore(url, lease)))
             decisions = undo.enter_context(closing(DecisionStore(url, lease)))

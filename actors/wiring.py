@@ -36,7 +36,7 @@ from actors.runtime.runtime import Runtime
 from actors.settings import Settings
 from actors.settlement.driver import RecoveryRules
 from actors.sizer import Sizer
-from actors.snapshotter import KnownPortfolios, Snapshotter
+from actors.snapshotter import KnownPortfolios, SnapshotRules, Snapshotter
 from actors.supervision.agent_watch import AgentWatch
 from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from actors.supervision.messages import Crashed, Disconnected, Recover
@@ -333,7 +333,8 @@ class Wiring:
         self._portfolios = replace(self._portfolios, states=dict(self._portfolios.states))
         retry = self._services("Snapshotter", activity).retry
         interval = timedelta(seconds=self._settings.snapshot_interval)
-        return Snapshotter(self._ports.snapshots, self._portfolios, self._routes, retry, self.clock, interval)
+        rules = SnapshotRules(interval, self._ports.source.name)
+        return Snapshotter(self._ports.snapshots, self._portfolios, self._routes, retry, self.clock, rules)
 
     def _position_keeper(self, activity: Activity) -> Behaviour:
         services = self._services("PositionKeeper", activity)
@@ -346,6 +347,7 @@ class Wiring:
             max_decision_age=self._max_decision_age,
             same_currency=frozenset(self._settings.same_currency),
             calendars=Calendars(self._settings.calendars),
+            source=self._ports.source.name,
         )
         return Sizer(self._routes, rules, self.clock)
 

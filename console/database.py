@@ -17,7 +17,6 @@ from persistence.lease import Lease, open_own_session
 from persistence.queries.row_lists import LedgerReader
 from persistence.queries.validation import open_progress
 from persistence.sessions.address import PUBLIC, display_address, with_schema
-from persistence.stores import portfolios
 
 
 def has_database(settings: Settings) -> bool:
@@ -101,24 +100,21 @@ def of_older_tables(error: LeaseHeld) -> LeaseHeld:
     )
 
 
-def require_usable(url: str, source: str) -> str:
+def require_usable(url: str) -> str:
     """Raise the error with which a start would refuse the database, and change nothing; return the server's version.
 
     Args:
         url: of the database.
-        source: name of the price source.
 
     Raises:
         DatabaseUnsuitable: the program cannot use it.
         DatabaseUnavailable: it does not answer.
-        SettingsError: a portfolio has fills at prices of another source.
     """
     server = probe(url)
     with translated(), open_own_session(url):
         pass
     if schema.is_current(url):
         schema.rehearse(url)
-        portfolios.require_source(url, source)
         return server
     try:
         lease = Lease.take(url)

@@ -27,15 +27,22 @@ def differences(
         if portfolio is not None and portfolio.rules.same_portfolio(stored_portfolio.rules):
             difference = _difference(portfolio, stored_portfolio)
             if difference is not None:
-                sentences[portfolio.name] = f"portfolio {portfolio.name}: {difference}"
+                sentences[portfolio.name] = f"portfolio {portfolio.label}: {difference}"
     return sentences
 
 
 def _difference(portfolio: PortfolioState, stored: PortfolioState) -> str | None:
+    return _difference_of_account(portfolio, stored) or _difference_of_orders(portfolio.open_orders, stored.open_orders)
+
+
+def _difference_of_account(portfolio: PortfolioState, stored: PortfolioState) -> str | None:
     if portfolio.version != stored.version:
         return f"the last event is number {portfolio.version} in memory and {stored.version} in the database"
-    if portfolio.cash != stored.cash:
-        return f"cash is {plain(portfolio.cash)} in memory and {plain(stored.cash)} in the database"
+    for what, one, other in (
+        ("it", _life(portfolio), _life(stored)), ("cash", plain(portfolio.cash), plain(stored.cash)),
+    ):  # fmt: skip
+        if one != other:
+            return f"{what} is {one} in memory and {other} in the database"
     if portfolio.flows != stored.flows:
         return "deposits, withdrawals or dividends in memory differ from those in the database"
     for symbol in sorted({*portfolio.positions, *stored.positions}):
@@ -45,7 +52,13 @@ def _difference(portfolio: PortfolioState, stored: PortfolioState) -> str | None
             if in_memory == in_database:
                 return f"the position in {symbol} differs in cost, commission or evidence"
             return f"the position in {symbol} is {in_memory} in memory and {in_database} in the database"
-    return _difference_of_orders(portfolio.open_orders, stored.open_orders)
+    return None
+
+
+def _life(portfolio: PortfolioState) -> str:
+    if portfolio.replaced:
+        return "begun anew"
+    return "open" if portfolio.closed is None else f"closed since {portfolio.closed.isoformat()}"
 
 
 def _difference_of_orders(remembered: OpenOrders, stored: OpenOrders) -> str | None:

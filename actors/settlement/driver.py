@@ -72,7 +72,7 @@ class Downtime:
             if others := frozen_sources(state, rules.source):
                 logger.warning(
                     "portfolio {} has open orders whose prices come from {}; they rest unfilled while the price source "
-                    "is {}", state.name, ", ".join(sorted(others)), rules.source,
+                    "is {}", state.label, ", ".join(sorted(others)), rules.source,
                 )  # fmt: skip
             self._wait_for(state)
 
@@ -103,7 +103,7 @@ class Downtime:
                 self._wait_for(state)
                 logger.warning(
                     "portfolio {}: market data of {} were dropped, because too many waited for the database; its open "
-                    "orders are settled", state.name, ", ".join(sorted(set(concerned))),
+                    "orders are settled", state.label, ", ".join(sorted(set(concerned))),
                 )  # fmt: skip
         added = self.waiting.keys() - before
         if added:

@@ -59,14 +59,15 @@ class HaltMonitor:
 
     def update(self, rules: Iterable[PortfolioRules]) -> None:
         """Compare the halts of all portfolios with those of the last call, and send an alarm for each change."""
-        halted = {row.portfolio: row.halted for row in rules}
+        present = {row.portfolio: row for row in rules}
+        halted = {name: row.halted for name, row in present.items()}
         before, self._halted = self._halted, halted
         if before is None:
             return
         changes: dict[str | None, list[str]] = {}
         for name, reason in halted.items():
             if before.get(name, reason) != reason:
-                changes.setdefault(reason, []).append(name)
+                changes.setdefault(reason, []).append(present[name].label)
         for reason, names in changes.items():
             portfolios = f"portfolio {names[0]}" if len(names) == 1 else f"portfolios {', '.join(sorted(names))}"
             if reason is None:

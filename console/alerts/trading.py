@@ -24,6 +24,7 @@ from domain.trading.account.applying import AccountResult
 from domain.trading.account.trades import Trade
 from domain.trading.bookkeeping import Result
 from domain.trading.events import Filled
+from domain.trading.portfolio import PortfolioRules
 from domain.trading.snapshot import Snapshot
 from domain.trading_messages.drawdown import DrawdownWatch, drawdown
 from domain.trading_messages.rules import MessageRules
@@ -152,18 +153,16 @@ class TradingMessages:
         return RETRY_INTERVAL_S
 
     def _send_fills(self, fills: Sequence[Result]) -> None:
-        wanted = [fill for fill in fills if self._rules.wants(fill.state.name, AlarmKind.FILL)]
-        texts = [(fill.state.name, fill_text(fill)) for fill in wanted[-MAX_TEXTS:]]
+        wanted = [fill for fill in fills if self._rules.wants(fill.state.label, AlarmKind.FILL)]
+        texts = [(fill.state.label, fill_text(fill)) for fill in wanted[-MAX_TEXTS:]]
         self._send_folded(AlarmKind.FILL, texts, len(wanted))
 
     def _send_closings(self, events: Sequence[Event]) -> None:
         wants = self._rules.wants
-        closings = [pair for pair in _trades(events) if wants(pair[0].portfolio, AlarmKind.POSITION_CLOSED)]
+        closings = [one for one in _trades(events) if wants(one[1].label, AlarmKind.POSITION_CLOSED)]
         last = closings[-MAX_TEXTS:]
         results = self._results_of({trade.position_id for trade, _ in last})
-        texts = [
-            (trade.portfolio, closed_text(trade, currency, results.get(trade.position_id))) for trade, currency in last
-        ]
+        texts = [(rules.label, closed_text(trade, rules, results.get(trade.position_id))) for trade, rules in last]
         self._send_folded(AlarmKind.POSITION_CLOSED, texts, len(closings))
 
     def _results_of(self, positions: Collection[PositionId]) -> Mapping[PositionId, tuple[Decimal, Decimal]]:
@@ -186,14 +185,14 @@ class TradingMessages:
         for name in self._watches.keys() - {snapshot.portfolio for snapshot in snapshots}:
             del self._watches[name]  # it was deleted; another one may get its name
         for snapshot in snapshots:
-            name, limit = snapshot.portfolio, self._rules.of(snapshot.portfolio).drawdown
+            name, limit = snapshot.portfolio, self._rules.of(snapshot.label).drawdown
             if limit is None:
                 continue
             if name not in self._watches:
                 self._watches[name] = self._watch(snapshot, limit)
             if (passed := self._watches[name].update(snapshot)) is not None:
-                text = drawdown_text(name, passed, limit)
-                self._send_one(AlarmKind.DRAWDOWN, name, text, over=passed.over)
+                text = drawdown_text(snapshot.label, passed, limit)
+                self._send_one(AlarmKind.DRAWDOWN, snapshot.label, text, over=passed.over)
 
     def _watch(self, snapshot: Snapshot, limit: Decimal) -> DrawdownWatch:
         peak = self._database.peak(snapshot.portfolio, snapshot.time)
@@ -246,8 +245,8 @@ def _fills(events: Iterable[Event]) -> list[Result]:
     return [event for event in events if isinstance(event, Result) and isinstance(event.event, Filled)]
 
 
-def _trades(events: Iterable[Event]) -> Iterator[tuple[Trade, str]]:
-    """Yield each trade that ends a round trip, with the currency of its portfolio."""
+def _trades(events: Iterable[Event]) -> Iterator[tuple[Trade, PortfolioRules]]:
+    """Yield each trade that ends a round trip, with the rules of its portfolio."""
     for event in events:
         if isinstance(event, Result | AccountResult) and event.trade is not None and event.trade.closes:
-            yield event.trade, event.state.rules.currency
+            yield event.trade, event.state.rules

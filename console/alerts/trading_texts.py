@@ -10,6 +10,7 @@ from console.display.format import amount, money, number, signed, signed_money
 from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import ZERO, divide, multiply, subtract
 from domain.trading.bookkeeping import Result
+from domain.trading.portfolio import PortfolioRules
 from domain.trading_messages.drawdown import Passed, drawdown
 from domain.types import Side
 from domain.validation.criteria import format_limit, format_percent
@@ -27,24 +28,24 @@ def fill_text(result: Result) -> str:
     leg = f" ({order.order_type.value.replace('_', ' ')} of the position)" if order.is_exit else ""
     late = ", while no process ran" if result.recovered else ""
     traded = f"{verb} {number(fill.quantity)} {order.instrument.symbol} at {number(fill.price)}"
-    return f"{result.state.name}: {traded}{leg}, {commission}{late}"
+    return f"{result.state.label}: {traded}{leg}, {commission}{late}"
 
 
-def closed_text(trade: Trade, currency: str, net_and_cost: tuple[Decimal, Decimal] | None) -> str:
+def closed_text(trade: Trade, rules: PortfolioRules, net_and_cost: tuple[Decimal, Decimal] | None) -> str:
     """Return ``default: closed LONG BTC/USDT at 102, net +4.00 USDT (+1.33 %), after 3 h 5 min``.
 
     Args:
         trade: the last part of the position.
-        currency: of the portfolio.
+        rules: of the portfolio.
         net_and_cost: of all parts; None where the database cannot be read now.
     """
-    result = ""
+    result, currency = "", rules.currency
     if net_and_cost is not None:
         net, cost = net_and_cost
         result = f", net {signed_money(net, currency)} {currency}"
         result += f" ({percent(divide(net, cost), with_sign=True)})" if cost else ""
     held = format_duration(max(timedelta(), trade.exit_time - trade.entry_time))
-    return f"{trade.portfolio}: closed {trade.side} {trade.symbol} at {number(trade.exit_price)}{result}, after {held}"
+    return f"{rules.label}: closed {trade.side} {trade.symbol} at {number(trade.exit_price)}{result}, after {held}"
 
 
 def summary_text(summary: Summary, zone: ZoneInfo) -> str:

@@ -47,7 +47,7 @@ def deposit(settings: Settings, name: Name, cash: Cash, reason: Why, as_json: As
     It is no profit: result, returns, Sharpe ratio and drawdown leave it out. It ends a validation run
     of the portfolio, after a question.
     """
-    _request(settings, name, as_json, kind=AccountKind.DEPOSIT, amount=_decimal("AMOUNT", cash), reason=reason)
+    _request(settings, name, as_json, kind=AccountKind.DEPOSIT, amount=decimal_option("AMOUNT", cash), reason=reason)
 
 
 @with_settings
@@ -59,7 +59,7 @@ def withdraw(settings: Settings, name: Name, cash: Cash, reason: Why, as_json: A
 
     It ends a validation run of the portfolio, after a question.
     """
-    _request(settings, name, as_json, kind=AccountKind.WITHDRAWAL, amount=_decimal("AMOUNT", cash), reason=reason)
+    _request(settings, name, as_json, kind=AccountKind.WITHDRAWAL, amount=decimal_option("AMOUNT", cash), reason=reason)
 
 
 @with_settings
@@ -136,9 +136,9 @@ def adjust(
     if (ratio := split or redenominate) is not None:
         values["ratio_new"], values["ratio_old"] = _ratio(ratio)
     if dividend is not None:
-        values["amount"] = _decimal("--dividend", dividend)
+        values["amount"] = decimal_option("--dividend", dividend)
     if write_off is not None:
-        values["price"] = _decimal("--write-off", write_off)
+        values["price"] = decimal_option("--write-off", write_off)
     _request(settings, name, as_json, **values)
 
 
@@ -170,7 +170,7 @@ def events(
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List deposits, withdrawals and adjustments with their reasons and authors, the newest first."""
+    """List deposits, withdrawals, adjustments, closes and resets with reasons and authors, the newest first."""
     with ledger_reader(settings) as reader:
         if name is not None:
             reader.require_portfolio(name)
@@ -178,7 +178,12 @@ def events(
     answer(as_json, {"events": rows}, lambda: _print_events(rows))
 
 
-def _decimal(option: str, text: str) -> Decimal:
+def decimal_option(option: str, text: str) -> Decimal:
+    """Return the exact number of an option.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
     try:
         value = exact_number(text)
     except ValueError as error:
@@ -191,7 +196,7 @@ def _ratio(text: str) -> tuple[Decimal, Decimal]:
     new, colon, old = text.partition(":")
     if not colon:
         raise InvalidRequest(f"ratio {text!r}: must be NEW:OLD, such as 10:1")
-    return _decimal("ratio", new), _decimal("ratio", old)
+    return decimal_option("ratio", new), decimal_option("ratio", old)
 
 
 def _request(settings: Settings, name: str | None, as_json: bool, **values: object) -> None:
@@ -208,14 +213,19 @@ def _request(settings: Settings, name: str | None, as_json: bool, **values: obje
             id_ = insert_request(url, row)
         except WriteRefused as error:
             raise InvalidRequest(violated_constraint(error) or str(error)) from error
-        ended = _wait(url, reader, id_)
+        ended = wait_for_end(url, reader, id_)
         end_changed_runs(url, runs)
     if ended["status"] != "done":
         raise Refused(f"request {id_} is {ended['status']}: {ended['outcome']}")
     answer(as_json, {"request": ended}, f"request {id_}: {sentence(str(ended['outcome']))}")
 
 
-def _wait(url: str, reader: LedgerReader, id_: int) -> dict[str, Any]:
+def wait_for_end(url: str, reader: LedgerReader, id_: int) -> dict[str, Any]:
+    """Return a request when it has ended.
+
+    Raises:
+        NotRunning: the service that carries it out does not run.
+    """
     with wake_ups(url, "portfolio", "paper_account") as wait:
         while True:
             served = reader.served()  # first: a service that stops in between may have ended the request before
@@ -235,7 +245,7 @@ def _wait(url: str, reader: LedgerReader, id_: int) -> dict[str, Any]:
 def _print_events(rows: list[dict[str, Any]]) -> None:
     out = terminal()
     if not rows:
-        out.print("No deposits, withdrawals or adjustments.")
+        out.print("No deposits, withdrawals, adjustments, closes or resets.")
         return
     columns = ["id", "time", "portfolio", "event", "cash", "outcome", "reason", "author"]
     table = full_table(

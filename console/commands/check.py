@@ -27,6 +27,7 @@ from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, FeeRule
 from domain.wording import did_you_mean, one_line
 from persistence import schema
+from persistence.queries.open_orders import other_source, other_source_sentence
 from persistence.queries.row_lists import LedgerReader
 
 EXCHANGE_TIMEOUT_S = 5.0
@@ -78,20 +79,22 @@ def check(
         for note in source.notes:
             print_fact(out, "prices", one_line(note))
     with connected(settings) as url:
-        server = require_usable(url, source.name)
+        server = require_usable(url)
         database = {
             "where": database_label(settings, url), "server": server, "schema_current": schema.is_current(url)
         }  # fmt: skip
         fees = {"portfolios": _fees(settings, url), "notes": venue_notes(source.catalog)}
+        others = _other_sources(url, source.name)
     unreachable = None if offline else _unreachable(source)
     document = {
         "settings_file": file,
         "settings": {name: {"value": value, "from": origins[name]} for name, value in values.items()},
         "prices": {"source": source.name, "notes": list(source.notes), "unreachable": unreachable},
+        "other_source": others,
         "database": database,
         "fees": fees,
     }
-    answer(as_json, document, lambda: _print_database(database, fees))
+    answer(as_json, document, lambda: _print_database(database, fees, others))
     if unreachable is not None:
         if not as_json:
             print_error(unreachable)
@@ -108,12 +111,20 @@ def _unreachable(source: PriceSource) -> str | None:
     return None
 
 
+def _other_sources(url: str, source: str) -> list[dict[str, Any]]:
+    """Return the portfolios that have another price source than this one."""
+    if not schema.is_current(url):
+        return []
+    with closing(LedgerReader(url)) as reader:
+        return other_source(reader, source)
+
+
 def _fees(settings: Settings, url: str) -> dict[str, dict[str, Any]]:
     """Return whose rates each portfolio pays; before the first start that of the settings, for the default one."""
     if not schema.is_current(url):
         return {DEFAULT_PORTFOLIO: {"fees": settings.fees, "commission_pct": settings.commission_pct}}
     with closing(LedgerReader(url)) as reader:
-        rows = reader.portfolios()
+        rows = [row for row in reader.portfolios() if row["closed_at"] is None]
     return {row["portfolio"]: {name: row[name] for name in ("fees", "commission_pct")} for row in rows}
 
 
@@ -155,11 +166,13 @@ def _print_reference(reference: SettingReference) -> None:
             print_fact(out, heading, text)
 
 
-def _print_database(database: dict[str, Any], fees: dict[str, Any]) -> None:
+def _print_database(database: dict[str, Any], fees: dict[str, Any], others: list[dict[str, Any]]) -> None:
     state = "schema up to date" if database["schema_current"] else "schema is created or upgraded by the next start"
     out = terminal()
     out.print()
     print_fact(out, "database", f"{database['where']}; {database['server']}; {state}")
+    for row in others:
+        print_fact(out, "prices", other_source_sentence(row), "yellow")
     for portfolio, rule in fees["portfolios"].items():
         own = f"commission_pct {number(rule['commission_pct'])}"
         of_venue = rule["fees"] == FeeRule.VENUE

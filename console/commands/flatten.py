@@ -57,7 +57,7 @@ def flatten(
         if positions and not (served := reader.served())["running"]:
             raise NotRunning(f"{not_running_message(served)}; nothing was sent")
         if positions:
-            _require_confirmation(positions, yes=yes)
+            require_confirmation(positions, "flatten", yes=yes)
             names = confirm_end(reader, [row["portfolio"] for row in positions], yes=yes)
             end_runs(url, names, "flatten")
         sender = Sender(url, reader, own_limit(settings))
@@ -72,11 +72,21 @@ def flatten(
     print_outcomes(as_json, results, none)
 
 
-def _require_confirmation(positions: list[dict[str, Any]], *, yes: bool) -> None:
+def require_confirmation(positions: list[dict[str, Any]], command: str, *, yes: bool) -> None:
+    """Ask before positions are closed.
+
+    Args:
+        positions: that are closed.
+        command: that closes them.
+        yes: it was confirmed already.
+
+    Raises:
+        InvalidRequest: the answer was no, or there is no terminal on which to ask.
+    """
     if yes:
         return
     names = ", ".join(f"{number(row['quantity'])} {row['symbol']} of {row['portfolio']}" for row in positions)
-    question = f"flatten closes {counted(len(positions), 'position')} at market: {names}"
+    question = f"{command} closes {counted(len(positions), 'position')} at market: {names}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InvalidRequest(f"{question}; confirm it with --yes")
     if not typer.confirm(f"{question}. Really?", err=True):

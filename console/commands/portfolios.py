@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.settings import Settings
-from console.commands import account
+from console.commands import account, lives
 from console.database import ledger_reader, opened
 from console.display.format import (
     amount,
@@ -24,6 +24,7 @@ from console.display.format import (
     terminal,
 )
 from console.display.table import full_table
+from console.display.times import moment
 from console.options import AsJson, grouped, with_settings
 from console.validation_guard import confirm_end, end_changed_runs
 from domain.errors import SettingsError, WriteRefused
@@ -177,6 +178,9 @@ def change(settings: Settings, rules: dict[str, object], name: Name, as_json: As
     )
 
 
+app.command("close")(lives.close)
+app.command("reset")(lives.reset)
+app.command("clone")(lives.clone)
 app.command("deposit")(account.deposit)
 app.command("withdraw")(account.withdraw)
 app.command("adjust")(account.adjust)
@@ -224,23 +228,26 @@ def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:
     if not rows:
         out.print("No portfolios yet; the first start of the service creates the portfolio default.")
         return
-    columns = ["portfolio", "currency", "capital", "cash", "positions", "value", "result", "result %"]
+    columns = ["portfolio", "currency", "capital", "cash", "positions", "value", "result", "result %", "prices"]
     values = [
         (
             row["portfolio"], currency, money(row["initial_capital"], currency), money(row["cash"], currency),
             str(row["num_positions"]), money(row["total_value"], currency), signed_money(row["total_pnl"], currency),
-            percent(row["total_pnl_pct"]),
+            percent(row["total_pnl_pct"]), row["price_source"] or "",
         )
         for row in rows
         for currency in [row["currency"]]
     ]  # fmt: skip
     gives_way = ["capital", "cash", "positions", "result %"]
-    out.print(full_table(out, columns, values, right=columns[2:], gives_way=gives_way))
+    out.print(full_table(out, columns, values, right=columns[2:-1], gives_way=gives_way))
     for row in rows:
+        if row["closed_at"] is not None:
+            out.print(f"portfolio {row['portfolio']} is closed since {moment(row['closed_at'])}", style="dim")
         if row["halted"] is not None:
             out.print(f"portfolio {row['portfolio']} is halted: {sentence(row['halted'])}", style="bold red")
     out.print()
-    rules = [[row["portfolio"], *(_shown(row[name]) for name in RULES)] for row in rows]
+    trading = [row for row in rows if row["closed_at"] is None]
+    rules = [[row["portfolio"], *(_shown(row[name]) for name in RULES)] for row in trading]
     headings = [heading for heading, _ in RULES.values()]
     out.print(full_table(out, ["portfolio", *headings], rules, right=headings))
     if (line := sources_line(sources)) is not None:

@@ -41,7 +41,7 @@ from domain.trading.portfolio import AUDIT_HALT
 from domain.validation.progress import Course, Progress
 from domain.wording import one_line
 from persistence.connections import probe
-from persistence.queries.open_orders import frozen_orders, open_orders
+from persistence.queries.open_orders import frozen_orders, open_orders, other_source, other_source_sentence
 from persistence.queries.row_lists import LedgerReader, not_running_message
 
 VALIDATION_COLOURS = {Course.LOST: "bold red", Course.BEHIND: "yellow"}
@@ -147,6 +147,7 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "positions": reader.positions(),
         "open_orders": len(open_orders(reader)),
         "frozen_orders": frozen_orders(reader),
+        "other_source": other_source(reader),
         "decisions": reader.outcomes(),
         "waiting": reader.waiting(),
         "quarantined": reader.quarantined(),
@@ -226,19 +227,20 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
     if (line := sources_line(not_real)) is not None:
         say("prices", line)
     if document["portfolios"]:
-        columns = ["portfolio", "currency", "cash", "positions", "value", "result", "result %"]
+        columns = ["portfolio", "currency", "cash", "positions", "value", "result", "result %", "prices"]
         rows = [
             (
                 row["portfolio"], currency, money(row["cash"], currency), str(row["num_positions"]),
                 money(row["total_value"], currency), signed_money(row["total_pnl"], currency),
-                percent(row["total_pnl_pct"]),
+                percent(row["total_pnl_pct"]), row["price_source"] or "",
             )
             for row in document["portfolios"]
+            if row["closed_at"] is None
             for currency in [row["currency"]]
         ]  # fmt: skip
         gives_way = ["cash", "result %", "currency", "positions"]
         out.print()
-        out.print(full_table(out, columns, rows, right=columns[2:], gives_way=gives_way))
+        out.print(full_table(out, columns, rows, right=columns[2:-1], gives_way=gives_way))
 
 
 def _print_storage(document: dict[str, Any], say: Callable[..., None]) -> None:
@@ -253,6 +255,8 @@ def _print_storage(document: dict[str, Any], say: Callable[..., None]) -> None:
 def _print_orders(document: dict[str, Any], say: Callable[..., None]) -> None:
     if document["open_orders"]:
         say("orders", f"{document['open_orders']} open; {command_name()} orders --open lists them")
+    for row in document["other_source"]:
+        say("prices", other_source_sentence(row), "yellow")
     for row in document["frozen_orders"]:
         rests = "rests" if row["orders"] == 1 else "rest"
         say(

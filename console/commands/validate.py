@@ -240,7 +240,7 @@ def _row(stored: StoredRun) -> dict[str, Any]:
         "name": run.name,
         "started_at": run.started_at,
         "by_whom": stored.by_whom,
-        "portfolios": list(stored.portfolios),
+        "portfolios": list(stored.labels),
         "strategies": list(stored.bound.strategies),
         "criteria": stored.criteria.to_dict(),
         "allow_foreign": stored.allow_foreign,
@@ -253,7 +253,7 @@ def _row(stored: StoredRun) -> dict[str, Any]:
 
 def _print_begun(stored: StoredRun, not_real: set[str]) -> None:
     out = terminal()
-    names, strategies = stored.portfolios, stored.bound.strategies
+    names, strategies = stored.labels, stored.bound.strategies
     bound = (
         f"{'portfolio' if len(names) == 1 else 'portfolios'} {joined(names)}, "
         f"{'strategy' if len(strategies) == 1 else 'strategies'} {joined(strategies)}"
@@ -282,7 +282,7 @@ def _print_runs(stored_runs: list[StoredRun]) -> None:
         return
     rows = [
         (
-            stored.run.name, moment(stored.run.started_at), moment(stored.run.ended_at), ", ".join(stored.portfolios),
+            stored.run.name, moment(stored.run.started_at), moment(stored.run.ended_at), ", ".join(stored.labels),
             ", ".join(stored.bound.strategies), stored.by_whom, stored.run.end_reason or "open",
         )
         for stored in stored_runs

@@ -17,6 +17,8 @@ def described(row: Mapping[str, Any]) -> str:
     what = str(row["kind"]).replace("_", " ")
     if row["ratio_new"] is not None:
         what += f" {number(row['ratio_new'])}:{number(row['ratio_old'])}"
+    if row["amount"] is None and row["symbol"] is None:
+        return what
     if row["symbol"] is None:
         return f"{what} of {number(row['amount'])}"
     what += f" of {row['symbol']}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import platform
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -195,7 +196,12 @@ def of_database(reading: Reading | None, fills: Mapping[PortfolioName, int] | No
     standings = reading.portfolios if reading is not None else ()
     names = [standing.row["portfolio"] for standing in standings]
     if fills is not None:
-        fills_by_portfolio: Samples = {(name,): fills.get(name, 0) for name in dict.fromkeys([*names, *fills])}
+        # A portfolio that was begun anew goes on under its name, which was the id of its first life.
+        labels = {standing.row["portfolio_id"]: standing.row["portfolio"] for standing in standings}
+        numbers = Counter(dict.fromkeys(names, 0))
+        for id_, number in fills.items():
+            numbers[labels.get(id_, id_)] += number
+        fills_by_portfolio: Samples = {(name,): number for name, number in numbers.items()}
         yield _counter("paper_fills", "Fills that this process committed", fills_by_portfolio, "portfolio")
     yield from _portfolios(standings)
 

@@ -9,21 +9,27 @@ from typing import Any
 from deploy.dashboard import running, trading
 from deploy.dashboard.parts import GREEN, RED, SOURCE, UID, grid_layout, target
 from deploy.dashboard.trading import STRATEGY, STRATEGY_OR_NONE, SYMBOL
+from persistence.stores.portfolios import DECIDED_IN
 
 FILE = Path(__file__).parents[1] / "grafana" / "dashboards" / "paper-trading.json"
 MAX_MARKS = 300
 """Marked closings, for won and for lost ones; Grafana draws a line and a triangle for each."""
 
 # Values of each variable; the last one takes the first row. Only the portfolio needs quotes here.
-PORTFOLIOS = "SELECT portfolio FROM paper_trading_config ORDER BY portfolio <> 'default', portfolio"
-CURRENCY = "SELECT currency FROM paper_trading_config WHERE portfolio = '$portfolio'"
-SYMBOLS = """
-SELECT symbol FROM paper_orders WHERE portfolio = '$portfolio'
-UNION SELECT symbol FROM trading_decisions WHERE portfolio = '$portfolio' AND order_id IS NULL ORDER BY 1
+PORTFOLIOS = """
+SELECT paper_portfolio_label(portfolio) AS portfolio FROM paper_trading_config
+ORDER BY replaced_at IS NOT NULL, name <> 'default', name, life
+"""
+PORTFOLIO_ID = "SELECT paper_portfolio_id('$portfolio')"
+CURRENCY = "SELECT currency FROM paper_trading_config WHERE portfolio = '$portfolio_id'"
+DECIDED = DECIDED_IN.format("'$portfolio_id'")
+SYMBOLS = f"""
+SELECT symbol FROM paper_orders WHERE portfolio = '$portfolio_id'
+UNION SELECT symbol FROM trading_decisions d WHERE {DECIDED} AND order_id IS NULL ORDER BY 1
 """
 STRATEGIES = f"""
-SELECT {STRATEGY_OR_NONE.format("strategy")} FROM paper_orders WHERE portfolio = '$portfolio'
-UNION SELECT {STRATEGY_OR_NONE.format("strategy")} FROM trading_decisions WHERE portfolio = '$portfolio' ORDER BY 1
+SELECT {STRATEGY_OR_NONE.format("strategy")} FROM paper_orders WHERE portfolio = '$portfolio_id'
+UNION SELECT {STRATEGY_OR_NONE.format("strategy")} FROM trading_decisions d WHERE {DECIDED} ORDER BY 1
 """
 
 
@@ -55,7 +61,7 @@ def marks(name: str, colour: str, condition: str, panel_ids: list[int]) -> dict[
     FROM (
         SELECT exit_time, order_id, side, quantity, symbol, exit_price, net_pnl,
                {STRATEGY_OR_NONE.format("strategy")} AS strategy
-        FROM paper_trades WHERE portfolio = '$portfolio' AND $__timeFilter(exit_time)
+        FROM paper_trades WHERE portfolio = '$portfolio_id' AND $__timeFilter(exit_time)
     ) closings
     WHERE {condition} AND {SYMBOL} AND {STRATEGY} ORDER BY exit_time DESC, order_id LIMIT {MAX_MARKS}
     """
@@ -88,6 +94,7 @@ def dashboard() -> dict[str, Any]:
         "templating": {
             "list": [
                 variable("portfolio", "Portfolio", PORTFOLIOS),
+                variable("portfolio_id", "Portfolio id", PORTFOLIO_ID, hidden=True),
                 variable("strategy", "Strategy", STRATEGIES, several=True),
                 variable("symbol", "Symbol", SYMBOLS, several=True),
                 variable("currency", "Currency", CURRENCY, hidden=True),

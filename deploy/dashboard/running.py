@@ -22,6 +22,7 @@ from deploy.dashboard.parts import (
 from deploy.dashboard.trading import BIN, STRATEGY_OR_NONE
 from domain.analytics.funnel import AFTER_SIZING, AFTER_THRESHOLD, COUNTED
 from domain.trading.decision import Reason
+from persistence.stores.portfolios import DECIDED_IN
 
 VALIDATION = "v_paper_validation"
 """Stored verdicts: one row for each run, day, portfolio and criterion."""
@@ -33,6 +34,8 @@ AUDITS = "paper_audits"
 AFTER, SIZED, KNOWN, TRADES = (
     ", ".join(f"'{value}'" for value in sorted(values)) for values in (AFTER_THRESHOLD, AFTER_SIZING, Reason, COUNTED)
 )
+MADE = DECIDED_IN.format("'$portfolio_id'").replace(" d.", " t.")
+
 DECISION_STAGES = f"""
 WITH decided AS (
     SELECT d.created_at, d.status, upper(btrim(d.decision)) IN ({TRADES}) AS trades,
@@ -42,7 +45,7 @@ WITH decided AS (
                 ELSE 'received' END AS stage,
            CASE WHEN word IN ({KNOWN}) THEN word ELSE d.status END AS reason
     FROM (SELECT t.*, split_part(t.outcome_reason, ':', 1) AS word, {STRATEGY_OR_NONE.format("t.strategy")} AS named
-          FROM trading_decisions t WHERE t.portfolio = '$portfolio' AND $__timeFilter(t.created_at)) d
+          FROM trading_decisions t WHERE {MADE} AND $__timeFilter(t.created_at)) d
     LEFT JOIN paper_orders o ON o.order_id = d.order_id
     WHERE coalesce(o.symbol, d.symbol) = ANY(ARRAY[${{symbol}}]::text[])
       AND named = ANY(ARRAY[${{strategy}}]::text[])

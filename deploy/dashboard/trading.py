@@ -35,7 +35,7 @@ TRADE_HISTORY = f"""
 WITH closings AS (
     SELECT position_id, symbol, {STRATEGY_OR_NONE.format("strategy")} AS strategy,
            exit_time, realized_pnl, net_pnl, closes
-    FROM paper_trades WHERE portfolio = '$portfolio'
+    FROM paper_trades WHERE portfolio = '$portfolio_id'
 ), trips AS (
     SELECT position_id, symbol, strategy, sum(net_pnl) AS net, max(exit_time) AS ended
     FROM closings GROUP BY position_id, symbol, strategy HAVING bool_or(closes)
@@ -43,7 +43,7 @@ WITH closings AS (
     SELECT f.symbol, f.filled_at, f.notional, f.commission,
            CASE f.fill_no WHEN 1 THEN o.slippage ELSE 0 END AS slippage, coalesce(f.spread_cost, 0) AS spread,
            {STRATEGY_OR_NONE.format("first_value(o.strategy) OVER held")} AS strategy
-    FROM paper_fills f JOIN paper_orders o USING (order_id) WHERE f.portfolio = '$portfolio'
+    FROM paper_fills f JOIN paper_orders o USING (order_id) WHERE f.portfolio = '$portfolio_id'
     WINDOW held AS (PARTITION BY f.position_id ORDER BY o.seq, f.fill_no)
 )
 """
@@ -110,9 +110,9 @@ EQUITY = lines(
     SELECT s.time, s.total_value AS "value", s.cash
     FROM (
         SELECT max(time) AS time FROM paper_portfolio_snapshots
-        WHERE portfolio = '$portfolio' AND $__timeFilter(time) GROUP BY {BIN.format("time")}
+        WHERE portfolio = '$portfolio_id' AND $__timeFilter(time) GROUP BY {BIN.format("time")}
     ) newest
-    JOIN paper_portfolio_snapshots s ON s.time = newest.time AND s.portfolio = '$portfolio'
+    JOIN paper_portfolio_snapshots s ON s.time = newest.time AND s.portfolio = '$portfolio_id'
     ORDER BY s.time
     """,
     24,
@@ -131,11 +131,11 @@ DRAWDOWN = lines(
         SELECT greatest(c.initial_capital, (
                    SELECT max(s.total_value - s.net_deposits) FROM paper_portfolio_snapshots s
                    WHERE s.portfolio = c.portfolio AND s.time < $__timeFrom())) AS peak
-        FROM paper_trading_config c WHERE c.portfolio = '$portfolio'
+        FROM paper_trading_config c WHERE c.portfolio = '$portfolio_id'
     ), valued AS (
         SELECT s.time, s.total_value, s.net_deposits,
                greatest(start.peak, max(s.total_value - s.net_deposits) OVER (ORDER BY s.time)) + s.net_deposits AS peak
-        FROM paper_portfolio_snapshots s CROSS JOIN start WHERE s.portfolio = '$portfolio' AND $__timeFilter(s.time)
+        FROM paper_portfolio_snapshots s CROSS JOIN start WHERE s.portfolio = '$portfolio_id' AND $__timeFilter(s.time)
     )
     SELECT max(time) AS time, min((total_value - peak) / nullif(peak, 0)) AS "drawdown"
     FROM valued GROUP BY {BIN.format("time")} ORDER BY 1
@@ -164,7 +164,7 @@ WITH bounds AS (
         SELECT s.total_value, s.net_deposits FROM paper_portfolio_snapshots s
         WHERE s.portfolio = c.portfolio AND s.time <= b.opens ORDER BY s.time DESC LIMIT 1
     ) before ON true
-    WHERE c.portfolio = '$portfolio' AND b.opens <= now() AND after.total_value IS NOT NULL
+    WHERE c.portfolio = '$portfolio_id' AND b.opens <= now() AND after.total_value IS NOT NULL
 )
 """
 

@@ -19,6 +19,7 @@ from domain.trading.arithmetic import ZERO, add, money, negate, plain, subtract
 from domain.trading.events import (
     AccountEvent,
     Adjusted,
+    Closed,
     DecisionEnd,
     Deposited,
     Event,
@@ -172,7 +173,7 @@ def apply(state: PortfolioState, event: Event | AccountEvent) -> Result | Accoun
         raise ValueError(msg)
     if isinstance(event, Filled):
         return _apply_fill(state, event)
-    if isinstance(event, Deposited | Withdrawn | Adjusted):
+    if isinstance(event, Deposited | Withdrawn | Adjusted | Closed):
         return apply_account(state, event)
     if isinstance(event, OrderAccepted):
         after = OpenOrder(event.order, event.since, reserved=event.reserved, mark=event.mark)
@@ -207,7 +208,7 @@ def apply(state: PortfolioState, event: Event | AccountEvent) -> Result | Accoun
 
 
 def _cause(event: Event | AccountEvent) -> str:
-    if isinstance(event, Deposited | Withdrawn | Adjusted):
+    if isinstance(event, Deposited | Withdrawn | Adjusted | Closed):
         return f"request {event.request.id}"
     return f"order {event.order.order_id}"
 
@@ -247,7 +248,8 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
         open_orders, exits = reduce_exits(open_orders, order, fill.quantity, quantity)
     cash = add(state.cash, cash_delta)
     after = PortfolioState(
-        state.rules, cash, event.version, positions, open_orders, taken, state.progress, state.flows
+        state.rules, cash, event.version, positions, open_orders, taken, state.progress, state.flows,
+        price_source=state.price_source or fill.quote.source,
     )  # fmt: skip
     touched = held or position
     assert touched is not None  # an event without a position before it opens one

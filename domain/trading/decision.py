@@ -319,6 +319,8 @@ class Reason(StrEnum):
     NOTHING_TO_AMEND = "nothing to amend"
     NOTHING_TO_PROTECT = "nothing to protect"
     UNDER_VALIDATION = "portfolio is under validation"
+    CLOSED = "portfolio is closed"
+    OTHER_SOURCE = "other price source"
 
 
 def reason_code(status: str, reason: str) -> str:

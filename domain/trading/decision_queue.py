@@ -34,7 +34,7 @@ from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, Posi
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale, waited
-from domain.trading.sizing import SizingRules, pre_trade_check, removed_portfolio, size
+from domain.trading.sizing import SizingRules, portfolio_check, pre_trade_check, removed_portfolio, size
 from domain.types import Action, DecisionId, Instant, PortfolioName, PriceRule, Symbol
 
 
@@ -219,6 +219,9 @@ class DecisionQueue:
         if account is None:
             yield AwaitsPortfolio(decision)
             return
+        if (refusal := portfolio_check(decision, account.state, self._rules.source)) is not None:
+            yield refusal
+            return
         of_symbol = decision.target is not None and decision.target.symbol is not None
         if self._catalog is None and (decision.action is not Action.CANCEL or of_symbol):
             yield self._wait_for_price(decision, None)
@@ -228,9 +231,9 @@ class DecisionQueue:
             return
         instrument = self._instrument(decision, account)
         if isinstance(instrument, Refusal):
-            yield instrument
-            return
-        refusal = pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
+            refusal = instrument
+        else:
+            refusal = pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
         if refusal is not None:
             yield refusal
             return
@@ -275,7 +278,8 @@ class DecisionQueue:
                 continue
             # Check again: the portfolio's rules may have changed while the decision waited.
             step = (
-                pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
+                portfolio_check(decision, account.state, self._rules.source)
+                or pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
                 or expire_if_stale(decision, now, self._age_limit)
                 or self._size(decision, account, instrument, quote, now)
             )
@@ -322,7 +326,9 @@ class DecisionQueue:
             self._waiting[of] = [one for one in waiting if one.id not in ended]
             if not self._waiting[of]:
                 del self._waiting[of]
-        request = CancelOrders(decision.id, portfolio, target.decision_id, target.order_id, symbol, tuple(ended))
+        request = CancelOrders(
+            decision.id, portfolio, target.decision_id, target.order_id, symbol, tuple(ended), account.state.label
+        )
         in_flight = account.in_flight
         if account.settling or (in_flight is not None and named(in_flight[0], in_flight[1].symbol)):
             account.cancels.append(request)

@@ -250,5 +250,20 @@ class Adjusted:
         return self.since
 
 
-AccountEvent: TypeAlias = Deposited | Withdrawn | Adjusted
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An event: a life of the portfolio has ended; it is its last one.
+
+    Attributes:
+        request: a close, or a reset, which begins the next life in the same transaction.
+    """
+
+    data_no: ClassVar[int] = 0
+
+    version: int
+    request: AccountRequest
+    at: datetime
+
+
+AccountEvent: TypeAlias = Deposited | Withdrawn | Adjusted | Closed
 """An event of a portfolio that no order makes."""

@@ -33,6 +33,8 @@ class PortfolioRules:
         default_take_profit: target of such a BUY, a fraction above its entry price; None: none.
         halted: why trading is halted; None where it is not.
         fees: whose commission rates count.
+        life: counts the lives of the portfolio under its name; ``portfolio`` is the id of one life.
+        shown_as: what people call it: its name, or ``name@life`` for an earlier life; empty: its id.
     """
 
     portfolio: PortfolioName
@@ -50,6 +52,13 @@ class PortfolioRules:
     fees: FeeRule = FeeRule.OWN
     default_stop_loss: Decimal | None = None
     default_take_profit: Decimal | None = None
+    life: int = 1
+    shown_as: str = ""
+
+    @property
+    def label(self) -> str:
+        """What people call the portfolio."""
+        return self.shown_as or self.portfolio
 
     def costs_of(self, instrument: Instrument) -> Costs:
         """Return the costs of an order of this instrument."""
@@ -214,6 +223,9 @@ class PortfolioState:
         taken: by symbol, what its orders took from the last quote that one of them met.
         progress: how far its open orders have seen the market, as it is stored.
         flows: its deposits, withdrawals and dividends.
+        price_source: of its first fill: all others have the same; None without a fill.
+        closed: when this life ended; None while it trades.
+        replaced: whether another life has begun under its name.
     """
 
     rules: PortfolioRules
@@ -224,6 +236,9 @@ class PortfolioState:
     taken: ImmutableMap[Symbol, Taken] = field(default_factory=lambda: NOTHING_TAKEN, compare=False)
     progress: Progress = field(default=NO_PROGRESS, compare=False)
     flows: Flows = NO_FLOWS
+    price_source: str | None = field(default=None, compare=False)
+    closed: datetime | None = None
+    replaced: bool = False
 
     @classmethod
     def opened(cls, rules: PortfolioRules) -> PortfolioState:
@@ -234,6 +249,15 @@ class PortfolioState:
     def name(self) -> PortfolioName:
         """The name."""
         return self.rules.portfolio
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.rules.label
+
+    def has_source(self, source: str | None) -> bool:
+        """Return whether prices of this source may fill and value it; None: any source."""
+        return source is None or self.price_source is None or self.price_source == source
 
     @property
     def paid_in(self) -> Decimal:
@@ -262,29 +286,6 @@ class PortfolioState:
         return add(self.cash, total(p.value(marks.get(p.symbol, p.last_price)) for p in self.positions.values()))
 
 
-def open_orders_to_dict(state: PortfolioState) -> list[dict[str, Any]]:
-    """Return the open orders of a portfolio as dicts for consoles."""
-    return [
-        {
-            "order_id": one.order.order_id,
-            "decision_id": one.order.decision_id,
-            "leg": one.order.leg,
-            "symbol": one.order.instrument.symbol,
-            "side": one.order.side.value,
-            "order_type": one.order.order_type.value,
-            "quantity": one.order.quantity,
-            "filled": one.filled,
-            "limit_price": one.order.limit_price,
-            "stop_price": one.stop_price,
-            "trail_mark": one.mark,
-            "reserved": one.reserved,
-            "triggered_at": one.triggered_at,
-            "since": one.since,
-        }
-        for one in state.open_orders
-    ]
-
-
 def to_dict(state: PortfolioState) -> dict[str, Any]:
     """Return a portfolio as a dict for consoles: cash, version (the number of the last event), positions."""
     positions = {
@@ -305,6 +306,8 @@ def to_dict(state: PortfolioState) -> dict[str, Any]:
         "version": state.version,
         "revision": state.rules.revision,
         "currency": state.rules.currency,
+        "price_source": state.price_source,
+        "closed": state.closed,
         "positions": positions,
     }
 

@@ -20,6 +20,7 @@ from domain.trading.quotes import Quote
 from domain.trading.sessions.calendar import NoSession
 from domain.trading.sessions.decision_age import day_session
 from domain.types import Action, DecisionId, OutcomeStatus, PortfolioName, Side, Symbol
+from domain.wording import format_time
 
 REFERENCE_CONFIDENCE = Decimal("0.80")
 """At this confidence, and without risk, a BUY may use all of ``max_position_size``."""
@@ -38,6 +39,7 @@ class SizingRules:
         max_decision_age: a decision that is older when it would be sized expires; None: no limit.
         same_currency: currencies that count 1:1.
         calendars: of the symbols that have sessions.
+        source: name of the price source; None: portfolios of all sources trade.
     """
 
     price_grace: timedelta
@@ -45,6 +47,7 @@ class SizingRules:
     max_decision_age: timedelta | None
     same_currency: frozenset[str]
     calendars: Calendars = NO_CALENDARS
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,26 @@ class SizedQuantity:
 
     quantity: Decimal
     note: str = ""
+
+
+def portfolio_check(decision: PendingDecision, state: PortfolioState, source: str | None) -> Refusal | None:
+    """Refuse a decision of a portfolio that does not trade: it is closed, or has the prices of another source.
+
+    A CANCEL ends what still rests there, and a HOLD asks for nothing.
+
+    Args:
+        decision: the decision.
+        state: of its portfolio.
+        source: name of the price source; None: any.
+    """
+    if decision.action in {Action.CANCEL, Action.HOLD}:
+        return None
+    if state.closed is not None:
+        return refuse(decision, Reason.CLOSED, f"{state.label}, since {format_time(state.closed)} UTC")
+    if not state.has_source(source):
+        detail = f"portfolio {state.label} trades at prices of {state.price_source}, the service has those of {source}"
+        return refuse(decision, Reason.OTHER_SOURCE, detail)
+    return None
 
 
 def pre_trade_check(

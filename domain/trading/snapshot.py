@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ class Snapshot:
         daily_pnl: gain since 00:00 UTC.
         net_deposits: deposits less withdrawals since it was created.
         allocation: fraction of the total value by asset class, including ``cash``; empty where the value is 0.
+        shown_as: see `domain.trading.portfolio.PortfolioRules`; it is not stored.
     """
 
     portfolio: PortfolioName
@@ -35,6 +36,12 @@ class Snapshot:
     num_positions: int
     allocation: Mapping[str, Decimal]
     net_deposits: Decimal = ZERO
+    shown_as: str = field(default="", compare=False)
+
+    @property
+    def label(self) -> str:
+        """What people call the portfolio."""
+        return self.shown_as or self.portfolio
 
 
 def take_snapshot(
@@ -60,6 +67,7 @@ def take_snapshot(
     parts = {"cash": portfolio.cash, **by_class}
     return Snapshot(
         portfolio=portfolio.name,
+        shown_as=portfolio.rules.shown_as,
         time=time,
         cash=portfolio.cash,
         positions_value=subtract(total_value, portfolio.cash),

@@ -34,7 +34,7 @@ def chain(ledger_reader: LedgerReader, decision_id: object) -> dict[str, Any]:
     orders = ledger_reader.rows(ORDERS, id=decision["id"])
     fills = [fill for order in orders for fill in ledger_reader.rows(FILLS, order_id=order["order_id"])]
     positions = sorted({fill["position_id"] for fill in fills}, key=str)
-    rows = {
+    rows: dict[str, Any] = {
         "decision": decision,
         "orders": orders,
         "fills": fills,
@@ -43,6 +43,8 @@ def chain(ledger_reader: LedgerReader, decision_id: object) -> dict[str, Any]:
         "failures": ledger_reader.rows(FAILURES, id=id_),
         "retries": ledger_reader.rows(RETRIES, id=id_),
     }
+    for kind in ("orders", "fills", "trades"):
+        rows[kind] = [{**row, "portfolio": decision["portfolio"]} for row in rows[kind]]  # in the tables it is an id
     return {**rows, "events": _events(ledger_reader, rows)}
 
 

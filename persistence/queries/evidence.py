@@ -9,14 +9,16 @@ from typing import Any
 from domain.errors import InvalidRequest, WriteRefused
 from domain.types import OrderStatus, OutcomeStatus
 from persistence.queries.references import decision_by_id, find_decision, find_order
-from persistence.queries.row_lists import LedgerReader, not_running_message
+from persistence.queries.row_lists import LedgerReader, labelled, not_running_message
 
 ORDERS_OF_DECISION = """
-SELECT o.*, paper_stop_price(o) AS present_stop FROM paper_orders o WHERE decision_id = :id ORDER BY leg
+SELECT o.*, paper_stop_price(o) AS present_stop, paper_portfolio_label(portfolio) AS label
+FROM paper_orders o WHERE decision_id = :id ORDER BY leg
 """
 FILLS = "SELECT * FROM paper_fills WHERE order_id = :order_id ORDER BY fill_no"
 RULES = "SELECT * FROM paper_portfolio_rules WHERE portfolio = :portfolio AND revision = :revision"
 CURRENCY = "SELECT currency FROM paper_trading_config WHERE portfolio = :portfolio"
+IS_KNOWN = "SELECT paper_portfolio_id(:portfolio) IS NOT NULL AS known"
 HALT = "SELECT reason FROM v_paper_halted WHERE portfolio = :portfolio"
 LAST_PRICE = """
 SELECT time, price, source, paper_now() AS now FROM market_prices WHERE symbol = :symbol
@@ -106,7 +108,7 @@ def _with_fills(ledger_reader: LedgerReader, order: dict[str, Any]) -> dict[str,
     rules = ledger_reader.rows(RULES, revision=order["config_revision"], **of)
     currency = ledger_reader.rows(CURRENCY, **of)
     return {
-        "order": {name: value for name, value in order.items() if name not in NO_MARKS},
+        "order": {name: value for name, value in labelled(dict(order)).items() if name not in NO_MARKS},
         "fills": ledger_reader.rows(FILLS, order_id=order["order_id"]),
         "rules": rules[0] if rules else None,
         "currency": currency[0]["currency"] if currency else None,
@@ -143,7 +145,7 @@ def _waiting(ledger_reader: LedgerReader, decision: dict[str, Any]) -> dict[str,
     return {
         "not_running": None if served["running"] else not_running_message(served),
         "served_by": served["holder"] if served["running"] else None,
-        "portfolio_exists": bool(ledger_reader.rows(CURRENCY, **portfolio)),
+        "portfolio_exists": bool(ledger_reader.rows(IS_KNOWN, **portfolio)[0]["known"]),
         "halted": halts[0]["reason"] if halts else None,
         "last_price": prices[0] if prices else None,
     }

@@ -18,6 +18,7 @@ from persistence.queries.history import consistent_read
 from persistence.queries.report_parts import result_files
 from persistence.queries.report_parts.result_files import HOLDING_COLUMNS, HOLDING_FILE, RESULT_FILES
 from persistence.rows import one_row
+from persistence.stores.portfolios import DECIDED_IN, portfolio_id
 
 Write = Callable[[bytes], object]
 
@@ -106,7 +107,8 @@ def export(
     Args:
         engine: of the database.
         open_file: takes the name of a file and returns a function that writes bytes to it.
-        portfolio: only its rows; None: all rows, decisions for portfolios that do not exist included.
+        portfolio: name of the one whose rows are written; None: all rows, decisions for portfolios that do not exist
+            included.
         since: rows from then on.
         until: rows before then.
         named: symbols to compare portfolios with, instead of the usual ones.
@@ -119,7 +121,8 @@ def export(
         # ISO 8601 for durations, too.
         cursor.execute("SET LOCAL intervalstyle = 'iso_8601'")
         cursor.execute("SET LOCAL extra_float_digits = 1")
-        tables = [(table, _columns(cursor, table), _where(table, portfolio, since, until)) for table in TABLES]
+        id_ = None if portfolio is None else portfolio_id(cursor, portfolio)
+        tables = [(table, _columns(cursor, table), _where(table, id_, since, until)) for table in TABLES]
         counts = [_count_rows(cursor, table, columns, where) for table, columns, where in tables]
         total, done = sum(number for number, _ in counts), 0
         for (table, columns, where), (number, formulas) in zip(tables, counts, strict=True):
@@ -130,8 +133,8 @@ def export(
             done += number
             progress(done, total)
             yield Rows(table.file, number, formulas)
-        yield from _results(cursor, open_file, portfolio, since, until)
-        yield _holding(cursor, open_file(HOLDING_FILE), portfolio, since, until, named)
+        yield from _results(cursor, open_file, id_, since, until)
+        yield _holding(cursor, open_file(HOLDING_FILE), id_, since, until, named)
 
 
 def _results(
@@ -156,7 +159,7 @@ def _results(
             for line in rows:
                 write(bytes(line))
         texts = [sql.Identifier(name) for name in result.texts]
-        number, formulas = one_row(cursor, _count(texts, sql.SQL("({}) result").format(query), sql.SQL("true")))
+        number, formulas = one_row(cursor, _count(texts, sql.SQL("({})").format(query), sql.SQL("true")))
         yield Rows(result.file, number, formulas)
 
 
@@ -171,11 +174,11 @@ def _holding(
     write(f"{','.join(HOLDING_COLUMNS)}\n".encode())
     number = 0
     (now,) = one_row(cursor, "SELECT paper_now()")
-    names = [portfolio] if portfolio is not None else [row[0] for row in cursor.execute(reports.NAMES).fetchall()]
-    for name in names:
-        inputs = reports.report_inputs(cursor, name, since, until, None)
+    ids = [portfolio] if portfolio is not None else [row[0] for row in cursor.execute(reports.IDS).fetchall()]
+    for id_ in ids:
+        inputs = reports.report_inputs(cursor, id_, since, until, None)
         results = reports.read_benchmarks(cursor, inputs, since, min(until or now, now), named)
-        write(result_files.holding_rows(name, results))
+        write(result_files.holding_rows(id_, results))
         number += len(results)
     return Rows(HOLDING_FILE, number, 0)
 
@@ -187,7 +190,9 @@ def _columns(cursor: psycopg.Cursor, table: Table) -> list[tuple[str, str]]:
 def _where(table: Table, portfolio: str | None, since: datetime | None, until: datetime | None) -> sql.Composable:
     at = sql.Identifier(table.at)
     conditions: list[sql.Composable] = [sql.SQL("true")]
-    if portfolio is not None:
+    if portfolio is not None and table.file == "decisions":
+        conditions.append(sql.SQL(DECIDED_IN.replace(" d.", " of.")).format(portfolio))
+    elif portfolio is not None:
         conditions.append(sql.SQL("portfolio = {}").format(portfolio))
     if since is not None:
         conditions.append(sql.SQL("{} >= {}").format(at, since))
@@ -207,7 +212,9 @@ def _count_rows(
 def _count(texts: Sequence[sql.Identifier], relation: sql.Composable, where: sql.Composable) -> sql.Composed:
     """Return the query of the number of rows, and of those with a text that a spreadsheet would read as a formula."""
     formula = sql.SQL(" OR ").join(sql.SQL("{} ~ " + FORMULAS).format(name) for name in texts)
-    return sql.SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM {} WHERE {}").format(formula, relation, where)
+    return sql.SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM {} AS of WHERE {}").format(
+        formula, relation, where
+    )
 
 
 def _statement(table: Table, columns: Sequence[tuple[str, str]], where: sql.Composable) -> sql.Composed:

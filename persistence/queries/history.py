@@ -26,9 +26,10 @@ T = TypeVar("T")
 ROWS_PER_CHUNK = 1_000
 """Rows that are converted before progress is reported and other threads may run."""
 
-# A database that was filled by hand may have snapshots that are older than the row of their portfolio.
+# A closed portfolio has no days after its end. A database that was filled by hand may have snapshots that are older
+# than the row of their portfolio.
 OPENING = """
-SELECT paper_now(), c.initial_capital,
+SELECT least(paper_now(), c.closed_at), c.initial_capital,
        least(c.created_at, (SELECT min(s.time) FROM v_paper_snapshots s WHERE s.portfolio = c.portfolio)),
        EXISTS (SELECT FROM paper_account_events e
                WHERE e.portfolio = c.portfolio AND e.kind IN ('deposit', 'withdrawal'))
@@ -105,7 +106,7 @@ def read_history(
 
     Args:
         cursor: of `consistent_read`.
-        portfolio: its name.
+        portfolio: its id.
         progress: called as rows are read; a year of minute snapshots takes seconds.
         since: read the snapshots from then on, and the last one before, which `History.during` needs. None: all.
         until: read the snapshots up to then. None: all.

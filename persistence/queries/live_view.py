@@ -17,8 +17,10 @@ from sqlalchemy import text
 from domain.trading.arithmetic import ZERO, add, divide, subtract, total
 from persistence.connections import engine_for, reading
 from persistence.lease import lock_key
-from persistence.queries.row_lists import SERVED, STOP_OF_POSITION, exact
+from persistence.queries.listing.row_filter import NAMED_ID
+from persistence.queries.row_lists import DECISION_LABEL, SERVED, STOP_OF_POSITION, exact
 from persistence.rows import selected
+from persistence.stores.portfolios import DECIDED_IN
 
 Row = dict[str, Any]
 
@@ -37,16 +39,18 @@ MAX_WAITING = 100_000
 """Waiting decisions are counted up to this number."""
 
 PORTFOLIOS = """
-SELECT c.portfolio, c.currency, c.initial_capital, c.current_capital AS cash, h.reason AS halted, a.net_deposits,
+SELECT c.name AS portfolio, c.portfolio AS portfolio_id, c.currency, c.initial_capital,
+       c.current_capital AS cash, h.reason AS halted, a.net_deposits,
        c.initial_capital + a.deposits AS paid_in,
        (SELECT count(*) FROM paper_orders o WHERE o.portfolio = c.portfolio AND o.status = 'open') AS open_orders
-FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio)
+FROM paper_trading_config c LEFT JOIN v_paper_halted h ON h.portfolio_id = c.portfolio
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(e.cash_delta) FILTER (WHERE e.kind IN ('deposit', 'withdrawal')), 0) AS net_deposits,
            coalesce(sum(e.cash_delta) FILTER (WHERE e.kind = 'deposit'), 0) AS deposits
     FROM paper_account_events e WHERE e.portfolio = c.portfolio
-) a ORDER BY portfolio
+) a WHERE c.closed_at IS NULL ORDER BY c.name
 """
+"""Those that trade: closed ones, and the earlier lives of a portfolio, cost nothing."""
 
 POSITIONS = f"""
 SELECT p.portfolio, p.symbol, p.side, p.quantity, p.entry_price, p.current_price, p.price_time, p.position_value,
@@ -56,10 +60,11 @@ FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s ORDER BY
 
 # paper_trades is found by position: its key begins with the time. An order may have several fills. A CANCEL, AMEND or
 # PROTECT names an order that it is about, or that it placed: the fills of that are not its own.
-_DECISIONS = """
-SELECT d.id, d.created_at, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason, d.processed_at,
+_DECISIONS = f"""
+SELECT d.id, d.created_at, {DECISION_LABEL} AS portfolio, d.symbol, d.decision, d.confidence, d.status,
+       d.outcome_reason, d.processed_at,
        f.side, f.quantity, f.price, f.net_pnl
-FROM ({}) d
+FROM ({{}}) d
 CROSS JOIN LATERAL (
     SELECT min(f.side) AS side, sum(f.quantity) AS quantity, sum(t.net_pnl) AS net_pnl,
            CASE count(*) WHEN 1 THEN min(f.price) ELSE sum(f.notional) / nullif(sum(f.quantity), 0) END AS price
@@ -74,7 +79,7 @@ DECISIONS = _DECISIONS.format("SELECT * FROM trading_decisions ORDER BY created_
 DECISIONS_OF_PORTFOLIO = _DECISIONS.format(f"""
     SELECT * FROM (
         SELECT * FROM trading_decisions ORDER BY created_at DESC, id DESC LIMIT {MAX_SEARCHED_DECISIONS}
-    ) recent WHERE portfolio = :portfolio ORDER BY created_at DESC, id DESC LIMIT :number
+    ) d WHERE {DECIDED_IN.format(NAMED_ID)} ORDER BY created_at DESC, id DESC LIMIT :number
 """)
 
 # Steps from one symbol to the next along the key, instead of over all prices.
@@ -116,7 +121,8 @@ WHERE s.time > (SELECT max(time) FROM v_paper_snapshots) - :window
 CURVE = """
 SELECT max(time) AS time, (array_agg(total_pnl ORDER BY time DESC))[1] AS result
 FROM (SELECT time, sum(total_pnl) AS total_pnl FROM v_paper_snapshots
-      WHERE portfolio = ANY(:portfolios) AND time >= :first
+      WHERE portfolio = ANY(ARRAY(SELECT paper_portfolio_id(name) FROM unnest(CAST(:portfolios AS text[])) name))
+        AND time >= :first
       GROUP BY time) s
 GROUP BY date_bin(:bucket, time, TIMESTAMPTZ '2000-01-01 00:00:00Z') ORDER BY 1
 """

@@ -33,7 +33,7 @@ READ_TIME_S = 0.4
 
 LAST_AUDIT = "SELECT paper_now() - at AS ago FROM paper_audits ORDER BY at DESC LIMIT 1"
 SIZES = "SELECT database_bytes, tables FROM paper_storage_samples WHERE at <= paper_now() ORDER BY at DESC LIMIT 1"
-CREATED = "SELECT portfolio, created_at FROM paper_trading_config"
+CREATED = "SELECT portfolio AS portfolio_id, created_at FROM paper_trading_config"
 
 # Without this a planner that has no statistics reads and sorts the whole table for each query.
 ALONG_THE_INDEX = "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)"
@@ -120,7 +120,7 @@ class MetricsReader:
         engine = engine_for(database_url, "metrics")
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._key = lock_key(database_url)
-        # By name and creation time: a new portfolio may take the name of a deleted one.
+        # By id and creation time: a new portfolio may take the id of a deleted one.
         self._declines: dict[tuple[str, datetime], Decline] = {}
 
     def close(self) -> None:
@@ -141,8 +141,9 @@ class MetricsReader:
             served = selected(connection, SERVED, key=self._key)[0]
             audits = selected(connection, LAST_AUDIT)
             samples: list[Row] = selected(connection, SIZES) or [{"database_bytes": None, "tables": {}}]
-            created = {row["portfolio"]: row["created_at"] for row in selected(connection, CREATED)}
-            capitals = {(row["portfolio"], created[row["portfolio"]]): row["initial_capital"] for row in portfolios}
+            created = {row["portfolio_id"]: row["created_at"] for row in selected(connection, CREATED)}
+            ids = [row["portfolio_id"] for row in portfolios]
+            capitals = {(id_, created[id_]): row["initial_capital"] for id_, row in zip(ids, portfolios, strict=True)}
             self._declines = {key: self._declines.get(key, Decline(capital)) for key, capital in capitals.items()}
             self._read_history(connection)
         standings = [_standing(row, self._declines[key]) for row, key in zip(portfolios, capitals, strict=True)]

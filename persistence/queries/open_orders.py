@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,8 @@ from persistence.queries.row_lists import LedgerReader
 
 OPEN_ORDERS = RowList(
     """
-SELECT order_id, decision_id, leg, parent, portfolio, symbol, side, order_type, quantity, filled_quantity, limit_price,
+SELECT order_id, decision_id, leg, parent, paper_portfolio_label(portfolio) AS portfolio, symbol, side, order_type,
+       quantity, filled_quantity, limit_price,
        paper_stop_price(o) AS stop_price, trail, trail_pct, trail_mark, time_in_force, order_expires_at, calendar,
        post_only,
        reserved, created_at, triggered_at, strategy
@@ -31,8 +32,19 @@ GROUP BY 1, 2 ORDER BY 1
 """
 """Open orders that are not filled because their price source is not the one of the last process."""
 
+OTHER_SOURCE = """
+SELECT c.name AS portfolio, f.price_source, p.price_source AS present
+FROM paper_trading_config c
+CROSS JOIN LATERAL (SELECT price_source FROM paper_fills WHERE portfolio = c.portfolio LIMIT 1) f
+CROSS JOIN (SELECT coalesce(CAST(:source AS text), (SELECT settings ->> 'price_source' FROM paper_processes
+                                                    ORDER BY epoch DESC LIMIT 1)) AS price_source) p
+WHERE c.closed_at IS NULL AND f.price_source <> p.price_source ORDER BY 1
+"""
+"""Portfolios that do not trade because their price source is not this one, or that of the last process."""
+
 FILLED_EXITS = """
-SELECT o.order_id, o.decision_id AS id, o.portfolio, o.symbol, o.side, o.order_type, o.filled_quantity AS quantity,
+SELECT o.order_id, o.decision_id AS id, paper_portfolio_label(o.portfolio) AS portfolio, o.symbol, o.side, o.order_type,
+       o.filled_quantity AS quantity,
        o.average_fill_price AS price,
        (SELECT sum(t.net_pnl) FROM paper_trades t WHERE t.order_id = o.order_id) AS net_pnl
 FROM paper_orders o
@@ -41,7 +53,7 @@ ORDER BY o.seq
 """
 
 PORTFOLIOS = f"""
-SELECT portfolio FROM paper_orders
+SELECT DISTINCT paper_portfolio_label(portfolio) AS portfolio FROM paper_orders
 WHERE status = 'open' AND (CAST(:symbol AS text) IS NULL OR {FLAT_SYMBOL} = :symbol)
 UNION
 SELECT portfolio FROM trading_decisions
@@ -69,6 +81,22 @@ def open_orders(ledger_reader: LedgerReader, portfolio: str | None = None) -> li
 def frozen_orders(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
     """Return how many open orders wait for another price source than the present one, by source."""
     return ledger_reader.rows(FROZEN_ORDERS)
+
+
+def other_source(ledger_reader: LedgerReader, source: str | None = None) -> list[dict[str, Any]]:
+    """Return the portfolios whose decisions are rejected, because they have another price source.
+
+    Args:
+        ledger_reader: reads them.
+        source: name of the present price source; None: that of the last process.
+    """
+    return ledger_reader.rows(OTHER_SOURCE, source=source)
+
+
+def other_source_sentence(row: Mapping[str, Any]) -> str:
+    """Return the sentence on a portfolio that has another price source; see `other_source`."""
+    rejected = f"its decisions are rejected while they come from {row['present']}"
+    return f"portfolio {row['portfolio']} trades at prices of {row['price_source']}; {rejected}"
 
 
 def filled_exits(ledger_reader: LedgerReader, shown_orders: Iterable[UUID]) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from persistence.queries.row_lists import LedgerReader
 OPEN_RUNS = """
 SELECT r.name, p.portfolio, r.strategies, r.allow_foreign
 FROM paper_validation_runs r CROSS JOIN unnest(CAST(:portfolios AS text[])) AS p(portfolio)
-WHERE r.ended_at IS NULL AND jsonb_exists(r.portfolios, p.portfolio) ORDER BY r.id, p.portfolio
+WHERE r.ended_at IS NULL AND jsonb_exists(r.portfolios, coalesce(paper_portfolio_id(p.portfolio), p.portfolio))
+ORDER BY r.id, p.portfolio
 """
 
 

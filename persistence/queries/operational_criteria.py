@@ -14,6 +14,7 @@ from domain.validation.criteria import MAX_EVIDENCE_ITEMS
 from domain.validation.operational import RESTARTS, UPTIME_END_TOLERANCE, AuditFinding, Incident, Operations
 from persistence.queries.listing.row_filter import FLAT_SYMBOL
 from persistence.rows import one_row
+from persistence.stores.portfolios import DECIDED_IN
 from persistence.stores.validation_runs import STRATEGY
 
 COUNTED_FAILURES = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
@@ -38,9 +39,11 @@ WHERE at >= %(since)s AND at < %(until)s AND differences <> '[]' ORDER BY id
 # NULL: all strategies count.
 COUNTED = f"(%(strategies)s::text[] IS NULL OR {STRATEGY} = ANY(%(strategies)s))"
 
+OWN = DECIDED_IN.format("%(portfolio)s")
+
 DECISIONS = f"""
-SELECT count(*) FROM trading_decisions
-WHERE portfolio = %(portfolio)s AND {COUNTED} AND created_at >= %(since)s AND created_at < %(until)s
+SELECT count(*) FROM trading_decisions d
+WHERE {OWN} AND {COUNTED} AND created_at >= %(since)s AND created_at < %(until)s
 """
 
 # A decision is late after its deadline and the grace. It counts in the period in which that time lies, and in each one
@@ -60,7 +63,7 @@ WITH with_sessions AS (
                  '9999-12-31'::timestamptz) + %(grace)s * interval '1 second' AS due
     FROM trading_decisions d
     LEFT JOIN paper_orders o ON o.order_id = d.order_id AND o.decision_id = d.id AND o.order_type <> 'market'
-    WHERE d.portfolio = %(portfolio)s AND {COUNTED.replace("strategy,", "d.strategy,")}
+    WHERE {OWN} AND {COUNTED.replace("strategy,", "d.strategy,")}
 )
 SELECT id::text, to_char(due, 'YYYY-MM-DD HH24:MI:SS'),
        CASE WHEN processed_at <= %(until)s THEN to_char(processed_at, 'YYYY-MM-DD HH24:MI:SS') END,
@@ -72,15 +75,15 @@ ORDER BY due, id LIMIT %(most)s
 """
 
 NO_PRICE = f"""
-SELECT id::text, count(*) OVER () FROM trading_decisions
-WHERE portfolio = %(portfolio)s AND {COUNTED} AND created_at >= %(since)s AND created_at < %(until)s
+SELECT id::text, count(*) OVER () FROM trading_decisions d
+WHERE {OWN} AND {COUNTED} AND created_at >= %(since)s AND created_at < %(until)s
   AND status = 'rejected' AND outcome_reason LIKE %(reason)s AND processed_at <= %(until)s
 ORDER BY created_at, id LIMIT %(most)s
 """
 
 FOREIGN = f"""
-SELECT id::text, {STRATEGY}, status, count(*) OVER () FROM trading_decisions
-WHERE portfolio = %(portfolio)s AND NOT {COUNTED} AND created_at < %(until)s
+SELECT id::text, {STRATEGY}, status, count(*) OVER () FROM trading_decisions d
+WHERE {OWN} AND NOT {COUNTED} AND created_at < %(until)s
   AND (created_at >= %(since)s OR processed_at >= %(since)s OR processed_at IS NULL)
 ORDER BY created_at, id LIMIT %(most)s
 """
@@ -107,7 +110,7 @@ def read_operations(
 
     Args:
         cursor: of `persistence.queries.history.consistent_read`.
-        portfolio: of the decisions; all other records are the whole program's.
+        portfolio: id of the one of the decisions; all other records are the whole program's.
         since: beginning of the period.
         until: end of the period.
         max_price_age: seconds from the creation of a decision without an expiry to its deadline.

@@ -7,13 +7,17 @@ from typing import Any
 from domain.errors import DecisionGone, WriteRefused
 from persistence.connections import connect
 from persistence.error_translation import translated
-from persistence.queries.row_lists import LedgerReader, exact
+from persistence.queries.row_lists import DECISION_LABEL, LedgerReader, exact, labelled
 from persistence.rows import uuid_in
 from persistence.stores import portfolios
 
-ORDER = "SELECT o.*, paper_stop_price(o) AS present_stop FROM paper_orders o WHERE order_id = :order_id"
-BY_UID = "SELECT * FROM trading_decisions WHERE uid = :uid"
-BY_KEY = "SELECT * FROM trading_decisions WHERE idempotency_key = :key"
+ORDER = """
+SELECT o.*, paper_stop_price(o) AS present_stop, paper_portfolio_label(portfolio) AS label
+FROM paper_orders o WHERE order_id = :order_id
+"""
+DECISION = f"SELECT d.*, {DECISION_LABEL} AS label FROM trading_decisions d"
+BY_UID = f"{DECISION} WHERE uid = :uid"
+BY_KEY = f"{DECISION} WHERE idempotency_key = :key"
 SYMBOLS = """
 WITH RECURSIVE priced AS (
     SELECT min(symbol) AS symbol FROM market_prices
@@ -36,7 +40,7 @@ def find_decision(ledger_reader: LedgerReader, reference: str) -> dict[str, Any]
     uid = uuid_in(reference)
     rows = ledger_reader.rows(BY_UID, uid=uid) if uid is not None else []
     rows = rows or ledger_reader.rows(BY_KEY, key=reference)
-    return exact(rows[0]) if rows else None
+    return exact(labelled(rows[0])) if rows else None
 
 
 def decision_by_id(ledger_reader: LedgerReader, id_: object) -> dict[str, Any] | None:
@@ -48,7 +52,7 @@ def decision_by_id(ledger_reader: LedgerReader, id_: object) -> dict[str, Any] |
 
 
 def find_order(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | None:
-    """Return an order by its id, with its ``present_stop``; None if there is none."""
+    """Return an order by its id, with ``present_stop``, and the ``label`` of its portfolio; None if there is none."""
     order_id = uuid_in(reference)
     rows = ledger_reader.rows(ORDER, order_id=order_id) if order_id is not None else []
     return rows[0] if rows else None
@@ -57,7 +61,7 @@ def find_order(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | 
 def portfolio_of_target(ledger_reader: LedgerReader, target: str) -> str | None:
     """Return the portfolio of a decision's id, uid or idempotency key, or of an order's id; None if there is none."""
     row = find_decision(ledger_reader, target) or find_order(ledger_reader, target)
-    return None if row is None else str(row["portfolio"])
+    return None if row is None else str(row.get("label", row["portfolio"]))
 
 
 def portfolio_names(url: str) -> list[str]:

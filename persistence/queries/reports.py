@@ -29,8 +29,12 @@ from persistence.queries.report_parts import benchmarks
 from persistence.queries.row_lists import by_reality
 from persistence.queries.validation import IDLE_TIMEOUT, verdict_now
 from persistence.rows import columns_of, one_row
+from persistence.stores.portfolios import DECIDED_IN, portfolio_id
 
-PORTFOLIO = "SELECT currency, initial_capital FROM paper_trading_config WHERE portfolio = %(portfolio)s"
+PORTFOLIO = """
+SELECT currency, initial_capital, paper_portfolio_label(portfolio) FROM paper_trading_config
+WHERE portfolio = %(portfolio)s
+"""
 
 STRATEGY = "coalesce(nullif(strategy, ''), %(none)s)"
 OF_STRATEGY = f"(%(strategy)s::text IS NULL OR {STRATEGY} = %(strategy)s)"
@@ -39,8 +43,8 @@ IN_PERIOD = """(%(since)s::timestamptz IS NULL OR {0} >= %(since)s)
 
 # A reason is a word of `domain.trading.decision.Reason`, a colon and details. One query serves the whole funnel.
 DECISIONS = f"""
-SELECT status, split_part(outcome_reason, ':', 1), order_id IS NOT NULL, count(*) FROM trading_decisions
-WHERE portfolio = %(portfolio)s
+SELECT status, split_part(outcome_reason, ':', 1), order_id IS NOT NULL, count(*) FROM trading_decisions d
+WHERE {DECIDED_IN.format("%(portfolio)s")}
   AND upper(btrim(decision)) IN ({", ".join(f"'{action}'" for action in COUNTED)})
   AND {IN_PERIOD.format("created_at")}
   AND {OF_STRATEGY}
@@ -50,7 +54,7 @@ GROUP BY 1, 2, 3
 POSITIONS = f"""
 SELECT {", ".join(columns_of(OpenPosition))}
 FROM v_paper_open_positions
-WHERE portfolio = %(portfolio)s
+WHERE portfolio_id = %(portfolio)s
   AND {OF_STRATEGY}
 ORDER BY abs(position_value) DESC, symbol
 """
@@ -58,7 +62,7 @@ ORDER BY abs(position_value) DESC, symbol
 SOURCES = f"""
 SELECT price_source, bool_and(real_prices) FROM (
     SELECT price_source, real_prices FROM v_paper_fill_sources
-    WHERE portfolio = %(portfolio)s
+    WHERE portfolio_id = %(portfolio)s
       AND {IN_PERIOD.format("filled_at")}
     UNION ALL
     SELECT mark, mark NOT IN (SELECT price_source FROM v_paper_unreal_sources) FROM unnest(%(marks)s::text[]) mark
@@ -80,7 +84,7 @@ SELECT c.current_capital + held.value, held.value,
        (SELECT coalesce(sum(e.cash_delta), 0) FROM paper_account_events e
         WHERE e.portfolio = c.portfolio AND e.kind IN ('deposit', 'withdrawal'))
 FROM paper_trading_config c CROSS JOIN LATERAL (
-    SELECT coalesce(sum(o.position_value), 0) AS value FROM v_paper_open_positions o WHERE o.portfolio = c.portfolio
+    SELECT coalesce(sum(o.position_value), 0) AS value FROM v_paper_open_positions o WHERE o.portfolio_id = c.portfolio
 ) held
 WHERE c.portfolio = %(portfolio)s
 """
@@ -106,6 +110,11 @@ WHERE portfolio = %(portfolio)s AND time > paper_now() + interval '2 seconds'
 """What `v_paper_snapshots` leaves out."""
 
 NAMES = """
+SELECT c.name FROM paper_trading_config c WHERE c.replaced_at IS NULL
+ORDER BY (SELECT count(*) FROM paper_fills f WHERE f.portfolio = c.portfolio) DESC, c.name
+"""
+
+IDS = """
 SELECT c.portfolio FROM paper_trading_config c
 ORDER BY (SELECT count(*) FROM paper_fills f WHERE f.portfolio = c.portfolio) DESC, c.portfolio
 """
@@ -114,13 +123,13 @@ UNITS = {"split", "symbol_change", "redenomination"}
 """Kinds of events that change what a unit of a symbol is."""
 
 STRATEGIES = f"""
-SELECT {STRATEGY} FROM trading_decisions WHERE portfolio = %(portfolio)s
+SELECT {STRATEGY} FROM trading_decisions d WHERE {DECIDED_IN.format("%(portfolio)s")}
 UNION SELECT {STRATEGY} FROM paper_orders WHERE portfolio = %(portfolio)s ORDER BY 1
 """
 
 
 def names(engine: Engine) -> list[str]:
-    """Return the names of all portfolios, the one with the most fills first."""
+    """Return the names of all portfolios, the one with the most fills first; earlier lives are not among them."""
     with consistent_read(engine) as cursor:
         return [row[0] for row in cursor.execute(NAMES)]
 
@@ -128,7 +137,8 @@ def names(engine: Engine) -> list[str]:
 def strategies(engine: Engine, portfolio: str) -> list[str]:
     """Return the strategies of a portfolio's decisions; ``(none)`` stands for decisions without one."""
     with consistent_read(engine) as cursor:
-        return [row[0] for row in cursor.execute(STRATEGIES, {"portfolio": portfolio, "none": NO_STRATEGY})]
+        parameters = {"portfolio": portfolio_id(cursor, portfolio), "none": NO_STRATEGY}
+        return [row[0] for row in cursor.execute(STRATEGIES, parameters)]
 
 
 def differences(engine: Engine) -> Sequence[str]:
@@ -153,7 +163,7 @@ def read_report_and_verdict(
 
     Args:
         engine: of the database.
-        portfolio: its name.
+        portfolio: its name; ``name@life`` for an earlier life.
         criteria: of the validation, unless the portfolio is in a validation run, which has its own.
         ledger: returns what `differences` returns; it is the same for every portfolio, and takes seconds.
         since: start of the report's period; None: the portfolio's first day. The verdict has a period of its own.
@@ -169,9 +179,10 @@ def read_report_and_verdict(
     """
     with consistent_read(engine) as cursor:
         cursor.execute(IDLE_TIMEOUT)
-        history = read_history(cursor, portfolio, progress)
-        made = read_report(cursor, history, portfolio, since=since, until=until, strategy=strategy, named=named)
-        verdict = verdict_now(cursor, portfolio, criteria, history, ledger())
+        id_ = portfolio_id(cursor, portfolio)
+        history = read_history(cursor, id_, progress)
+        made = read_report(cursor, history, id_, since=since, until=until, strategy=strategy, named=named)
+        verdict = verdict_now(cursor, id_, criteria, history, ledger())
     return made, verdict
 
 
@@ -187,7 +198,7 @@ def read_report(
 ) -> Report:
     """Return the report on a portfolio, from its whole history that the same transaction has read.
 
-    The other arguments are those of `read_report_and_verdict`.
+    The other arguments are those of `read_report_and_verdict`, but ``portfolio`` is the id.
     """
     inputs = report_inputs(cursor, portfolio, since, until, strategy)
     now = Valuation(history.until, *one_row(cursor, VALUE_NOW, {"portfolio": portfolio}))
@@ -210,7 +221,7 @@ def read_benchmarks(
         until: its end.
         named: symbols to compare with, instead of the usual ones.
     """
-    portfolio = inputs["portfolio"]
+    portfolio = portfolio_id(cursor, inputs["portfolio"])
     held = benchmarks.held_symbols(cursor, portfolio, since, until)
     resolved = benchmarks.resolve(named, benchmarks.stored_symbols(cursor)) if named else ()
     wanted = comparison(held, since, until, inputs["currency"], resolved)
@@ -244,7 +255,7 @@ def report_inputs(
 ) -> dict[str, Any]:
     """Return the arguments of `domain.analytics.report.report` besides the history.
 
-    The arguments are those of `read_report_and_verdict`.
+    The arguments are those of `read_report_and_verdict`, but ``portfolio`` is the id.
     """
     parameters = {
         "portfolio": portfolio,
@@ -254,12 +265,12 @@ def report_inputs(
         "strategy": strategy,
         "none": NO_STRATEGY,
     }
-    currency, initial_capital = one_row(cursor, PORTFOLIO, parameters)
+    currency, initial_capital, label = one_row(cursor, PORTFOLIO, parameters)
     number, last = one_row(cursor, FUTURE, parameters)
     positions = [OpenPosition(*row) for row in cursor.execute(POSITIONS, parameters)]
     marks = [position.price_source for position in positions if position.price_source != "last fill"]
     return {
-        "portfolio": portfolio,
+        "portfolio": label,
         "currency": currency,
         "initial_capital": initial_capital,
         "strategy": strategy,

@@ -13,7 +13,7 @@ from domain.trading.decision import Decision
 from domain.types import DecisionId
 from persistence.connections import engine_for, reading
 from persistence.lease import LEASE_TIMEOUT_S, LOCKED_BY, OWN_SESSION, lock_key
-from persistence.queries.listing.row_filter import HAS_STRATEGY, Listing, RowFilter, RowList
+from persistence.queries.listing.row_filter import HAS_STRATEGY, NAMED_ID, Listing, RowFilter, RowList
 from persistence.rows import selected, selected_columns
 from persistence.storage.growth import Storage, storage
 from persistence.stores import portfolios
@@ -27,16 +27,23 @@ DECISION_COLUMNS = (
     "id", "created_at", "status", "outcome_reason", "order_id", "processed_at",
     *(name for name in Decision.model_fields if name != "asset_class"),
 )  # fmt: skip
+LABEL = "label"
+"""Column of a list of a table: what people call the portfolio, in whose place the table has an id."""
+DECISION_LABEL = "paper_portfolio_label(paper_portfolio_at(d.portfolio, d.created_at))"
+"""What people call the portfolio of a decision ``d``: its name, or an earlier life of it."""
+
 DECISIONS = RowList(
     f"""
-SELECT {", ".join(READABLE_TIME.format(name) if name in TIMES else name for name in DECISION_COLUMNS)}
+SELECT {", ".join(READABLE_TIME.format(name) if name in TIMES else name for name in DECISION_COLUMNS)},
+       {DECISION_LABEL} AS label
 FROM trading_decisions d {{where}}""",
     time="d.created_at",
+    of_portfolio=portfolios.DECIDED_IN.format(NAMED_ID),
     order="d.created_at DESC, d.id DESC",
 )
 
 ORDERS = RowList(
-    "SELECT * FROM paper_orders {where}",
+    "SELECT *, paper_portfolio_label(portfolio) AS label FROM paper_orders {where}",
     time="created_at",
     order="created_at DESC",
     unlisted=frozenset({
@@ -45,7 +52,7 @@ ORDERS = RowList(
     }),
 )  # fmt: skip
 TRADES = RowList(
-    "SELECT * FROM paper_trades {where}",
+    "SELECT *, paper_portfolio_label(portfolio) AS label FROM paper_trades {where}",
     time="exit_time",
     order="exit_time DESC",
     unlisted=frozenset({"asset_class", "fill_no", "cost", "exit_notional", "entry_commission", "exit_commission"}),
@@ -58,12 +65,12 @@ FROM (
     SELECT paper_stop_price(o) AS price, o.quantity - o.filled_quantity AS quantity, o.order_expires_at,
            rank() OVER (ORDER BY paper_stop_price(o) * CASE p.side WHEN 'LONG' THEN -1 ELSE 1 END) AS place
     FROM paper_orders o
-    WHERE o.status = 'open' AND o.portfolio = p.portfolio AND o.symbol = p.symbol AND o.triggered_at IS NULL
+    WHERE o.status = 'open' AND o.portfolio = p.portfolio_id AND o.symbol = p.symbol AND o.triggered_at IS NULL
       AND o.stop_price IS NOT NULL AND o.side = CASE p.side WHEN 'LONG' THEN 'SELL' ELSE 'BUY' END
 ) stops
 """
-"""Of a position ``p``: the price of the stop that the market meets first, the quantity that all its stops close
-together, the quantity of those at that price, and when the first of all expires."""
+"""Of a position ``p`` of the view: the price of the stop that the market meets first, the quantity that all its stops
+close together, the quantity of those at that price, and when the first of all expires."""
 
 # As the index of pending decisions has it.
 WAITING = "SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending'"
@@ -73,6 +80,7 @@ POSITIONS = RowList(
 SELECT p.*, s.stop_price, s.stop_quantity, s.first_stop_quantity, s.stop_expires_at
 FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s {{where}}""",
     time="opened_at",
+    of_portfolio=f"portfolio_id = {NAMED_ID}",
     order="portfolio, symbol",
     limited_order="opened_at DESC, portfolio, symbol",
 )
@@ -93,8 +101,8 @@ FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_
 """The serving process, by the database's clock. Any role may take the lock, so the lock alone proves nothing."""
 
 # A CANCEL, AMEND or PROTECT names an order that it is about, or that it placed: the fills of that are not its own.
-ENDED_DECISIONS = """
-SELECT d.id, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason,
+ENDED_DECISIONS = f"""
+SELECT d.id, {DECISION_LABEL} AS portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason,
        o.side, o.filled_quantity AS quantity, o.average_fill_price AS price,
        (SELECT sum(t.net_pnl) FROM paper_trades t WHERE t.order_id = o.order_id) AS net_pnl, e.stop, e.target
 FROM trading_decisions d
@@ -124,12 +132,14 @@ WHERE time > paper_now() + interval '2 seconds' AND (CAST(:portfolio AS text) IS
 """
 
 ACCOUNT_REQUESTS = """
-SELECT r.id, coalesce(e.portfolio, r.portfolio) AS portfolio, r.kind, r.symbol, r.new_symbol, r.amount, r.price,
+SELECT r.id, paper_portfolio_label(coalesce(e.portfolio, r.portfolio)) AS portfolio, r.kind, r.symbol,
+       r.new_symbol, r.amount, r.price,
        r.ratio_new, r.ratio_old, r.reason,
        r.author, r.requested_at, r.status, r.outcome, r.ended_at, e.version, e.at, e.quantity_before, e.quantity,
        e.cash_delta, e.cash, e.orders
 FROM paper_account_requests r LEFT JOIN paper_account_events e ON e.request_id = r.id
-WHERE CAST(:portfolio AS text) IS NULL OR :portfolio = coalesce(e.portfolio, r.portfolio, :portfolio)
+WHERE CAST(:portfolio AS text) IS NULL
+   OR coalesce(coalesce(e.portfolio, r.portfolio) = (SELECT paper_portfolio_id(:portfolio)), true)
 ORDER BY r.id DESC, e.portfolio LIMIT :limit
 """
 
@@ -162,8 +172,10 @@ class LedgerReader:
         """Return the wanted rows of a list; none of a portfolio that does not exist."""
         with reading(self._engine) as connection:
             columns, rows = selected_columns(connection, row_list.query(wanted), **wanted.parameters)
-        names = tuple(name for name in columns if name not in row_list.unlisted)
-        return Listing(names, [{name: _exact_value(row[name]) for name in names} for row in rows])
+        names = tuple(name for name in columns if name not in row_list.unlisted and name != LABEL)
+        labels = [{"portfolio": row[LABEL]} if LABEL in row else {} for row in rows]
+        values = [{name: _exact_value(row[name]) for name in names} for row in rows]
+        return Listing(names, [row | label for row, label in zip(values, labels, strict=True)])
 
     def strategies(self) -> list[str]:
         """Return the strategies of all decisions and orders; ``(none)`` stands for those without one."""
@@ -179,10 +191,12 @@ class LedgerReader:
         Raises:
             DecisionGone: there is no such row.
         """
-        rows = self.rows("SELECT * FROM trading_decisions WHERE id = :id", id=decision_id)
+        rows = self.rows(
+            f"SELECT d.*, {DECISION_LABEL} AS label FROM trading_decisions d WHERE id = :id", id=decision_id
+        )
         if not rows:
             raise DecisionGone(f"there is no decision {decision_id}; if there was one, its row was deleted")
-        return exact(rows[0])
+        return exact(labelled(rows[0]))
 
     def decision_id(self, uid: object) -> DecisionId:
         """Return the id of the decision that was sent with ``uid``.
@@ -222,16 +236,18 @@ class LedgerReader:
         return self.listing(POSITIONS, RowFilter(portfolio)).rows
 
     def portfolios(self) -> list[dict[str, Any]]:
-        """Return each portfolio's rules and value."""
+        """Return each portfolio's rules and value, earlier lives after all present ones."""
         return self.rows(
             f"SELECT v.*, {', '.join(f'c.{name}' for name in portfolios.CHANGEABLE)}, c.revision, c.created_at,"
-            " h.reason AS halted FROM v_paper_portfolio_overview v JOIN paper_trading_config c USING (portfolio)"
-            " LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio"
+            " h.reason AS halted FROM v_paper_portfolio_overview v"
+            " JOIN paper_trading_config c ON c.portfolio = v.portfolio_id"
+            " LEFT JOIN v_paper_halted h USING (portfolio_id)"
+            " ORDER BY c.replaced_at IS NOT NULL, c.name, c.life"
         )
 
     def currencies(self) -> dict[str, str]:
         """Return the currency of each portfolio."""
-        rows = self.rows("SELECT portfolio, currency FROM paper_trading_config")
+        rows = self.rows("SELECT paper_portfolio_label(portfolio) AS portfolio, currency FROM paper_trading_config")
         return {row["portfolio"]: row["currency"] for row in rows}
 
     def portfolio(self, name: str) -> dict[str, Any]:
@@ -240,18 +256,30 @@ class LedgerReader:
         Raises:
             UnknownPortfolio: there is none of that name.
         """
-        self.require_portfolio(name)
-        return next(row for row in self.portfolios() if row["portfolio"] == name)
+        portfolio_id = self.portfolio_id(name)
+        return next(row for row in self.portfolios() if row["portfolio_id"] == portfolio_id)
+
+    def portfolio_id(self, name: str) -> str:
+        """Return the id of the portfolio that people name, which all tables refer to.
+
+        Args:
+            name: that of the portfolio, for its present life; ``name@life`` for an earlier one.
+
+        Raises:
+            UnknownPortfolio: there is none; with the most similar name in its message.
+        """
+        (row,) = self.rows("SELECT paper_portfolio_id(:name) AS id", name=name)
+        if row["id"] is None:
+            raise portfolios.unknown(name, [other["portfolio"] for other in self.rows(portfolios.NAMES)])
+        return str(row["id"])
 
     def require_portfolio(self, name: str) -> None:
-        """Raise unless there is a portfolio of that name.
+        """Raise unless there is a portfolio of that name; see `portfolio_id`.
 
         Raises:
             UnknownPortfolio: with the most similar name in its message.
         """
-        names = [row["portfolio"] for row in self.rows(portfolios.NAMES)]
-        if name not in names:
-            raise portfolios.unknown(name, names)
+        self.portfolio_id(name)
 
     def account_requests(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last requests for accounts with the events that they became, the newest first."""
@@ -263,7 +291,9 @@ class LedgerReader:
         Raises:
             UnknownPortfolio: there is none of that name.
         """
-        rows = self.rows("SELECT * FROM v_paper_performance_metrics WHERE portfolio = :name", name=name)
+        rows = self.rows(
+            "SELECT * FROM v_paper_performance_metrics WHERE portfolio_id = paper_portfolio_id(:name)", name=name
+        )
         if not rows:
             self.portfolio(name)
         return rows[0]
@@ -313,6 +343,12 @@ class LedgerReader:
     def served(self) -> dict[str, Any]:
         """Return the holder of the lease, since when, whether it runs now, and the session with the lock."""
         return self.rows(SERVED, key=lock_key(self.url))[0]
+
+
+def labelled(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a table with what people call its portfolio, in place of the id."""
+    label = row.pop(LABEL)
+    return {**row, "portfolio": label}
 
 
 def not_running_message(served: Mapping[str, Any]) -> str:

@@ -34,7 +34,8 @@ SELECT position_id, sum(net_pnl) AS net, sum(cost) AS cost FROM paper_trades WHE
 
 # A position that was closed in several parts is one round trip, with the results of all of them.
 SUMMARIES = """
-SELECT c.portfolio, c.currency, c.initial_capital, b.total_value AS opening_value, b.net_deposits AS opening_deposits,
+SELECT c.name AS portfolio, c.currency, c.initial_capital, b.total_value AS opening_value,
+       b.net_deposits AS opening_deposits,
        e.total_value, e.net_deposits, e.num_positions, p.peak, f.fills, f.commission, t.closed, t.won, t.net
 FROM paper_trading_config c
 LEFT JOIN LATERAL (
@@ -60,7 +61,8 @@ CROSS JOIN LATERAL (
         GROUP BY a.position_id
     ) r
 ) t
-WHERE c.created_at < :until ORDER BY c.portfolio
+WHERE c.created_at < :until AND c.replaced_at IS NULL AND (c.closed_at IS NULL OR c.closed_at > :since)
+ORDER BY c.name
 """
 
 DECISIONS = """

@@ -19,7 +19,7 @@ from domain.validation.verdict import Run, Verdict, judge
 from domain.wording import format_time, quoted
 from persistence.queries.history import consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences, read_operations
-from persistence.stores.portfolios import names as portfolio_names
+from persistence.stores.portfolios import IDS, label, portfolio_id
 from persistence.stores.validation_runs import StoredRun, last_process, run_named, runs
 
 EXCHANGE, SIMULATED = "ccxt", "simulated"
@@ -30,14 +30,18 @@ PREVIEW = "no validation run is stored: this covers the portfolio's whole histor
 # A long read blocks no other session, and the program computes between two statements.
 IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '10min'"
 
-SOURCES = "SELECT price_source, bool_and(real_prices) FROM v_paper_fill_sources WHERE portfolio = %s GROUP BY 1"
+SOURCES = "SELECT price_source, bool_and(real_prices) FROM v_paper_fill_sources WHERE portfolio_id = %s GROUP BY 1"
 
 ACCEPTED = """
 SELECT by_whom FROM paper_validation_acceptances
 WHERE run_id = %s AND portfolio = %s AND at <= %s ORDER BY id DESC LIMIT 1
 """
 
-ACCEPT = "INSERT INTO paper_validation_acceptances (run_id, portfolio, by_whom, psr) VALUES (%s, %s, %s, %s)"
+EXISTING = "SELECT portfolio FROM paper_trading_config"
+ACCEPT = """
+INSERT INTO paper_validation_acceptances (run_id, portfolio, by_whom, psr)
+VALUES (%s, paper_portfolio_id(%s), %s, %s)
+"""
 
 
 def verdicts(
@@ -59,17 +63,18 @@ def verdicts(
     with consistent_read(engine) as cursor:
         cursor.execute(IDLE_TIMEOUT)
         ledger = ledger_differences(cursor)
+        ids = [portfolio_id(cursor, portfolio) for portfolio in portfolios]
         if name is not None:
             stored = run_named(cursor, name)
-            for portfolio in portfolios:
-                if portfolio not in stored.portfolios:
-                    names_in_run = ", ".join(stored.portfolios)
+            for portfolio, id_ in zip(portfolios, ids, strict=True):
+                if id_ not in stored.portfolios:
+                    names_in_run = ", ".join(label(cursor, one) for one in stored.portfolios)
                     msg = f"validation run {name} has no portfolio {quoted(portfolio)}; it has {names_in_run}"
                     raise UnknownPortfolio(msg)
-            return [_of_run(cursor, name, stored, criteria, ledger) for name in portfolios or stored.portfolios]
+            return [_of_run(cursor, id_, stored, criteria, ledger) for id_ in ids or stored.portfolios]
         all_runs = runs(cursor)
-        names = portfolios or portfolio_names(cursor)
-        return [_up_to_now(cursor, portfolio, criteria, all_runs, ledger) for portfolio in names]
+        present = [row[1] for row in cursor.execute(IDS).fetchall()]
+        return [_up_to_now(cursor, id_, criteria, all_runs, ledger) for id_ in ids or present]
 
 
 def open_progress(engine: Engine) -> list[Progress]:
@@ -83,7 +88,7 @@ def open_progress(engine: Engine) -> list[Progress]:
         if not open_runs:
             return []
         cursor.execute(IDLE_TIMEOUT)
-        ledger, existing = ledger_differences(cursor), set(portfolio_names(cursor))
+        ledger, existing = ledger_differences(cursor), {row[0] for row in cursor.execute(EXISTING)}
         return [
             progress_of(_of_run(cursor, portfolio, stored, stored.criteria, ledger))
             for stored in open_runs
@@ -122,7 +127,7 @@ def verdict_at(
 
     Args:
         cursor: of `consistent_read`.
-        portfolio: its name.
+        portfolio: its id.
         stored: the run.
         history: of the portfolio, at least from the run's beginning to ``until``.
         until: end of the period.
@@ -140,7 +145,7 @@ def verdict_at(
         run = replace(run, ended_at=None, end_reason=None)  # the run went on at that time
     accepted = cursor.execute(ACCEPTED, [stored.run.id, portfolio, until]).fetchone()
     return judge(
-        portfolio,
+        label(cursor, portfolio),
         history.during(since, until),
         operations,
         stored.criteria,
@@ -160,7 +165,7 @@ def verdict_now(
 
     Args:
         cursor: of the transaction in which it was read.
-        portfolio: its name.
+        portfolio: its id.
         criteria: of a preview; a run has its own.
         history: of the portfolio's whole life.
         ledger: differences in the books.
@@ -197,7 +202,7 @@ def _up_to_now(
     grace = criteria.outcome_grace
     sources = prices_of(cursor, portfolio, settings)
     return judge(
-        portfolio,
+        label(cursor, portfolio),
         history,
         read_operations(cursor, portfolio, history.opening.time, history.until, age, grace, ledger),
         criteria,

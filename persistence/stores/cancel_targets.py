@@ -19,18 +19,22 @@ MAX_ID = 2**63 - 1
 
 # A row of the same portfolio first, then an id, a uid, a key, an order's UUID. Each comparison uses an index.
 FIND = """
-SELECT decision_id, order_id, portfolio, status, reason FROM (
-    SELECT 1 AS rank, d.id AS decision_id, NULL::uuid AS order_id, d.portfolio, d.status, d.outcome_reason AS reason
+SELECT decision_id, order_id, portfolio, status, reason, paper_portfolio_label(portfolio) FROM (
+    SELECT 1 AS rank, d.id AS decision_id, NULL::uuid AS order_id, {owner} AS portfolio, d.status,
+           d.outcome_reason AS reason
     FROM trading_decisions d WHERE d.id = %(id)s::{id_type}
     UNION ALL
-    SELECT 2, d.id, NULL, d.portfolio, d.status, d.outcome_reason FROM trading_decisions d WHERE d.uid = %(uid)s::uuid
+    SELECT 2, d.id, NULL, {owner}, d.status, d.outcome_reason FROM trading_decisions d WHERE d.uid = %(uid)s::uuid
     UNION ALL
-    SELECT 3, d.id, NULL, d.portfolio, d.status, d.outcome_reason
+    SELECT 3, d.id, NULL, {owner}, d.status, d.outcome_reason
     FROM trading_decisions d WHERE d.idempotency_key = %(key)s
     UNION ALL
     SELECT 4, NULL, o.order_id, o.portfolio, o.status, o.end_reason FROM paper_orders o WHERE o.order_id = %(uid)s::uuid
 ) found ORDER BY portfolio <> %(portfolio)s, rank LIMIT 1
 """
+
+
+OWNER = "paper_portfolio_at(d.portfolio, d.created_at)"
 
 
 def resolve_target(cursor: psycopg.Cursor, row: Mapping[str, Any], action: Action) -> CancelTarget:
@@ -55,15 +59,15 @@ def resolve_target(cursor: psycopg.Cursor, row: Mapping[str, Any], action: Actio
 
 def _find(cursor: psycopg.Cursor, own_id: DecisionId, portfolio: str, target: str) -> CancelTarget:
     uid, by_uuid = uuid_in(target), isinstance(own_id, UUID)
-    statement = FIND.format(id_type="uuid" if by_uuid else "bigint")
+    statement = FIND.format(id_type="uuid" if by_uuid else "bigint", owner=OWNER)
     parameters = {"id": uid if by_uuid else _number(target), "uid": uid, "key": target, "portfolio": portfolio}
     row = cursor.execute(statement, parameters).fetchone()
     if row is None:
         by_symbol = "; to cancel by symbol: target 'symbol', or run.py cancel --symbol" if "/" in target else ""
         return CancelTarget(flaw=f"no decision or order is {target!r}{by_symbol}")
-    decision_id, order_id, owner, status, reason = row
+    decision_id, order_id, owner, status, reason, label = row
     if owner != portfolio:
-        return CancelTarget(flaw=f"{target!r} is of portfolio {owner}")
+        return CancelTarget(flaw=f"{target!r} is of portfolio {label}")
     if status not in {"pending", "open"}:
         detail = reason.removeprefix(f"{status}: ") if reason else ""  # many reasons begin with the status
         return CancelTarget(flaw=f"already {status}{f': {detail}' if detail else ''}")

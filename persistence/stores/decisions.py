@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -27,7 +28,7 @@ from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision
 from domain.trading.open_orders.targets import targets_json
 from domain.trading.open_orders.terms import TARGETED, OrderTerms
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, Instant, OrderId, OutcomeStatus
-from domain.wording import quoted
+from domain.wording import format_time, quoted
 from persistence.connections import transaction
 from persistence.error_translation import first_line, translated
 from persistence.retry import retrying
@@ -49,16 +50,23 @@ STRICT_RUNS = """(
 Strategies are not compared in SQL: PostgreSQL may compute a value of the row while it plans a condition on it, and an
 error then concerns all rows. For all rows of a statement it reads the runs once.
 """
+LIVES = """(
+    SELECT jsonb_object_agg(name, jsonb_build_array(portfolio, created_at)) FROM paper_trading_config
+    WHERE life > 1 AND replaced_at IS NULL)"""
+"""By name, id and beginning of the present life of each portfolio that was begun anew; NULL if there is none.
+
+A decision names a portfolio; from here on it has the id of a life. It is read once for all rows of a statement.
+"""
 CASTS = dict.fromkeys(STORED_NUMBERS, "d.{}::numeric") | {
     "take_profits": "d.{}::text",
     **dict.fromkeys(("created_at", "expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "paper_now()",
-    "strict_runs": STRICT_RUNS,
+    "strict_runs": STRICT_RUNS, "lives": LIVES,
 }  # fmt: skip
 """An adopted table may have floats, and times without zone; those are UTC, the session's zone."""
 OWN = columns_of(PendingDecision, ("action", "received", "waited", "sent", "terms", "target"))
 """Columns that are fields of a `PendingDecision` as they are."""
-READ = (*OWN, "decision", "target", *TERMS, "now", "strict_runs")
-"""Columns that the DecisionWatcher reads, the database's time, and the validation run that rejects the decision."""
+READ = (*OWN, "decision", "target", *TERMS, "now", "strict_runs", "lives")
+"""Columns that the DecisionWatcher reads, the database's time, the validation runs, and the lives of portfolios."""
 
 # Never "id > last seen": a low id that commits late would never be read.
 OLDEST = """
@@ -306,6 +314,12 @@ def _from_row(cursor: psycopg.Cursor, values: Sequence[Any], received: Instant) 
     flaw = row_flaw(row)
     if flaw is not None:
         return _unreadable(row["id"], flaw)
+    if (life := (row["lives"] or {}).get(row["portfolio"])) is not None:
+        present, began = life[0], datetime.fromisoformat(life[1])
+        if row["created_at"] < began:
+            detail = f"{row['portfolio']} was begun anew at {format_time(began)} UTC, after the decision was made"
+            return Refusal(row["id"], row["portfolio"], OutcomeStatus.REJECTED, Reason.CLOSED, detail)
+        row["portfolio"] = present
     strategy = row["strategy"] or NO_STRATEGY
     for run, portfolios, strategies in row["strict_runs"] or ():
         if row["portfolio"] in portfolios and strategy not in strategies:

@@ -52,6 +52,7 @@ from persistence.rows import (
     row_from,
 )
 from persistence.stores.books.account import end_request, read_flows, write_change
+from persistence.stores.books.lives import write_end
 from persistence.stores.books.open_orders import VENUE_FEES, read_open_orders, save_marks
 from persistence.stores.books.rows import (
     OrderChange,
@@ -80,15 +81,20 @@ SELECT {", ".join(columns_of(Position, ("last_price",)))}, portfolio, current_pr
 """
 
 RULES = (
-    *columns_of(PortfolioRules, ("costs", "execution", "halted")),
+    *columns_of(PortfolioRules, ("costs", "execution", "halted", "shown_as")),
     *columns_of(Costs, VENUE_FEES),
     *columns_of(ExecutionRules),
 )
 """Columns of a portfolio's rules."""
 
+FIRST_SOURCE = "(SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1)"
+"""The price source of a portfolio: all its fills have the same."""
+
 READ_RULES = f"""
-SELECT {", ".join(RULES)}, current_capital, h.reason AS halted
-FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio
+SELECT {", ".join(f"c.{name}" for name in RULES)}, c.current_capital, c.closed_at, c.replaced_at, h.reason AS halted,
+       CASE WHEN c.replaced_at IS NULL THEN c.name ELSE c.name || '@' || c.life END AS shown_as,
+       {{source}} AS price_source
+FROM paper_trading_config c LEFT JOIN v_paper_halted h ON h.portfolio_id = c.portfolio ORDER BY c.portfolio
 """
 
 # The index (portfolio, seq) gives each last number at once, with any length of history.
@@ -150,7 +156,7 @@ class LedgerStore(Store):
         """Return the committed state of every portfolio, without its history."""
         with transaction(self.engine) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            rules = named_rows(cursor, READ_RULES)
+            rules = named_rows(cursor, READ_RULES.format(source=FIRST_SOURCE))
             last = cursor.execute(READ_VERSIONS).fetchall()
             open_orders = read_open_orders(cursor)
             rows = named_rows(cursor, READ_POSITIONS)
@@ -176,6 +182,9 @@ class LedgerStore(Store):
                 taken=ImmutableMap(taken[name]),
                 progress=progress.get(name, NO_PROGRESS),
                 flows=flows.get(name, NO_FLOWS),
+                price_source=row["price_source"],
+                closed=row["closed_at"],
+                replaced=row["replaced_at"] is not None,
             )
             for row in rules
             for name in [row["portfolio"]]
@@ -184,7 +193,7 @@ class LedgerStore(Store):
     def rules(self) -> tuple[PortfolioRules, ...]:
         """Return the current rules of every portfolio."""
         with transaction(self.engine) as cursor:
-            return tuple(map(_rules, named_rows(cursor, READ_RULES)))
+            return tuple(map(_rules, named_rows(cursor, READ_RULES.format(source="NULL"))))
 
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         """Write a group of events, in their order, with what they make of orders and decisions, in one transaction.
@@ -226,6 +235,7 @@ class LedgerStore(Store):
                     self._write(cursor, generation, ended)
                 write_change(cursor, change)
                 save_states(cursor, [change], [])
+                write_end(cursor, change)
 
     def refuse_account(self, generation: Generation, refusal: AccountRefusal) -> None:
         """End a request that changes nothing; for the errors see `commit_account`."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 import psycopg
 from psycopg import sql
 
-from domain.errors import InvalidDecision, SettingsError, UnknownPortfolio, WriteRefused
+from domain.errors import InvalidDecision, UnknownPortfolio, WriteRefused
 from domain.program import command_name
 from domain.wording import did_you_mean, quoted
 from persistence.connections import session
-from persistence.rows import KEEP_EXISTING, insert_rows
+from persistence.rows import KEEP_EXISTING, insert_rows, one_row
+from persistence.stores.books.lives import begin_life
 
 CHANGEABLE = (
     "commission_pct",
@@ -32,7 +34,17 @@ CHANGEABLE = (
 """The rules that can be changed: fractions, but for ``min_commission``, ``min_notional``, ``price_rule``,
 ``fill_on_touch`` and ``fees``."""
 
-NAMES = "SELECT portfolio FROM paper_trading_config ORDER BY 1"
+NAMES = "SELECT name AS portfolio FROM paper_trading_config WHERE replaced_at IS NULL ORDER BY 1"
+IDS = "SELECT name, portfolio FROM paper_trading_config WHERE replaced_at IS NULL AND closed_at IS NULL ORDER BY 1"
+
+
+DECIDED_IN = """EXISTS (
+    SELECT FROM paper_trading_config c WHERE c.portfolio = {} AND c.name = d.portfolio
+      AND (c.life = 1 OR d.created_at >= c.created_at) AND (c.replaced_at IS NULL OR d.created_at < c.replaced_at))"""
+"""Condition: a decision ``d`` was made in the life of that id, or in one of them where it is ``ANY(…)``.
+
+`trading_decisions` has the names that people write. Its time says in which of its lives the portfolio was.
+"""
 
 
 def create(database_url: str, name: str, values: Mapping[str, object], *, if_missing: bool = False) -> bool:
@@ -55,6 +67,23 @@ def create(database_url: str, name: str, values: Mapping[str, object], *, if_mis
         return insert_rows(cursor, "paper_trading_config", [row], KEEP_EXISTING if if_missing else "") == 1
 
 
+def clone(database_url: str, name: str, new: str, capital: Decimal | None) -> None:
+    """Create a portfolio with the rules of another one, without its history.
+
+    Args:
+        database_url: of the database.
+        name: of the other one; ``name@life`` for an earlier life.
+        new: name of the new one.
+        capital: its initial capital; None: that of the other one.
+
+    Raises:
+        UnknownPortfolio: there is none of that name.
+        WriteRefused: the new name is taken or not possible, or the capital is not.
+    """
+    with session(database_url, "portfolio") as cursor:
+        begin_life(cursor, portfolio_id(cursor, name), new, 1, capital)
+
+
 def exists(database_url: str, name: str) -> bool:
     """Return whether there is a portfolio of that name."""
     with session(database_url, "portfolio") as cursor:
@@ -73,7 +102,9 @@ def change(database_url: str, name: str, values: Mapping[str, object]) -> None:
         msg = f"{', '.join(sorted(unknown)) or 'nothing'} cannot be changed; these can: {', '.join(CHANGEABLE)}"
         raise InvalidDecision(msg)
     assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in values)
-    statement = sql.SQL("UPDATE paper_trading_config SET {} WHERE portfolio = %s").format(assignments)
+    statement = sql.SQL("UPDATE paper_trading_config SET {} WHERE portfolio = paper_portfolio_id(%s)").format(
+        assignments
+    )
     with session(database_url, "portfolio") as cursor:
         if cursor.execute(statement, [*values.values(), name]).rowcount == 0:
             msg = f"there is no portfolio {name!r}; `{command_name()} portfolio create {name}` makes one"
@@ -85,29 +116,27 @@ def names(cursor: psycopg.Cursor) -> list[str]:
     return [name for (name,) in cursor.execute(NAMES).fetchall()]
 
 
+def portfolio_id(cursor: psycopg.Cursor, name: str) -> str:
+    """Return the id of the portfolio that people name: its present life, or an earlier one as ``name@life``.
+
+    Raises:
+        UnknownPortfolio: there is none; with the most similar name in its message.
+    """
+    (id_,) = one_row(cursor, "SELECT paper_portfolio_id(%s)", [name])
+    if id_ is None:
+        raise unknown(name, names(cursor))
+    return str(id_)
+
+
 def unknown(name: str, existing: Iterable[str] = ()) -> UnknownPortfolio:
     """Return the error for a name that no portfolio has; it suggests the existing name that is most like it."""
     hint = did_you_mean(name, existing) or f"; `{command_name()} portfolio list` shows those that exist"
     return UnknownPortfolio(f"there is no portfolio {quoted(name)}{hint}")
 
 
-def require_source(database_url: str, source: str) -> None:
-    """Raise unless ``source`` is the source of the prices of all fills so far.
-
-    Raises:
-        SettingsError: a portfolio has fills at prices of another source.
-    """
-    with session(database_url, "portfolio") as cursor:
-        sources = cursor.execute(
-            "SELECT portfolio, (SELECT price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1)"
-            " FROM paper_trading_config c ORDER BY portfolio"
-        ).fetchall()
-    for name, stored_source in sources:
-        if stored_source not in {None, source}:
-            raise SettingsError(
-                f"portfolio {name} has fills at {stored_source} prices, but the setting prices is {source} now: one "
-                "portfolio cannot mix two sources; use the first source, or another database or home"
-            )
+def label(cursor: psycopg.Cursor, portfolio_id: str) -> str:
+    """Return what people call the portfolio of an id."""
+    return str(one_row(cursor, "SELECT paper_portfolio_label(%s)", [portfolio_id])[0])
 
 
 def violated_constraint(error: WriteRefused) -> str | None:

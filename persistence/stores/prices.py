@@ -21,15 +21,22 @@ from persistence.storage.timescale import drop_old_prices
 from persistence.stores.store import Store
 
 LAST_PRICES = """
+WITH present AS (SELECT settings ->> 'price_source' AS source FROM paper_processes ORDER BY epoch DESC LIMIT 1)
 SELECT held.symbol, m.price, m.bid, m.ask
-FROM (SELECT symbol, max(split_at) AS split_at FROM paper_positions GROUP BY symbol) held
+FROM (
+    SELECT p.symbol, max(p.split_at) AS split_at FROM paper_positions p
+    WHERE coalesce((SELECT f.price_source FROM paper_fills f WHERE f.portfolio = p.portfolio AND f.symbol = p.symbol
+                    LIMIT 1) = (SELECT source FROM present), true)
+    GROUP BY p.symbol
+) held
 LEFT JOIN LATERAL (
-    SELECT price, bid, ask FROM market_prices q
+    SELECT price, bid, ask, source FROM market_prices q
     WHERE q.symbol = held.symbol AND q.time > coalesce(held.split_at, '-infinity')
       AND q.time <= paper_now() + interval '2 seconds'
     ORDER BY q.time DESC LIMIT 1
-) m ON true
+) m ON coalesce(m.source = (SELECT source FROM present), true)
 """
+"""Without the positions of portfolios that have another price source: the present one may not know their symbols."""
 
 
 STORED = """
@@ -46,7 +53,10 @@ class PriceStore(Store):
         self._lease = lease
 
     def last_prices(self) -> Mapping[Symbol, PricePoint | None]:
-        """Return the last stored price of each symbol with an open position, None without one; used as marks only."""
+        """Return the last stored price of each symbol with an open position of the present price source.
+
+        None without one. They are used as marks only.
+        """
         with transaction(self.engine) as cursor:
             return {
                 Symbol(symbol): PricePoint(price, bid, ask) if price is not None else None

@@ -35,8 +35,12 @@ class SnapshotStore(Store):
     def save(self, snapshots: Sequence[Snapshot]) -> None:
         """Store snapshots; an existing one of the same portfolio and time stays as it is."""
         rows = [
-            row_from(s, allocation=json.dumps({name: plain(part) for name, part in s.allocation.items()}))
+            {name: value for name, value in row_from(s, allocation=_allocation(s)).items() if name != "shown_as"}
             for s in snapshots
         ]
         with writing(self.engine, self._lease, "snapshots") as cursor:
             insert_rows(cursor, "paper_portfolio_snapshots", rows, KEEP_EXISTING)
+
+
+def _allocation(snapshot: Snapshot) -> str:
+    return json.dumps({name: plain(part) for name, part in snapshot.allocation.items()})

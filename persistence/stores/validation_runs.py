@@ -21,15 +21,15 @@ from domain.validation.fingerprint import Change, Fingerprint, Process, Unlisted
 from domain.validation.verdict import Run
 from domain.wording import joined, quoted
 from persistence.rows import from_row, named_rows, one_row
-from persistence.stores.portfolios import names as portfolio_names
-from persistence.stores.portfolios import unknown
+from persistence.stores.portfolios import DECIDED_IN, IDS, label, portfolio_id
 
 MAX_REASON_LENGTH = 1_000
 OPEN = "ended_at IS NULL"
 
 RUNS = """
 SELECT id, name, started_at, ended_at, end_reason, by_whom, epoch, version, settings::text, portfolios::text,
-       strategies, criteria, allow_foreign
+       strategies, criteria, allow_foreign,
+       ARRAY(SELECT paper_portfolio_label(id) FROM jsonb_object_keys(portfolios) id ORDER BY 1) AS labels
 FROM paper_validation_runs WHERE {} ORDER BY id
 """
 
@@ -37,36 +37,39 @@ PROCESS = "SELECT epoch, version, settings::text, started_at FROM paper_processe
 PROCESSES = f"{PROCESS} WHERE epoch > %s ORDER BY epoch"
 LAST_PROCESS = f"{PROCESS} ORDER BY epoch DESC LIMIT 1"
 
-PORTFOLIOS = "SELECT portfolio, (to_jsonb(c) - 'portfolio' - 'current_capital')::text FROM paper_trading_config c"
+NO_RULES = "ARRAY['portfolio', 'current_capital', 'name', 'life', 'replaced_at']"
+"""Columns of a portfolio that no rule is: its name and its cash."""
+PORTFOLIOS = f"SELECT portfolio, (to_jsonb(c) - {NO_RULES})::text FROM paper_trading_config c"
 
 STRATEGY = f"coalesce(nullif(strategy, ''), '{NO_STRATEGY}')"
 STRATEGIES = f"""
-SELECT DISTINCT {STRATEGY} FROM trading_decisions
-WHERE portfolio = ANY(%s) ORDER BY 1
+SELECT DISTINCT {STRATEGY} FROM trading_decisions d
+WHERE {DECIDED_IN.format("ANY(%s)")} ORDER BY 1
 """
 
 # Decisions of other strategies are rejected, but one may have been under way when the run began.
 EXECUTED = f"""
 SELECT DISTINCT ON (1) {STRATEGY} AS strategy, id::text, processed_at
-FROM trading_decisions
-WHERE portfolio = ANY(%(portfolios)s) AND {STRATEGY} <> ALL(%(strategies)s)
+FROM trading_decisions d
+WHERE {DECIDED_IN.format("ANY(%(portfolios)s)")} AND {STRATEGY} <> ALL(%(strategies)s)
   AND status = 'executed' AND processed_at >= %(since)s
 ORDER BY 1, processed_at, id
 """
 
 FLOWS = """
-SELECT format('%%s of %%s by %%s in portfolio %%s', kind, trim_scale(amount), author, portfolio), ended_at
+SELECT format('%%s of %%s by %%s in portfolio %%s', kind, trim_scale(amount), author,
+              paper_portfolio_label(portfolio)), ended_at
 FROM paper_account_requests
 WHERE status = 'done' AND kind IN ('deposit', 'withdrawal') AND portfolio = ANY(%(portfolios)s)
   AND ended_at >= %(since)s
 ORDER BY ended_at, id
 """
 
-INSERT = """
+INSERT = f"""
 INSERT INTO paper_validation_runs (name, by_whom, epoch, version, settings, portfolios, strategies, criteria,
                                    allow_foreign)
 SELECT %(name)s, %(by_whom)s, epoch, version, settings,
-       (SELECT jsonb_object_agg(portfolio, to_jsonb(c) - 'portfolio' - 'current_capital')
+       (SELECT jsonb_object_agg(portfolio, to_jsonb(c) - {NO_RULES})
         FROM paper_trading_config c WHERE portfolio = ANY(%(portfolios)s)), %(strategies)s, %(criteria)s,
        %(allow_foreign)s
 FROM paper_processes ORDER BY epoch DESC LIMIT 1
@@ -89,6 +92,7 @@ class StoredRun:
 
     Attributes:
         allow_foreign: whether decisions of strategies that the run is not bound to are executed; they never count.
+        labels: what people call the portfolios, sorted.
     """
 
     run: Run
@@ -96,10 +100,11 @@ class StoredRun:
     bound: Fingerprint
     criteria: Criteria
     allow_foreign: bool = False
+    labels: tuple[str, ...] = ()
 
     @property
     def portfolios(self) -> tuple[str, ...]:
-        """Their names, sorted."""
+        """Their ids, sorted."""
         return tuple(sorted(self.bound.portfolios))
 
 
@@ -196,11 +201,10 @@ def begin(
             in a run already.
         UnknownPortfolio: there is none of that name.
     """
-    existing = portfolio_names(cursor)
-    for portfolio in portfolios:
-        if portfolio not in existing:
-            raise unknown(portfolio)
-    chosen = list(dict.fromkeys(portfolios)) or existing
+    present = [row[1] for row in cursor.execute(IDS).fetchall()]
+    chosen = list(dict.fromkeys(portfolio_id(cursor, name) for name in portfolios)) or present
+    if closed := [label(cursor, id_) for id_ in chosen if id_ not in present]:
+        raise InvalidRequest(f"portfolio {joined(closed)} is closed")
     if last_process(cursor) is None or not chosen:
         raise InvalidRequest(
             "nothing has served this database yet, so there are no settings to bind a run to; "
@@ -212,7 +216,7 @@ def begin(
     }
     busy = [portfolio for portfolio in chosen if portfolio in run_names]
     if busy:
-        reasons = joined(f"portfolio {portfolio} is in run {run_names[portfolio]}" for portfolio in busy)
+        reasons = joined(f"portfolio {label(cursor, id_)} is in run {run_names[id_]}" for id_ in busy)
         stop = f"{command_name()} validate stop {run_names[busy[0]]} --reason TEXT"
         raise InvalidRequest(f"{reasons} already, which must end first: {stop}")
     allowed = list(dict.fromkeys(strategy or NO_STRATEGY for strategy in strategies)) or [
@@ -220,7 +224,8 @@ def begin(
     ]
     if not allowed:
         raise InvalidRequest(
-            f"no decision was sent to {joined(chosen)} yet, so name the strategies that will: --strategy NAME, "
+            f"no decision was sent to {joined(label(cursor, id_) for id_ in chosen)} yet, so name the strategies that "
+            "will: --strategy NAME, "
             f"once for each ({NO_STRATEGY!r} for decisions that name none)"
         )
     names = {stored.run.name for stored in existing_runs}
@@ -247,5 +252,10 @@ def _process(row: dict[str, Any]) -> Process:
 def _stored(row: dict[str, Any]) -> StoredRun:
     bound = Fingerprint(_process(row), _loads(row["portfolios"]), tuple(row["strategies"]))
     return StoredRun(
-        from_row(Run, row), row["by_whom"], bound, Criteria.from_dict(row["criteria"]), row["allow_foreign"]
+        from_row(Run, row),
+        row["by_whom"],
+        bound,
+        Criteria.from_dict(row["criteria"]),
+        row["allow_foreign"],
+        tuple(row["labels"]),
     )

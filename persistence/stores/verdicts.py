@@ -79,7 +79,7 @@ class VerdictStore(Store):
                 # One portfolio at a time: a long history is read once for all of its days.
                 with suppress(UnknownPortfolio):  # the portfolio was deleted, which has ended the run
                     verdicts = self._read_verdicts(stored, name, days)
-                    self._save(stored, days, verdicts)
+                    self._save(stored, name, days, verdicts)
                     written += verdicts
         return written
 
@@ -90,10 +90,10 @@ class VerdictStore(Store):
             ledger = ledger_differences(cursor)
             return [verdict_at(cursor, name, stored, history, _end_of(day), ledger) for day in days]
 
-    def _save(self, stored: StoredRun, days: list[date], verdicts: list[Verdict]) -> None:
+    def _save(self, stored: StoredRun, name: str, days: list[date], verdicts: list[Verdict]) -> None:
         rows = [
             {
-                "run_id": stored.run.id, "day": day, "portfolio": verdict.portfolio,
+                "run_id": stored.run.id, "day": day, "portfolio": name,
                 "operational": "passed" if verdict.operational_passed else "failed",
                 "statistical": verdict.statistical, "psr": verdict.psr.value, "accepted_by": verdict.accepted_by,
                 "ready": verdict.ready, "criteria": Jsonb(list(_criteria(verdict))),

@@ -40,7 +40,8 @@ WITH round_trips AS (
     FROM span s
     -- 24 hours, not a day: a day is as long as the session's time zone has it.
     CROSS JOIN LATERAL generate_series(
-        date_trunc('day', s.first_time - interval '1 microsecond', 'UTC') + interval '24 hours', paper_now(), interval '24 hours') day
+        date_trunc('day', s.first_time - interval '1 microsecond', 'UTC') + interval '24 hours',
+        least(paper_now(), (SELECT closed_at FROM paper_trading_config k WHERE k.portfolio = s.portfolio)), interval '24 hours') day
 ), returns AS (
     SELECT c.portfolio, c.equity / nullif(lag(c.equity, 1, k.initial_capital) OVER (PARTITION BY c.portfolio ORDER BY c.day), 0) - 1 AS r
     FROM closes c JOIN paper_trading_config k USING (portfolio)
@@ -64,7 +65,7 @@ WITH round_trips AS (
 ), drawdown AS (
     SELECT portfolio, round(max((peak - total_value) / peak), 12) AS max_drawdown FROM peaks GROUP BY portfolio
 )
-SELECT c.portfolio, v.total_value AS portfolio_value, v.total_pnl, v.total_pnl_pct,
+SELECT v.portfolio, v.total_value AS portfolio_value, v.total_pnl, v.total_pnl_pct,
        coalesce(f.total_trades, 0) AS total_trades, coalesce(f.winning_trades, 0) AS winning_trades,
        coalesce(f.losing_trades, 0) AS losing_trades, f.win_rate, f.win_rate_gross, f.avg_win, f.avg_loss, f.profit_factor,
        f.best_trade, f.worst_trade, coalesce(x.gross_pnl, 0) AS gross_pnl, coalesce(x.net_pnl, 0) AS net_pnl,
@@ -74,12 +75,12 @@ SELECT c.portfolio, v.total_value AS portfolio_value, v.total_pnl, v.total_pnl_p
        CASE WHEN coalesce(s.days, 0) < 10 THEN format('%s of at least 10 daily returns', coalesce(s.days, 0))
             WHEN s.nearly_constant THEN 'the daily returns do not differ enough' END AS sharpe_reason,
        coalesce(d.max_drawdown, 0) AS max_drawdown, k.price_sources,
-       coalesce(k.total_spread, 0) AS total_spread
+       coalesce(k.total_spread, 0) AS total_spread, c.portfolio AS portfolio_id
 FROM paper_trading_config c
-JOIN v_paper_portfolio_overview v USING (portfolio)
-LEFT JOIN figures f USING (portfolio)
-LEFT JOIN closings x USING (portfolio)
-LEFT JOIN costs k USING (portfolio)
-LEFT JOIN slippage l USING (portfolio)
-LEFT JOIN sharpe s USING (portfolio)
-LEFT JOIN drawdown d USING (portfolio);
+JOIN v_paper_portfolio_overview v ON v.portfolio_id = c.portfolio
+LEFT JOIN figures f ON f.portfolio = c.portfolio
+LEFT JOIN closings x ON x.portfolio = c.portfolio
+LEFT JOIN costs k ON k.portfolio = c.portfolio
+LEFT JOIN slippage l ON l.portfolio = c.portfolio
+LEFT JOIN sharpe s ON s.portfolio = c.portfolio
+LEFT JOIN drawdown d ON d.portfolio = c.portfolio;

@@ -7,6 +7,7 @@ WHERE settings -> 'real_prices' = 'false' AND settings ->> 'price_source' IS NOT
 
 -- The price source of each fill. A fill of an earlier version is judged by its source's name.
 CREATE OR REPLACE VIEW v_paper_fill_sources AS
-SELECT order_id, fill_no, portfolio, filled_at, price_source,
-       coalesce(real_prices, price_source NOT IN (SELECT u.price_source FROM v_paper_unreal_sources u)) AS real_prices
+SELECT order_id, fill_no, paper_portfolio_label(portfolio) AS portfolio, filled_at, price_source,
+       coalesce(real_prices, price_source NOT IN (SELECT u.price_source FROM v_paper_unreal_sources u)) AS real_prices,
+       portfolio AS portfolio_id
 FROM paper_fills;

@@ -32,3 +32,22 @@ def ask(world: World, draw: random.Random) -> None:
     if PortfolioName(name) in world.database.portfolios:
         world.database.requests.append(request)
         world.stepper.tell("DecisionWatcher", ReadRequests())
+
+
+def begin_anew(world: World, draw: random.Random) -> None:
+    """Cancel and sell all that a portfolio has, and reset or close it; that is refused where something is left."""
+    database, name = world.database, draw.choice(NAMES[:2])
+    present, _ = database.lives.get(name, (PortfolioName(name), 0))
+    if (state := database.portfolios.get(present)) is None:
+        return
+    world.add(decision="CANCEL", target="all", symbol="*", confidence=1, portfolio=name)
+    for symbol in state.positions:
+        world.add(decision="SELL", symbol=symbol, confidence=1, portfolio=name)
+    world.run(draw.choice([0, 200, 1_000]))
+    kind = draw.choice([AccountKind.RESET, AccountKind.RESET, AccountKind.CLOSE])
+    amount = draw.choice([None, "5000"]) if kind is AccountKind.RESET else None
+    request = account_request(kind, number=len(database.requests) + 1, portfolio=present, amount=amount)
+    if present in database.portfolios:
+        database.requests.append(request)
+        world.stepper.tell("DecisionWatcher", ReadRequests())
+        world.faults["portfolio begun anew"] += 1

@@ -34,6 +34,8 @@ from tests.support.system.running_system import PRICES, isolated_settings, runni
 
 CAPITAL = 1_000_000
 PORTFOLIOS = ("default", "second", "third")
+BEGUN_ANEW = "spare"
+"""A portfolio without decisions that is reset again and again."""
 SETTINGS: dict[str, Any] = {
     "initial_capital": CAPITAL,
     "check_interval": 0.2,
@@ -92,7 +94,7 @@ def prepare(url: str) -> None:
     """Make the tables, and the portfolios."""
     schema.upgrade(url)
     values = isolated_settings(url, **SETTINGS).portfolio_values()
-    for name in PORTFOLIOS:
+    for name in (*PORTFOLIOS, BEGUN_ANEW):
         portfolios.create(url, name, values)
 
 
@@ -258,6 +260,7 @@ def send(system: TradingSystem, url: str, rows: list[Row], accepted: Accepted) -
             if begin == 6:
                 cursor.executemany(REQUEST, [(name, *request) for name in PORTFOLIOS for request in REQUESTS])
                 cursor.executemany(REQUEST, [(None, *split) for split in SPLITS])
+                cursor.execute(REQUEST, (BEGUN_ANEW, "reset", None, None, None, None))
 
 
 def stir(system: TradingSystem, point: Point, *, rebuild: bool = False) -> None:

@@ -58,12 +58,18 @@ WHERE leg = 1 AND side = 'BUY' AND coalesce(stop_loss, stop_loss_pct) IS NOT NUL
 """
 """Entries that were filled without their stop."""
 
+LIVES = """
+SELECT abs((SELECT count(*) FROM paper_trading_config WHERE life > 1)
+           - (SELECT count(*) FROM paper_account_requests WHERE kind = 'reset' AND status = 'done'))
+"""
+"""Lives that no reset has begun, or resets without a next life."""
+
 SNAPSHOTS = """
 SELECT c.portfolio, s.cash, c.current_capital FROM paper_trading_config c
 LEFT JOIN LATERAL (SELECT cash, num_positions FROM paper_portfolio_snapshots s
                    WHERE s.portfolio = c.portfolio ORDER BY time DESC LIMIT 1) s ON true
-WHERE s.cash IS DISTINCT FROM c.current_capital
-   OR s.num_positions <> (SELECT count(*) FROM paper_positions p WHERE p.portfolio = c.portfolio)
+WHERE c.closed_at IS NULL AND (s.cash IS DISTINCT FROM c.current_capital
+   OR s.num_positions <> (SELECT count(*) FROM paper_positions p WHERE p.portfolio = c.portfolio))
 """
 
 
@@ -132,6 +138,7 @@ def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> 
             (CROSSED, "orders that do not match"),
             (TOO_MUCH, "orders that are filled twice"),
             (UNPROTECTED, "entries without a stop"),
+            (LIVES, "lives without a reset, or resets without a life"),
             (downtime.SETTLED_WRONGLY, "orders that rested over a downtime and are not settled once"),
         ):
             if count := rows(statement)[0][0]:

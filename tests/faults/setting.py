@@ -29,6 +29,7 @@ NO_FAULTS = frozenset(
         "portfolio made",
         "portfolio removed",
         "portfolio halted",
+        "portfolio begun anew",
         "cancelled by hand",
         "ordered stop",
         "gave up",

@@ -1,4 +1,4 @@
-"""How a deposit, a withdrawal or a change of an instrument changes a portfolio. `bookkeeping.apply` calls it."""
+"""How a deposit, a withdrawal, a change of an instrument or its end changes a portfolio. `apply` calls it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain.trading.account.requests import SAME_UNITS, AccountKind, AccountRequ
 from domain.trading.account.splitting import split_order, split_position
 from domain.trading.account.trades import Trade, write_off
 from domain.trading.arithmetic import ZERO, add, money, multiply, negate, plain, subtract
-from domain.trading.events import AccountEvent, Adjusted, Deposited, Withdrawn
+from domain.trading.events import AccountEvent, Adjusted, Closed, Deposited, Withdrawn
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.portfolio import PortfolioState, Position
 from domain.types import PositionSide, Symbol
@@ -73,6 +73,8 @@ class AccountResult:
         before, after, request = self.before, self.position, self.request
         if isinstance(self.event, Deposited | Withdrawn):
             return f"{DONE}cash is {plain(self.state.cash)}"
+        if isinstance(self.event, Closed):
+            return f"{DONE}{_closing(self.state, request)}"
         if request.kind is AccountKind.DIVIDEND:
             verb = "received" if self.cash_delta >= ZERO else "paid"
             held = plain(before.quantity) if before is not None else "0"
@@ -95,6 +97,9 @@ def apply_account(state: PortfolioState, event: AccountEvent) -> AccountResult:
     state = replace(state, version=event.version)
     if isinstance(event, Adjusted):
         return _adjust(state, event)
+    if isinstance(event, Closed):
+        replaced = event.request.kind is AccountKind.RESET
+        return AccountResult(event, replace(state, closed=state.closed or event.at, replaced=replaced))
     amount, flows = event.request.amount, state.flows
     assert amount is not None  # a request without one is refused
     if isinstance(event, Withdrawn):
@@ -105,6 +110,14 @@ def apply_account(state: PortfolioState, event: AccountEvent) -> AccountResult:
     else:
         flows, delta = flows._replace(deposits=add(flows.deposits, amount)), amount
     return AccountResult(event, replace(state, cash=add(state.cash, delta), flows=flows), cash_delta=delta)
+
+
+def _closing(state: PortfolioState, request: AccountRequest) -> str:
+    rules = state.rules
+    if request.kind is AccountKind.CLOSE:
+        return f"closed with {plain(state.cash)} {rules.currency}"
+    capital = plain(rules.initial_capital if request.amount is None else request.amount)
+    return f"begins anew with {capital} {rules.currency}; what was before is {rules.label}@{rules.life}"
 
 
 def cash_of(held: Position, amount: Decimal) -> Decimal:

@@ -57,7 +57,7 @@ def outcome_of(changes: Sequence[AccountChange]) -> str:
     outcomes = [change.result.outcome(len(change.ended)) for change in changes]
     if len(outcomes) == 1:
         return outcomes[0]
-    names = [change.result.state.name for change in changes]
+    names = [change.result.state.label for change in changes]
     parts = [f"{name}: {outcome.removeprefix(DONE)}" for name, outcome in zip(names, outcomes, strict=True)]
     return f"{DONE}{'. '.join(parts)}"
 

@@ -12,7 +12,7 @@ from domain.trading.account.splitting import fits, split_order, split_position
 from domain.trading.arithmetic import ZERO, add, plain
 from domain.trading.bookkeeping import apply
 from domain.trading.decision import MAX_AMOUNT, Reason
-from domain.trading.events import Adjusted, Deposited, Withdrawn
+from domain.trading.events import AccountEvent, Adjusted, Closed, Deposited, Withdrawn
 from domain.trading.open_orders.step import StepOfPortfolio
 from domain.trading.portfolio import PortfolioState, Position
 from domain.types import DecisionId, OrderStatus
@@ -35,6 +35,8 @@ def change_account(
         return _apply(step, Deposited(step.version, request, step.now.time))
     if request.kind is AccountKind.WITHDRAWAL:
         return _apply(step, Withdrawn(step.version, request, step.now.time))
+    if request.kind.closes:
+        return _apply(step, Closed(step.version, request, step.now.time))
     assert request.symbol is not None
     if request.kind is not AccountKind.SPLIT:
         for one in list(step.state.open_orders.of(request.symbol)):
@@ -43,7 +45,7 @@ def change_account(
     return _apply(step, Adjusted(step.version, request, step.now.time, step.last_data))
 
 
-def _apply(step: StepOfPortfolio, event: Deposited | Withdrawn | Adjusted) -> AccountResult:
+def _apply(step: StepOfPortfolio, event: AccountEvent) -> AccountResult:
     result = apply(step.state, event)
     step.state = result.state
     return result
@@ -66,15 +68,33 @@ def _make_room(step: StepOfPortfolio, request: AccountRequest) -> None:
 def _reason_against(step: StepOfPortfolio, request: AccountRequest, frozen: Collection[DecisionId]) -> str | None:
     """Return why a request is refused; None where nothing is against it."""
     state = step.state
+    if request.kind.closes:
+        return _reason_against_end(state, request)
+    if state.closed is not None:
+        return f"portfolio {state.label} is closed"
     # The units of an instrument change whatever the books say; to leave one out would keep all others from it.
     if state.rules.halted_by_audit and request.ratio is None:
-        return f"portfolio {state.name} is halted by the audit"
+        return f"portfolio {state.label} is halted by the audit"
     if request.kind is AccountKind.DEPOSIT:
         too_much = add(state.cash, request.amount or ZERO) >= MAX_AMOUNT
         return "the cash would be 1e20 or more" if too_much else None
     if request.kind is AccountKind.WITHDRAWAL:
         return _reason_against_withdrawal(state, request.amount or ZERO)
     return _reason_against_adjustment(step, request, frozen)
+
+
+def _reason_against_end(state: PortfolioState, request: AccountRequest) -> str | None:
+    """Return why a life cannot end; a halt is none, because its end changes no amount."""
+    if state.replaced:
+        return f"portfolio {state.label} was begun anew already"
+    if state.closed is not None:
+        return f"portfolio {state.label} is closed already" if request.kind is AccountKind.CLOSE else None
+    orders = len(state.open_orders)
+    if not state.positions and not orders:
+        return None
+    left = [f"holds {joined(sorted(state.positions))}"] if state.positions else []
+    left += [f"has {counted(orders, 'open order')}"] if orders else []
+    return f"portfolio {state.label} {joined(left)}; --flatten closes positions and cancels orders first"
 
 
 def _reason_against_adjustment(
@@ -84,9 +104,9 @@ def _reason_against_adjustment(
     state, of_split = step.state, request.kind is AccountKind.SPLIT
     held, orders = state.positions.get(request.symbol), list(state.open_orders.of(request.symbol))
     if held is None and not (of_split and orders):
-        return f"portfolio {state.name} holds no {request.symbol}"
+        return f"portfolio {state.label} holds no {request.symbol}"
     if request.new_symbol is not None and request.new_symbol in state.positions:
-        return f"portfolio {state.name} holds {request.new_symbol} already"
+        return f"portfolio {state.label} holds {request.new_symbol} already"
     reason = None
     if any(one.order.decision_id in frozen for one in orders):
         reason = f"an open order of {request.symbol} can be neither changed nor ended before the next start"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from domain.trading.account.requests import AccountRequest
 from domain.trading.portfolio import PortfolioState, Position
-from domain.types import PortfolioName, Symbol
+from domain.types import Symbol
 from domain.wording import joined
 
 
@@ -30,15 +30,16 @@ def reason_against_scope(request: AccountRequest, states: Collection[PortfolioSt
         return None
     holding = holders(states, request.symbol)
     split_since = _split_since(holding, request.symbol)
-    behind = [state.name for state in holding if _is_behind(state, request.symbol, split_since)]
-    others = [state.name for state in holding if state.name != request.portfolio]
+    behind = [state for state in holding if _is_behind(state, request.symbol, split_since)]
+    others = [state for state in holding if state.name != request.portfolio]
+    is_behind = request.portfolio in {state.name for state in behind}
     if request.portfolio is None:
         if not holding:
             return f"no portfolio holds {request.symbol}"
         if behind:
             them = "it" if len(behind) == 1 else "them"
             return f"{_portfolios(behind)} not adjusted to the last split of {request.symbol} yet; adjust {them} first"
-    elif others and request.portfolio in {state.name for state in holding} and request.portfolio not in behind:
+    elif others and request.portfolio in {state.name for state in holding} and not is_behind:
         held = f"{_portfolios(others, 'holds', 'hold')} {request.symbol}, too, at the same price"
         return f"{held}; adjust all of them at once, with --all-portfolios"
     return None
@@ -60,6 +61,6 @@ def _is_behind(state: PortfolioState, symbol: Symbol, split_since: datetime | No
     return any(one.placed_at < split_since for one in state.open_orders.of(symbol))
 
 
-def _portfolios(names: Collection[PortfolioName], one: str = "is", several: str = "are") -> str:
-    noun = "portfolio" if len(names) == 1 else "portfolios"
-    return f"{noun} {joined(sorted(names))} {one if len(names) == 1 else several}"
+def _portfolios(states: Collection[PortfolioState], one: str = "is", several: str = "are") -> str:
+    noun = "portfolio" if len(states) == 1 else "portfolios"
+    return f"{noun} {joined(sorted(state.label for state in states))} {one if len(states) == 1 else several}"

@@ -1,8 +1,8 @@
-"""Requests that change a portfolio without an order: deposits, withdrawals, and changes of an instrument."""
+"""Requests that change a portfolio without an order: deposits, withdrawals, changes of an instrument, and its end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from enum import StrEnum
@@ -28,6 +28,13 @@ class AccountKind(StrEnum):
     REDENOMINATION = "redenomination"
     DIVIDEND = "dividend"
     WRITE_OFF = "write_off"
+    CLOSE = "close"
+    RESET = "reset"
+
+    @property
+    def closes(self) -> bool:
+        """Whether it ends a life of the portfolio."""
+        return self in {AccountKind.CLOSE, AccountKind.RESET}
 
 
 class Ratio(NamedTuple):
@@ -71,13 +78,15 @@ class AccountRequest:
         id: number of the row.
         uid: the same for each time that it is carried out, as after a crash.
         portfolio: None: all that hold the symbol, at once; only for a split or a redenomination.
-        symbol: of an adjustment; None for a deposit or withdrawal.
-        amount: of a deposit or withdrawal, above 0; of a dividend: for one unit.
+        symbol: of an adjustment, else None.
+        amount: of a deposit or withdrawal, above 0; of a dividend: for one unit; of a reset: the capital of the next
+            life, None: the same as of this one.
         price: at which a write-off closes, 0 or more.
         ratio: of a split or redenomination.
         new_symbol: of a symbol change, and of a redenomination where the symbol changes with it.
         reason: why, in the owner's words.
         author: who asked.
+        shown_as: what people call the portfolio; empty: its id.
     """
 
     id: int
@@ -92,11 +101,12 @@ class AccountRequest:
     price: Decimal | None = None
     ratio: Ratio | None = None
     new_symbol: Symbol | None = None
+    shown_as: str = field(default="", compare=False)
 
     @property
     def scope(self) -> str:
         """Whose account it is about."""
-        return "all portfolios" if self.portfolio is None else f"portfolio {self.portfolio}"
+        return "all portfolios" if self.portfolio is None else f"portfolio {self.shown_as or self.portfolio}"
 
     @property
     def what(self) -> str:
@@ -113,6 +123,8 @@ class AccountRequest:
                 return f"dividend of {plain(self.amount or Decimal(0))} for each {self.symbol}"
             case AccountKind.WRITE_OFF:
                 return f"write-off of {self.symbol} at {plain(self.price or Decimal(0))}"
+            case AccountKind.CLOSE | AccountKind.RESET:
+                return str(self.kind)
 
 
 @dataclass(frozen=True, slots=True)

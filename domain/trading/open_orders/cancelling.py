@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domain.trading.decision import PendingDecision, Reason, Refusal
 from domain.trading.events import DecisionEnd
@@ -23,6 +23,7 @@ class CancelOrders:
         symbol: cancel all orders of this symbol.
         before_sizing: decisions that it ends because they are not sized yet. They end with it, in one transaction:
             after a crash none of them is sized while the CANCEL has ended.
+        label: what people call the portfolio; empty: its id.
     """
 
     decision_id: DecisionId
@@ -31,6 +32,7 @@ class CancelOrders:
     order_id: OrderId | None = None
     symbol: Symbol | None = None
     before_sizing: tuple[DecisionId, ...] = ()
+    label: str = field(default="", compare=False)
 
     def without_orders(self, left_alone: Sequence[OpenOrder] = ()) -> Refusal:
         """Return the end of the decision where it cancels no open order; the targets that were not sized end with it.
@@ -76,7 +78,7 @@ class CancelOrders:
             return f"decision {self.target_id}"
         if self.order_id is not None:
             return f"order {self.order_id}"
-        return self.symbol if self.symbol is not None else f"portfolio {self.portfolio}"
+        return self.symbol if self.symbol is not None else f"portfolio {self.label or self.portfolio}"
 
 
 def _frozen_detail(orders: Sequence[OpenOrder]) -> str:

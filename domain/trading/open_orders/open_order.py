@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
@@ -286,3 +286,26 @@ class OpenOrders:
 
 def _buy_notional(open_order: OpenOrder) -> Decimal:
     return open_order.open_notional if open_order.order.side is Side.BUY else ZERO
+
+
+def open_orders_to_dict(orders: OpenOrders) -> list[dict[str, Any]]:
+    """Return open orders as dicts for consoles."""
+    return [
+        {
+            "order_id": one.order.order_id,
+            "decision_id": one.order.decision_id,
+            "leg": one.order.leg,
+            "symbol": one.order.instrument.symbol,
+            "side": one.order.side.value,
+            "order_type": one.order.order_type.value,
+            "quantity": one.order.quantity,
+            "filled": one.filled,
+            "limit_price": one.order.limit_price,
+            "stop_price": one.stop_price,
+            "trail_mark": one.mark,
+            "reserved": one.reserved,
+            "triggered_at": one.triggered_at,
+            "since": one.since,
+        }
+        for one in orders
+    ]

@@ -70,7 +70,7 @@ def lost_stops(group: Iterable[Result], states: Mapping[PortfolioName, Portfolio
             continue
         if positions := _described(state, {symbol: _stopped(state, symbol)}):
             detail = f"order {order.order_id} ended rejected: {event.reason}: {event.detail}"
-            yield f"portfolio {state.name}: no stop closes {positions}; {detail}"
+            yield f"portfolio {state.label}: no stop closes {positions}; {detail}"
 
 
 def halt_for_frozen(state: PortfolioState, frozen: Collection[DecisionId]) -> str | None:
@@ -137,7 +137,7 @@ def protect(
         return refuse(decision, Reason.NOTHING_HELD, f"there is no {instrument.symbol} to protect")
     plan = decision.terms.exits or state.rules.default_exits
     if plan is None:
-        detail = f"it names no exit, and portfolio {state.name} has no default_stop_loss and no default_take_profit"
+        detail = f"it names no exit, and portfolio {state.label} has no default_stop_loss and no default_take_profit"
         return refuse(decision, Reason.INVALID, detail)
     shortfalls = _shortfalls(state, position, plan, order_id(decision.uid, LEG))
     if not shortfalls:

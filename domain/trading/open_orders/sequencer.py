@@ -265,7 +265,7 @@ class Sequencer:
             step = StepOfPortfolio(state, now, self._seen.get(request.symbol, 0) if request.symbol is not None else 0)
             result = change_account(step, replace(request, portfolio=state.name), self._frozen)
             if isinstance(result, AccountRefusal):
-                of_one = "" if request.portfolio is not None else f"portfolio {state.name}: "
+                of_one = "" if request.portfolio is not None else f"portfolio {state.label}: "
                 return AccountRefusal(request, f"{of_one}{result.reason}")
             changed.append((step, result))
         return tuple(self._change_account(step, result) for step, result in changed)

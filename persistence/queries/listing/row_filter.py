@@ -12,6 +12,8 @@ from domain.types import OutcomeStatus
 
 FLAT_SYMBOL = "regexp_replace(upper(symbol), '[^A-Z0-9]', '', 'g')"
 HAS_STRATEGY = "nullif(strategy, '')"
+NAMED_ID = "(SELECT paper_portfolio_id(:portfolio))"
+"""The id of the wanted portfolio; as a query of its own it is computed once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class RowFilter:
     """The wanted rows of a list; None leaves a column unrestricted.
 
     Attributes:
-        portfolio: its name.
+        portfolio: its name; ``name@life`` for an earlier life.
         symbol: in any usual spelling.
         strategy: its name; ``(none)`` for rows without one.
         status: for lists whose rows have one.
@@ -39,15 +41,16 @@ class RowFilter:
         """Whether it restricts anything but the number of rows."""
         return any(value is not None for value in (self.portfolio, self.symbol, self.strategy, self.status, self.since))
 
-    def conditions(self, time: str) -> list[str]:
+    def conditions(self, time: str, of_portfolio: str) -> list[str]:
         """Return the conditions in SQL, whose values are those of `parameters`.
 
         Args:
             time: the column for `since`.
+            of_portfolio: the condition for `portfolio`.
         """
         conditions = []
         if self.portfolio is not None:
-            conditions.append("portfolio = :portfolio")
+            conditions.append(of_portfolio)
         if self.symbol is not None:
             # A symbol of other letters alone is flat an empty text, and equal to itself only.
             conditions.append(f"(symbol = :symbol OR :flat_symbol <> '' AND {FLAT_SYMBOL} = :flat_symbol)")
@@ -84,6 +87,7 @@ class RowList:
         time: the column by which ``since`` selects.
         order: the columns by which the rows are sorted.
         limited_order: the same where the number of rows is limited, if that differs.
+        of_portfolio: the condition that a row is of the wanted portfolio, which the tables have by its id.
         unlisted: columns that are left out.
     """
 
@@ -91,11 +95,12 @@ class RowList:
     time: str
     order: str
     limited_order: str = ""
+    of_portfolio: str = f"portfolio = {NAMED_ID}"
     unlisted: frozenset[str] = frozenset()
 
     def query(self, wanted: RowFilter) -> str:
         """Return the SELECT of the wanted rows."""
-        conditions = wanted.conditions(self.time)
+        conditions = wanted.conditions(self.time, self.of_portfolio)
         order = self.limited_order if self.limited_order and wanted.limit is not None else self.order
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         return f"{self.statement.format(where=where)} ORDER BY {order} LIMIT :limit"

@@ -25,7 +25,8 @@ FROM paper_account_events GROUP BY portfolio
 """
 
 READ_PENDING = """
-SELECT id, uid, portfolio, kind, symbol, amount, price, ratio_new, ratio_old, new_symbol, reason, author, requested_at
+SELECT id, uid, portfolio, coalesce(paper_portfolio_label(portfolio), '') AS shown_as, kind, symbol, amount, price,
+       ratio_new, ratio_old, new_symbol, reason, author, requested_at
 FROM paper_account_requests WHERE status = 'pending' AND id <> ALL(%s::bigint[]) ORDER BY id
 """
 
@@ -51,7 +52,8 @@ def read_pending(cursor: psycopg.Cursor, excluded: Collection[int]) -> list[Acco
 
 def _request(row: dict[str, Any]) -> AccountRequest:
     ratio = None if row["ratio_new"] is None else Ratio(row["ratio_new"], row["ratio_old"])
-    same = ("id", "uid", "portfolio", "reason", "author", "requested_at", "symbol", "amount", "price", "new_symbol")
+    same = ("id", "uid", "portfolio", "reason", "author", "requested_at", "symbol", "amount", "price", "new_symbol",
+            "shown_as")  # fmt: skip
     return AccountRequest(kind=AccountKind(row["kind"]), ratio=ratio, **{name: row[name] for name in same})
 
 

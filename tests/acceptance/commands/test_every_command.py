@@ -38,6 +38,9 @@ portfolio deposit second 100 --reason savings
 portfolio withdraw second 50 --reason rent
 portfolio adjust default BTC/USDT --dividend 0.01 --reason "a dividend"
 portfolio events second
+portfolio clone second trial --capital 1000
+portfolio reset trial --capital 500
+portfolio close trial
 portfolio list
 halt --reason storm
 resume

@@ -57,6 +57,39 @@ def test_a_split_and_a_deposit_around_kills(embedded_url: str, tmp_path: Path) -
             assert 0 == service.stop().code
 
 
+def test_a_reset_around_a_kill(embedded_url: str, tmp_path: Path) -> None:
+    env = environment(tmp_path, database_url=embedded_url, prices="simulated")
+    with closing(LedgerReader(embedded_url)) as ledger, psycopg.connect(embedded_url) as owner:
+        with Program("start", env=env) as service:
+            service.wait_for("Serving")
+            owner.execute("LOCK TABLE paper_account_events IN SHARE MODE")  # its event is not written from here on
+            insert(embedded_url, "reset", amount=5000)
+            until(lambda: "paper_account_events" in waits_for(embedded_url))
+            service.send(signal.SIGKILL)
+            service.ended()
+            with psycopg.connect(embedded_url, autocommit=True) as other:
+                other.execute(f"SELECT pg_terminate_backend(pid) FROM ({PATH}) p WHERE pid <> pg_backend_pid()")
+            owner.rollback()
+        assert ["default"] == [row["portfolio_id"] for row in ledger.portfolios()]
+        assert 0 == run(*["decide", "BUY", "ETH/USDT", "--quantity", "0.2", "--confidence", "1"], env=env).code
+        with Program("start", env=env) as service:
+            service.wait_for("Serving")
+            until(lambda: ledger.waiting() == 0)
+            assert (
+                0
+                == run(*["decide", "BUY", "ETH/USDT", "--quantity", "0.1", "--confidence", "1", "--wait"], env=env).code
+            )
+            assert ["done"] == [row["status"] for row in ledger.rows(REQUESTS)]
+            lives = [("default", "default@2", Decimal(5000)), ("default@1", "default", Decimal(10_000))]
+            rows = ledger.portfolios()
+            assert lives == [(row["portfolio"], row["portfolio_id"], row["initial_capital"]) for row in rows]
+            before, after = ledger.decision(1), ledger.decision(2)
+            assert ("default@1", "rejected") == (before["portfolio"], before["status"])
+            assert ("default", "executed") == (after["portfolio"], after["status"])
+            assert [] == ledger.ledger_differences()
+            assert 0 == service.stop().code
+
+
 def insert(url: str, kind: str, **values: object) -> None:
     names = {"portfolio": "default", "kind": kind, "reason": "a test", "author": "a tester", **values}
     with psycopg.connect(url) as connection:

@@ -217,6 +217,7 @@ DEEDS: dict[Callable[[World, random.Random], None], int] = {
     lambda world, draw: world.delete(draw.randrange(99)): 1,
     _change_terms: 2,
     accounts.ask: 5,
+    accounts.begin_anew: 2,
     lambda world, draw: world.create(draw.choice([0, 1, 2, 2]), draw.choice([500, 10_000])): 2,
     lambda world, draw: world.remove(draw.choice([0, 1, 2, 2, 2])): 1,
 }

@@ -44,13 +44,15 @@ def test_a_table_that_cannot_be_adopted_is_refused_and_nothing_is_changed(
     assert (7,) == count
 
 
-def test_other_prices_than_those_of_the_fills_are_refused(
+def test_portfolios_of_another_price_source_are_named(
     embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with running_system(embedded_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
-    code, _, err = check(embedded_url, tmp_path, capsys, "--prices", "ccxt", "--offline")
-    assert (2, True) == (code, "one portfolio cannot mix two sources" in err)
+    code, out, _ = check(embedded_url, tmp_path, capsys, "--prices", "ccxt", "--offline")
+    rejected = "its decisions are rejected while they come from kraken"
+    assert (0, True) == (code, f"portfolio default trades at prices of simulated; {rejected}" in " ".join(out.split()))
+    assert "trades at prices of" not in check(embedded_url, tmp_path, capsys, "--prices", "simulated")[1]
 
 
 def test_an_exchange_that_does_not_answer_is_an_error_unless_it_is_not_asked(

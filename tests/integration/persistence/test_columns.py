@@ -53,8 +53,8 @@ OF_THE_VENUE = {"maker_fee", "taker_fee"}
 WRITTEN: dict[str, Collection[str]] = {
     "trading_decisions": {*decisions.SENT, *OUTCOME},
     "paper_trading_config": names(PortfolioRules, Costs, ExecutionRules)
-    - {"costs", "execution", "halted", *OF_THE_VENUE}
-    | {"current_capital"},
+    - {"costs", "execution", "halted", "shown_as", *OF_THE_VENUE}
+    | {"current_capital", "name", "closed_at", "replaced_at"},
     "paper_portfolio_rules": {"portfolio", "revision", "at", *portfolios.CHANGEABLE},
     # "marks" is of earlier versions, and only a split writes "split_quantity".
     "paper_orders": {*rows.order_row(SALE), *rows.accepted_row(RESTING), "marks", "split_quantity"},
@@ -67,15 +67,15 @@ WRITTEN: dict[str, Collection[str]] = {
     "paper_positions": {*rows.position_row("default", SALE.position)},
     "paper_account_events": account.event_row(SPLIT),
     "paper_order_splits": account.split_row(SPLIT, SPLIT.orders[0]),
-    "paper_portfolio_snapshots": names(Snapshot),
+    "paper_portfolio_snapshots": names(Snapshot) - {"shown_as"},
     "paper_failures": names(Failure),
     "market_prices": prices.price_row(PriceSecond.of(quote("100"))),
 }
 READ: dict[str, Collection[str]] = {
-    "trading_decisions": {*decisions.READ, *row_lists.DECISION_COLUMNS} - {"now", "strict_runs"},
+    "trading_decisions": {*decisions.READ, *row_lists.DECISION_COLUMNS} - {"now", "strict_runs", "lives"},
     "paper_positions": names(Position) - {"last_price"} | {*states.FIXED},
-    "paper_trades": names(Trade) | row_lists.UNLISTED["paper_trades"],
-    "paper_orders": row_lists.UNLISTED["paper_orders"],
+    "paper_trades": names(Trade) | row_lists.TRADES.unlisted,
+    "paper_orders": row_lists.ORDERS.unlisted,
     "paper_trading_config": portfolios.CHANGEABLE,
 }
 

@@ -9,20 +9,18 @@ import sys
 import time
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import psycopg
 import pytest
 
-from actors import Decision, TradingSystem
-from domain.errors import DatabaseUnavailable, PaperTradingError, RestartLimitReached, SettingsError
+from actors import Decision
+from domain.errors import DatabaseUnavailable, PaperTradingError, RestartLimitReached
 from persistence.queries.row_lists import LedgerReader
 from tests.support.database.servers import Server
 from tests.support.system.running_system import (
     assert_sound,
     decision_rows,
     insert_decisions,
-    isolated_settings,
     ledger_rows,
     next_line,
     running_system,
@@ -195,15 +193,6 @@ def test_a_caller_gets_the_outcome_over_a_crash_of_the_watcher(database_url: str
         assert [future.get(timeout=10).status for future in futures] == ["executed"] * 5
         (position,) = system.positions()
         assert Decimal("0.005") == position["quantity"]
-
-
-def test_another_price_source_stops_the_start(embedded_url: str, tmp_path: Path) -> None:
-    with running_system(embedded_url) as system:
-        system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
-    recorded = tmp_path / "prices.csv"
-    recorded.write_text("time,symbol,price\n2026-01-05T12:00:00Z,BTC/USDT,100\n")
-    with pytest.raises(SettingsError, match="has fills at simulated prices, but the setting prices is file now"):
-        TradingSystem.start(isolated_settings(embedded_url, prices=str(recorded)))
 
 
 def test_a_stop_does_not_wait_for_a_database_that_is_away(embedded_server: Server, embedded_url: str) -> None:

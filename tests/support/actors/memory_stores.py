@@ -31,6 +31,7 @@ from domain.trading.decision import (
     Decision,
     Outcome,
     PendingDecision,
+    Reason,
     Refusal,
 )
 from domain.trading.events import Filled, OrderEnded
@@ -98,7 +99,6 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
     audits: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     generation: Generation = field(default=Generation(0))
     epoch: Epoch = field(default=Epoch(0))
-    last_id: int = 0
     lose_answers: int = 0
     fail_commits: int = 0
     refuse: set[int] = field(default_factory=set)
@@ -274,16 +274,21 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
         self._answer()
         return {id_: self.rows[id_].outcome or self.rows[id_].opened for id_ in ids if id_ in self.rows}
 
-    def _received(self, row: Row, received: Instant) -> PendingDecision:
+    def _received(self, row: Row, received: Instant) -> PendingDecision | Refusal:
         d = row.decision
+        present, last = self.lives.get(d.portfolio, (PortfolioName(d.portfolio), 0))
+        if row.id <= last:
+            detail = f"{d.portfolio} was begun anew after the decision was made"
+            return Refusal(row.id, present, OutcomeStatus.REJECTED, Reason.CLOSED, detail)
         return PendingDecision(
             row.id, d.uid, d.symbol, d.decision, d.confidence, d.risk_score, d.quantity, d.strategy,
-            PortfolioName(d.portfolio), row.created_at, d.expires_at, received, d.asset_class,
+            present, row.created_at, d.expires_at, received, d.asset_class,
             received.time - row.created_at, d.terms, self._target(d),
         )  # fmt: skip
 
     def _target(self, decision: Decision) -> CancelTarget | None:
         target, owner = decision.target, decision.portfolio
+        present, _ = self.lives.get(owner, (PortfolioName(owner), 0))
         if target is not None and decision.decision is Action.AMEND and target.lower() in {"all", "symbol"}:
             return CancelTarget(flaw=f"an AMEND names one order, not {target!r}")
         if target is None or target.lower() == "all":
@@ -304,7 +309,7 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
             if target == str(order_id):
                 status = entry.status.value if entry.status is not OrderStatus.OPEN else None
                 named = CancelTarget(order_id=order_id)
-                return present_target(named, target, entry.portfolio == owner, entry.portfolio, status, entry.reason)
+                return present_target(named, target, entry.portfolio == present, entry.portfolio, status, entry.reason)
         by_symbol = "; to cancel by symbol: target 'symbol', or run.py cancel --symbol" if "/" in target else ""
         return CancelTarget(flaw=f"no decision or order is {target!r}{by_symbol}")
 

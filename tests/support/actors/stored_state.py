@@ -50,6 +50,9 @@ def stored_state(portfolio: PortfolioState, before: PortfolioState) -> Portfolio
         open_orders=_stored_orders(portfolio.open_orders),
         taken=ImmutableMap(taken),
         flows=portfolio.flows,
+        price_source=portfolio.price_source,
+        closed=portfolio.closed,
+        replaced=portfolio.replaced,
     )
 
 

@@ -59,7 +59,7 @@ REQUEST = """
 INSERT INTO paper_account_requests (portfolio, kind, amount, reason, author, requested_at)
 VALUES ('default', 'deposit', %s, %s, 'alice', %s)
 """
-PRICE = "INSERT INTO market_prices (time, price_time, symbol, price, source) VALUES (%s, %s, %s, %s, 'simulated')"
+PRICE = "INSERT INTO market_prices (time, price_time, symbol, price, source) VALUES (%s, %s, %s, %s, 'test')"
 
 
 def write(url: str) -> None:

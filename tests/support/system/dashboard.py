@@ -84,6 +84,8 @@ def expanded(sql: str, selection: Selection, finest: str | None = None) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
+        if name == "portfolio_id" and name not in selection.variables:
+            name = "portfolio"  # the id of a first life
         if name not in selection.variables:
             return interval.get(name, match[0])
         selected = selection.variables[name]

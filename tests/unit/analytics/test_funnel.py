@@ -83,6 +83,8 @@ def test_every_reason_has_a_place() -> None:
         Reason.NOTHING_TO_AMEND,
         Reason.NOTHING_TO_PROTECT,
         Reason.UNDER_VALIDATION,
+        Reason.CLOSED,
+        Reason.OTHER_SOURCE,
     }
     assert set(Reason) == before | AFTER_THRESHOLD | AFTER_SIZING
 

@@ -87,7 +87,13 @@ def system_status(**changes: object) -> SystemStatus:
 
 def database_reading() -> Reading:
     def standing(name: str, value: str, fall: str | None, halted: str | None = None) -> Standing:
-        row = {"portfolio": name, "currency": "USDT", "initial_capital": Decimal(10_000), "cash": Decimal("8292.72")}
+        row = {
+            "portfolio": name,
+            "portfolio_id": name,
+            "currency": "USDT",
+            "initial_capital": Decimal(10_000),
+            "cash": Decimal("8292.72"),
+        }
         row |= {"worth": Decimal(value), "held": 2, "halted": halted, "open_orders": 3}
         drawdown = None if fall is None else Decimal(fall)
         return Standing(row, drawdown, drawdown)
@@ -121,7 +127,7 @@ def scraped() -> Scrape:
 def test_decisions_are_counted_by_outcome_and_reason(scraped: Scrape) -> None:
     counted = {("executed", "executed"): 1, ("rejected", "no_price"): 1, ("rejected", "no_room"): 1}
     assert counted == scraped.above_zero("paper_decisions_total")
-    assert 24 == len(scraped.by("paper_decisions_total"))
+    assert 26 == len(scraped.by("paper_decisions_total"))
     assert {("false",): 1} == scraped.above_zero("paper_decisions_under_way")
     assert 12 == scraped.value("paper_decisions_waiting")
     assert {("default",): 1, ("second",): 0} == {

@@ -22,6 +22,7 @@ OWN_CLOCKS = {
     "console/commands/alert.py": "a process of its own",
     "console/commands/check.py": "a process of its own",
     "console/commands/history_import.py": "a process of its own",
+    "console/commands/lives.py": "a process of its own",
     "console/commands/logs.py": "a process of its own",
     "console/commands/report.py": "a process of its own",
     "console/commands/serve.py": "the process that serves passes it to the system",
@@ -98,7 +99,7 @@ def test_the_sql_of_the_program_asks_paper_now_alone() -> None:
     # The tables, functions and triggers that the files of sql/ make: tests/integration/databases/test_time.py.
     views = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "sql/views").glob("*.sql")))
     assert [] == SQL_CLOCK.findall(views)
-    assert 5 == len(re.findall(r"\bpaper_now\(\)", views))
+    assert 4 == len(re.findall(r"\bpaper_now\(\)", views))
 
 
 @pytest.mark.parametrize(

@@ -272,11 +272,13 @@ def test_what_is_said_of_no_row_is_not_said_of_a_null() -> None:
 
 def test_variables_are_quoted_as_grafana_fills_them_in() -> None:
     several = {variable["name"]: variable["multi"] for variable in board()["templating"]["list"]}
-    assert {"portfolio": False, "currency": False, "strategy": True, "symbol": True} == several
+    single = dict.fromkeys(("portfolio", "portfolio_id", "currency"), False)
+    assert {**single, "strategy": True, "symbol": True} == several
     for name, panel in queries():
         sql = panel["targets"][0]["rawSql"]
         # One value stands in quotes, a list in an array, which may be empty. All else is a macro or an interval.
-        rest = sql.replace("'$portfolio'", "").replace("ARRAY[${symbol}]", "").replace("ARRAY[${strategy}]", "")
+        rest = sql.replace("'$portfolio'", "").replace("'$portfolio_id'", "")
+        rest = rest.replace("ARRAY[${symbol}]", "").replace("ARRAY[${strategy}]", "")
         assert set(re.findall(r"\$\{?\w+", rest)) <= {
             "$__timeFilter", "$__timeFrom", "$__timeTo", "$__interval_ms",
         }, name  # fmt: skip
