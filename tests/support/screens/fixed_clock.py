@@ -19,10 +19,14 @@ from tests.support.screens.fixed_database import FIRST_DAY, HOLDER, NOW
 from tests.support.values.view_states import process
 
 DATABASE, SERVER = "postgresql://paper@localhost/paper", "PostgreSQL 18.0, TimescaleDB 2.23.0"
+SIZE: dict[str, Any] = {
+    "bytes": 5_200_000, "bytes_per_day": 310_000, "tables_per_day": {"market_prices": 240_000, "paper_fills": 50_000},
+}  # fmt: skip
 SERVED = {
     "epoch": 3, "holder": HOLDER, "started_at": FIRST_DAY, "renewed_at": NOW, "generation": 5,
     "renewed_ago": timedelta(seconds=1), "running": True, "locked_by": None,
 }  # fmt: skip
+NOT_SERVED = {**SERVED, "running": False}
 
 
 def process_status() -> dict[str, Any]:
@@ -58,7 +62,7 @@ def fixed_clock(zone: str = "Europe/Berlin", *, served: bool = True) -> Iterator
         zone: the time zone of this machine.
         served: whether a process seems to serve the database.
     """
-    look = live_view.DatabaseViews.look
+    look, storage = live_view.DatabaseViews.look, LedgerReader.storage
 
     def fixed_look(reader: live_view.DatabaseViews, *args: Any, **values: Any) -> live_view.DatabaseView:
         return replace(look(reader, *args, **values), served=SERVED if served else NOT_SERVED)
@@ -66,6 +70,7 @@ def fixed_clock(zone: str = "Europe/Berlin", *, served: bool = True) -> Iterator
     with local_zone(zone), pytest.MonkeyPatch.context() as patch:
         patch.setattr(SystemClock, "now", lambda _clock: NOW)
         patch.setattr(live_view.DatabaseViews, "look", fixed_look)
+        patch.setattr(LedgerReader, "storage", lambda reader: replace(storage(reader), **SIZE))
         patch.setattr(status, "database_label", lambda _settings, _url: DATABASE)
         patch.setattr(status, "probe", lambda _url: SERVER)
         patch.setattr(status, "file_in_use", lambda _home: "paper.toml")
@@ -76,4 +81,7 @@ def fixed_clock(zone: str = "Europe/Berlin", *, served: bool = True) -> Iterator
         yield
 
 
-NOT_SERVED = {**SERVED, "running": False, "locked_by": None}
+NOT_SIZE: dict[str, Any] = {
+    "bytes": 5_200_000, "bytes_per_day": 310_000, "tables_per_day": {"market_prices": 240_000, "paper_fills": 50_000},
+}  # fmt: skip
+SERVED = {**SERVED, "running": False, "locked_by": None}
