@@ -194,7 +194,7 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
             f"{document['holder']}, since {moment(document['since'])}, epoch {document['epoch']}, seen {ago} ago",
         )
     elif document["locked_by"] is not None:
-        say("running", document["not_running"], "yellow")
+        say("running", sentence(document["not_running"]), "yellow")
     elif document["since"] is None:
         say("running", "The service is not running and has never run on this database", "yellow")
     else:

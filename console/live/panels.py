@@ -38,10 +38,11 @@ def portfolios(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[
         portfolio_rows.append(_together(together))
         if rows - 1 < len(portfolio_rows):
             portfolio_rows = [portfolio_rows[-1], *portfolio_rows[:-1]]
+    currencies = [row["currency"] for row in portfolio_rows]
     columns = [
         Column("portfolio", [one_line(row["portfolio"])[:24] for row in portfolio_rows]),
         Column("value", [money(row["worth"], row["currency"]) for row in portfolio_rows], least=10, right=True),
-        Column("currency", [row["currency"] for row in portfolio_rows], gives_way=2),
+        Column("currency", currencies, gives_way=2 if len(set(currencies)) > 1 else 5),
         result_column("result", [row["result"] for row in portfolio_rows], [row["currency"] for row in portfolio_rows]),
         change_column("result %", [row["result_pct"] for row in portfolio_rows], gives_way=1),
         Column(

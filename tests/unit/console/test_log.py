@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stderr
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +15,8 @@ from loguru import logger
 
 from actors.settings import Settings
 from console import logs
+from tests.support.screens.fixed_clock import local_zone
+from tests.support.screens.rendering import FakeTerminal
 
 
 @pytest.fixture
@@ -69,3 +74,33 @@ def test_warnings_are_in_a_file_of_their_own(tmp_path: Path) -> None:
     messages = {name: [json.loads(line)["message"] for line in text.splitlines()] for name, text in names.items()}
     assert {logs.FILE: ["executed", "delivery failed"], logs.WARNINGS_FILE: ["delivery failed"]} == messages
     assert [0o600, 0o600] == [(path.parent / name).stat().st_mode & 0o777 for name in names]
+
+
+def line_on(stream: io.StringIO, home: Path) -> str:
+    """Return the line that a stream gets as stderr; the log file gets it, too."""
+    with redirect_stderr(stream):
+        logs.to_terminal("INFO")
+        logs.to_file(home, "INFO")
+        logger.info("no price since 2026-01-05 12:00:00 UTC")
+        logger.remove()
+    return stream.getvalue()
+
+
+@pytest.mark.clock
+def test_a_terminal_has_local_times_and_the_file_has_those_in_utc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    with local_zone("Asia/Kolkata"):
+        lines = [line_on(FakeTerminal(), tmp_path), line_on(io.StringIO(), tmp_path)]
+    stored = [json.loads(line) for line in (tmp_path / "logs" / logs.FILE).read_text(encoding="utf-8").splitlines()]
+    times = [datetime.fromisoformat(entry["time"]) for entry in stored]
+    assert [timedelta()] * 2 == [time.utcoffset() for time in times]
+    local, universal = times[0] + timedelta(hours=5, minutes=30), times[1]
+    assert [
+        f"{local:%Y-%m-%d %H:%M:%S} IST INFO    no price since 2026-01-05 17:30:00 IST\n",
+        f"{universal:%Y-%m-%d %H:%M:%S} UTC INFO    no price since 2026-01-05 12:00:00 UTC\n",
+    ] == lines
+    assert [("no price since 2026-01-05 12:00:00 UTC", False)] * 2 == [
+        (entry["message"], "shown" in entry) for entry in stored
+    ]
