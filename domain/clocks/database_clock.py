@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from domain.types import Clock, Instant
 from domain.wording import format_duration
@@ -53,6 +53,24 @@ class ClockStep:
     text: str
 
 
+class _Anchor(NamedTuple):
+    """What the time is counted from.
+
+    Attributes:
+        time: of the last reading.
+        monotonic: at that moment.
+        floor: the time is not before this one, so that no small correction lets it go back.
+    """
+
+    time: datetime
+    monotonic: float
+    floor: datetime
+
+    def carried_to(self, monotonic: float) -> datetime:
+        time = self.time + timedelta(0, monotonic - self.monotonic)
+        return max(self.floor, time)
+
+
 class DatabaseClock:
     """A clock for a program whose records lie in a database.
 
@@ -83,24 +101,19 @@ class DatabaseClock:
         self.problem: ClockProblem | None = None
         self.step: ClockStep | None = None
         self._machine = machine
-        self._lock = threading.Lock()
-        self._anchor: Instant | None = None
-        self._latest = EARLIEST
+        self._anchor: _Anchor | None = None
 
     def now(self) -> datetime:
         """Return the present time, UTC and aware; it goes back only with a step of the database's clock."""
-        with self._lock:
-            if self._anchor is None:
-                return self._machine.now()
-            self._latest = max(self._latest, self._carried(self._anchor, self._machine.monotonic()))
-            return self._latest
+        anchor = self._anchor  # read once: the lease's thread may replace it
+        return self._machine.now() if anchor is None else anchor.carried_to(self._machine.monotonic())
 
     def monotonic(self) -> float:
         """Return the machine's seconds that never go back."""
         return self._machine.monotonic()
 
     def read(self, query: Callable[[], datetime]) -> None:
-        """Read the database's clock by ``query``, which returns its present time and may raise."""
+        """Read the database's clock by ``query``, which returns its present time and may raise; in one thread."""
         before = Instant.of(self._machine)
         time = query().astimezone(UTC)
         after = Instant.of(self._machine)
@@ -108,26 +121,23 @@ class DatabaseClock:
         ahead = max(before.time - time, timedelta(0)) or min(after.time - time, timedelta(0))
         # Where both show the same time, as on one machine, this clock follows to the microsecond.
         present = Instant(time + span / 2 if ahead else after.time, after.monotonic)
-        with self._lock:
-            if self._anchor is not None and span > MAX_DIFFERENCE:
+        anchor, floor = self._anchor, EARLIEST
+        if anchor is not None:
+            if span > MAX_DIFFERENCE:
                 return  # too slow to say anything
-            step = timedelta(0)
-            if self._anchor is not None:
-                step = present.time - self._carried(self._anchor, present.monotonic)
+            carried = anchor.carried_to(present.monotonic)
+            step = present.time - carried
             if abs(step) > MAX_STEP:
                 self.problem = ClockProblem(ClockFault.DATABASE, _set_text(step))
                 return
-            self._anchor = present
             if abs(step) > MAX_DIFFERENCE:
-                self._latest = present.time
                 text = f"the database's clock was set {_moved(step)}; the service goes by the new time"
                 self.step = ClockStep(self.step.number + 1 if self.step is not None else 1, text)
-            wrong, difference = abs(ahead) > MAX_DIFFERENCE, before.time + span / 2 - time
-            self.problem = ClockProblem(ClockFault.MACHINE, _difference_text(difference)) if wrong else None
-
-    @staticmethod
-    def _carried(anchor: Instant, monotonic: float) -> datetime:
-        return anchor.time + timedelta(seconds=monotonic - anchor.monotonic)
+            else:
+                floor = carried if step < timedelta(0) else anchor.floor
+        self._anchor = _Anchor(present.time, present.monotonic, floor)
+        wrong, difference = abs(ahead) > MAX_DIFFERENCE, before.time + span / 2 - time
+        self.problem = ClockProblem(ClockFault.MACHINE, _difference_text(difference)) if wrong else None
 
 
 def _moved(step: timedelta) -> str:

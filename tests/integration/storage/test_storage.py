@@ -15,8 +15,10 @@ import pytest
 from persistence import schema
 from persistence.lease import Lease
 from persistence.queries.row_lists import LedgerReader
+from persistence.storage import timescale
 from persistence.storage.store import BATCH, StorageStore
 from persistence.stores.prices import PriceStore
+from tests.support.captured_log import captured_log
 from tests.support.system.running_system import running_system
 
 DAY = timedelta(days=1)
@@ -237,3 +239,27 @@ def test_the_sizes_are_json_numbers(world: World) -> None:
     ((tables,),) = world.execute("SELECT tables::text FROM paper_storage_samples")
     assert isinstance(tables, str)
     assert all(isinstance(number, int) for number in json.loads(tables).values())
+
+
+@pytest.mark.parametrize(
+    ("licence", "level", "reason"),
+    [
+        ("timescale", "INFO", "TimescaleDB runs under the license apache, without it"),
+        ("apache", "WARNING", 'functionality not supported under the current "apache" license'),  # as if it had it
+    ],
+)
+def test_where_prices_cannot_be_compressed_the_start_says_so_once_and_goes_on(
+    timescale_url: str, monkeypatch: pytest.MonkeyPatch, licence: str, level: str, reason: str
+) -> None:
+    monkeypatch.setattr(timescale, "COMMUNITY", licence)
+    with captured_log("persistence.storage.timescale") as log:
+        schema.upgrade(timescale_url)
+    (line,) = log
+    assert line.startswith(f"{level} market_prices is not compressed: {reason}"), line
+    assert schema.is_current(timescale_url)
+    with psycopg.connect(timescale_url) as connection:
+        hypertables = connection.execute(
+            "SELECT hypertable_name::text, time_interval FROM timescaledb_information.dimensions ORDER BY 1"
+        ).fetchall()
+    week = timedelta(days=7)
+    assert [("market_prices", DAY), ("paper_portfolio_snapshots", week), ("paper_trades", week)] == hypertables
