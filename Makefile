@@ -42,7 +42,7 @@ test: .venv/.installed-test ## run the tests
 faults: .venv/.installed-test ## inject every fault, and count what is lost; ARGS=--quick: a small part
 	@$(PY) -m tests.faults $(ARGS)
 
-fortnight: .venv/.installed-test ## let fourteen days pass, minute by minute, in ten minutes; ARGS="--days 2": fewer
+fortnight: .venv/.installed-test ## let fourteen days pass, minute by minute, in a quarter of an hour; ARGS="--days 2": fewer
 	@$(PY) -m tests.support.fortnight $(ARGS)
 
 clocks: .venv/.installed-test ## run the tests under six clocks: leap day, new year, DST nights; ARGS="-m clock": those about dates

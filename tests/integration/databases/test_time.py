@@ -19,6 +19,8 @@ from tests.support.database.servers import Server
 from tests.support.database.set_time import set_time
 from tests.unit.project.test_clocks import SQL_CLOCK
 
+pytestmark = pytest.mark.clock
+
 DEFINITIONS = """
 WITH own AS (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND (relname LIKE '%paper\\_%'
                                                                 OR relname IN ('trading_decisions', 'market_prices')))
@@ -49,7 +51,7 @@ ASK = {
     "trading_decisions.created_at", "paper_trading_config.created_at", "paper_halts.at", "paper_audits.at",
     "paper_validation_runs.started_at", "paper_validation_verdicts.written_at", "paper_validation_acceptances.at",
     "paper_account_requests.requested_at", "paper_rules_changed", "paper_account_request_guard",
-    "v_paper_open_positions", "v_paper_performance_metrics", "v_paper_snapshots", "calculate_position_pnl", "paper_now",
+    "v_paper_open_positions", "v_paper_performance_metrics", "v_paper_snapshots", "paper_now",
 }  # fmt: skip
 """All that depends on the time."""
 

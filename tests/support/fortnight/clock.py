@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,9 @@ class TravelClock:
                 if left <= 0 and not (self.holding and thread.name in JUDGES):
                     break
                 event.wait(min(max(left, 0.001), LOOK_INTERVAL_S))
+            self._pauses[thread] = math.inf
+            with self.gate:  # no round begins within a jump
+                pass
         finally:
             del self._pauses[thread]
 

@@ -9,9 +9,8 @@ from decimal import Decimal
 
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import History, PriceListener, Quote
-from domain.types import Instant, Symbol
+from domain.types import Clock, Instant, Symbol
 from market.base import ThreadedSource
-from tests.support.fortnight.clock import TravelClock
 
 CONFIRM_INTERVAL_S = 0.05
 """Seconds of real time between two quotes of the same prices."""
@@ -27,9 +26,9 @@ class LocalExchange(ThreadedSource):
     name = "local"
     real = True
 
-    def __init__(self, clock: TravelClock, prices: Mapping[str, Decimal]) -> None:
+    def __init__(self, clock: Clock, gate: threading.RLock, prices: Mapping[str, Decimal]) -> None:
         super().__init__(InstrumentCatalog(Instrument(Symbol(symbol), "USDT") for symbol in prices), clock)
-        self._gate = clock.gate
+        self._gate = gate
         self._prices = dict(prices)
         self._listener: PriceListener | None = None
         self.away = threading.Event()

@@ -15,6 +15,7 @@ from actors import Settings, TradingSystem
 from actors.runtime.timer import Timer
 from console.alerts.trading import TradingMessages
 from domain.alarms import Alarm
+from domain.clocks.database_clock import DatabaseClock
 from tests.support.database.set_time import set_time
 from tests.support.fortnight.clock import TravelClock
 from tests.support.fortnight.exchange import LocalExchange
@@ -47,16 +48,16 @@ class Service:
 
     def start(self, prices: Mapping[str, Decimal]) -> None:
         """Start it; it serves on return."""
-        settings, clock = self._settings, self.clock
+        settings, clock = self._settings, DatabaseClock(self.clock)
         rules = settings.message_rules()
         messages = TradingMessages(rules, self._send_all, clock)
-        self.exchange = LocalExchange(clock, prices)
+        self.exchange = LocalExchange(clock, self.clock.gate, prices)
         with ExitStack() as undo:
             patch = undo.enter_context(pytest.MonkeyPatch.context())
             send_due = Timer._send_due
 
             def gated(timer: Timer) -> float:
-                with clock.gate:  # no message that the timer sends is about a time before a jump
+                with self.clock.gate:  # no message that the timer sends is about a time before a jump
                     return send_due(timer)
 
             patch.setattr(Timer, "_send_due", gated)
