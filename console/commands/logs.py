@@ -61,6 +61,7 @@ def logs(
         int | None,
         typer.Option(
             "--limit",
+            metavar="N",
             min=1,
             max=1_000_000,
             help=f"Number of lines, the last ones [{DEFAULT_LINES}; with -f {LINES_BEFORE_FOLLOWING}; with --decision "

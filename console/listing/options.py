@@ -54,7 +54,7 @@ def with_filter(
         "symbol": Symbol,
         "strategy": Strategy,
         "since": Annotated[str | None, typer.Option("--since", metavar="WHEN", help=since_help)],
-        "limit": Annotated[int | None, typer.Option("--limit", min=1, max=MAX_ROWS, help=limit_help)],
+        "limit": Annotated[int | None, typer.Option("--limit", metavar="N", min=1, max=MAX_ROWS, help=limit_help)],
     }
     if statuses:
         status_help = f"Only {rows} that are {alternatives(statuses)}."
