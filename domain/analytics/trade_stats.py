@@ -26,6 +26,7 @@ UNKNOWN = "(unknown)"
 CONFIDENCE_BUCKETS = 10
 NO_ROUND_TRIPS = "no round trip yet"
 N = TypeVar("N", date, str)
+T = TypeVar("T")
 MICROSECONDS_PER_SECOND = timedelta(seconds=1) // MICROSECOND
 
 
@@ -152,12 +153,7 @@ class TradeHistory:
         """
         if dimension is Dimension.DAY:
             return self._by_day()
-        name, groups = self._named[dimension]
-        held: dict[str, list[Span]] = {}
-        for span, records in self._held:
-            # All records of a position have the opening fill of that position.
-            for key in {name(records[0])} if dimension in OPENINGS else set(map(name, records)):
-                held.setdefault(key, []).append(span)
+        groups, held = self._grouped[dimension]
         if len(groups) == 1 and groups.keys() == held.keys():
             return dict.fromkeys(groups, self.stats)
         window = self.since, self.until
@@ -165,17 +161,23 @@ class TradeHistory:
 
     def closings_by(self, dimension: Dimension) -> Mapping[str, Sequence[Closing]]:
         """Return the closings of each group, oldest first; not of a day. A group without any has an empty list."""
-        _, groups = self._named[dimension]
+        groups, _ = self._grouped[dimension]
         return {name: group.closings for name, group in groups.items()}
 
     @cached_property
-    def _named(self) -> Mapping[Dimension, tuple[Callable[[Any], str], Mapping[str, Group]]]:
-        """For each dimension but the day, the function that names the group of a record, and the groups."""
-        named = {}
+    def _grouped(self) -> Mapping[Dimension, tuple[Mapping[str, Group], Mapping[str, Sequence[Span]]]]:
+        """For each dimension but the day, its groups and the times when each held a position."""
+        grouped = {}
         for dimension in (*NAMES, *OPENINGS):
-            name = self._opening_namer(OPENINGS[dimension]) if dimension in OPENINGS else NAMES[dimension]
-            named[dimension] = name, self._groups(partial(map, name))
-        return named
+            of_opening = dimension in OPENINGS
+            name = self._opening_namer(OPENINGS[dimension]) if of_opening else NAMES[dimension]
+            held: defaultdict[str, list[Span]] = defaultdict(list)
+            for span, records in self._held:
+                # All records of a position have the same opening fill.
+                for key in (name(records[0]),) if of_opening else set(map(name, records)):
+                    held[key].append(span)
+            grouped[dimension] = self._groups(partial(map, name)), held
+        return grouped
 
     def _opening_namer(self, named: Callable[[Execution], str]) -> Callable[[Any], str]:
         """Return the function that names a record by the execution that opened its position."""
@@ -203,12 +205,12 @@ class TradeHistory:
     def _groups(self, names: Callable[[Sequence[Any]], Iterable[N]]) -> dict[N, Group]:
         """Return the records grouped by name."""
         groups: defaultdict[N, Group] = defaultdict(lambda: Group([], [], []))
-        for name, trip in zip(names(self.round_trips), self.round_trips, strict=True):
-            groups[name].round_trips.append(trip)
-        for name, closing in zip(names(self.trades), self.closings, strict=True):
-            groups[name].closings.append(closing)
-        for name, execution in zip(names(self.executions), self.executions, strict=True):
-            groups[name].executions.append(execution)
+        for name, trips in _partition(names(self.round_trips), self.round_trips).items():
+            groups[name].round_trips.extend(trips)
+        for name, closings in _partition(names(self.trades), self.closings).items():
+            groups[name].closings.extend(closings)
+        for name, executions in _partition(names(self.executions), self.executions).items():
+            groups[name].executions.extend(executions)
         return groups
 
     # A year has tens of thousands of closings: intermediate results are computed once and cached.
@@ -252,6 +254,14 @@ class TradeHistory:
         ]
         held.sort(key=itemgetter(0))
         return held
+
+
+def _partition(names: Iterable[N], records: Sequence[T]) -> Mapping[N, list[T]]:
+    """Return the records by name, each list in their order."""
+    parts: defaultdict[N, list[T]] = defaultdict(list)
+    for name, record in zip(names, records, strict=True):
+        parts[name].append(record)
+    return parts
 
 
 SIDES = {side: side.value for side in PositionSide}

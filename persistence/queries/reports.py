@@ -26,6 +26,7 @@ from domain.validation.verdict import Verdict
 from persistence.queries.history import Progress, consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
 from persistence.queries.report_parts import benchmarks
+from persistence.queries.report_parts.result_files import EXIT_BY
 from persistence.queries.row_lists import by_reality
 from persistence.queries.validation import IDLE_TIMEOUT, verdict_now
 from persistence.rows import columns_of, one_row
@@ -90,11 +91,9 @@ WHERE c.portfolio = %(portfolio)s
 """
 
 # A round trip ends by an order of a decision, by an exit that belongs to its entry, or by a write-off without an order.
-NOTES = """
+NOTES = f"""
 SELECT t.position_id, entry.reasoning, o.decision_id,
-       CASE WHEN o.order_id IS NULL THEN 'write-off' WHEN o.parent IS NULL THEN 'decision'
-            WHEN o.order_type = 'trailing_stop' THEN 'trailing stop'
-            WHEN o.order_type IN ('stop', 'stop_limit') THEN 'stop loss' ELSE 'take profit' END,
+       {EXIT_BY},
        CASE WHEN o.parent IS NULL THEN exit.reasoning END
 FROM unnest(%(positions)s::uuid[], %(decisions)s::bigint[], %(orders)s::uuid[]) t (position_id, decision_id, order_id)
 LEFT JOIN trading_decisions entry ON entry.id = t.decision_id

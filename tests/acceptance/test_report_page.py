@@ -353,6 +353,18 @@ def test_on_paper_nothing_is_cut(opened: OpenPage) -> None:
     assert 1080 == opened.drawn(1280).locator("#p1-equity svg.main-svg").first.evaluate("(svg) => svg.clientWidth")
 
 
+def test_an_older_browser_shows_the_tables_and_says_why_there_are_no_charts(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page([REPORTS[0]], {}, made_at=MADE), encoding="utf-8")
+    older = browser.new_page()
+    older.add_init_script("delete window.DecompressionStream")
+    older.goto(path.as_uri())
+    assert older.locator("#no-charts").is_visible()
+    assert 0 == older.locator(".chart").count()
+    assert older.locator("table.by").is_visible()
+    older.close()
+
+
 def test_nothing_can_be_fetched_and_no_foreign_script_runs(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "empty.html"
     path.write_text(page([empty_report()], {}, made_at=MADE), encoding="utf-8")

@@ -36,6 +36,11 @@ openings AS (
 
 TIME = """to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
+EXIT_BY = """CASE WHEN o.order_id IS NULL THEN 'write-off' WHEN o.parent IS NULL THEN 'decision'
+            WHEN o.order_type = 'trailing_stop' THEN 'trailing stop'
+            WHEN o.order_type IN ('stop', 'stop_limit') THEN 'stop loss' ELSE 'take profit' END"""
+"""What made a position flat, by the order ``o`` of its last closing."""
+
 ROUND_TRIPS = f"""
 WITH {OPENINGS}
 SELECT e.portfolio, e.position_id, e.symbol, p.asset_class, p.side, nullif(p.strategy, '') AS strategy,
@@ -43,9 +48,7 @@ SELECT e.portfolio, e.position_id, e.symbol, p.asset_class, p.side, nullif(p.str
        e.closed_at - e.opened_at AS hold_duration, trim_scale(e.gross_pnl) AS gross_pnl,
        trim_scale(e.commission) AS commission, trim_scale(e.net_pnl) AS net_pnl, p.decision_id,
        trim_scale(d.confidence::text::numeric) AS confidence, d.reasoning, o.decision_id AS exit_decision_id,
-       CASE WHEN o.order_id IS NULL THEN 'write-off' WHEN o.parent IS NULL THEN 'decision'
-            WHEN o.order_type = 'trailing_stop' THEN 'trailing stop'
-            WHEN o.order_type IN ('stop', 'stop_limit') THEN 'stop loss' ELSE 'take profit' END AS exit_by,
+       {EXIT_BY} AS exit_by,
        CASE WHEN o.parent IS NULL THEN x.reasoning END AS exit_reasoning
 FROM ended e
 LEFT JOIN openings p USING (position_id)
