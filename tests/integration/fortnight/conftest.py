@@ -1,6 +1,7 @@
-"""Databases that have the newest schema."""
+"""The databases of these tests have the newest schema from the start."""
 
 from __future__ import annotations
 
-from tests.support.database.upgraded import database_url as database_url  # noqa: PLC0414
-from tests.support.database.upgraded import embedded_url as embedded_url  # noqa: PLC0414
+from tests.support.database.upgraded import database_url, embedded_url
+
+__all__ = ["database_url", "embedded_url"]

@@ -96,7 +96,7 @@ def test_the_sql_of_the_program_asks_paper_now_alone() -> None:
         for clock in SQL_CLOCK.findall(text)
     }
     assert SQL_EXCEPTIONS.keys() == clocks
-    # The tables, functions and triggers that the files of sql/ make: tests/integration/databases/test_time.py.
+    # The tables, functions and triggers that the files of sql/ make: tests/integration/fortnight/test_time.py.
     views = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "sql/views").glob("*.sql")))
     assert [] == SQL_CLOCK.findall(views)
     assert 4 == len(re.findall(r"\bpaper_now\(\)", views))
