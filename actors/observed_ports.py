@@ -117,6 +117,10 @@ class ObservedVerdicts:
         """See `Verdicts.progress`."""
         return self._verdicts.progress()
 
+    def last_progress(self) -> list[Progress]:
+        """See `Verdicts.last_progress`."""
+        return self._verdicts.last_progress()
+
     def fill(self, until: datetime, stopping: Callable[[], bool]) -> list[Verdict]:
         """See `Verdicts.fill`."""
         written = self._verdicts.fill(until, stopping)

@@ -39,6 +39,9 @@ class Verdicts(Protocol):
     def progress(self) -> list[Progress]:
         """Return how far each open run is with each of its portfolios."""
 
+    def last_progress(self) -> list[Progress]:
+        """Return how far each open run was when its last verdict was stored."""
+
     def fill(self, until: datetime, stopping: Callable[[], bool]) -> list[Verdict]:
         """Store the missing verdicts of the days that ended before ``until``; return them."""
 
@@ -58,7 +61,7 @@ class ValidationJob:
     def __init__(self, store: Verdicts, clock: Clock, notify: Notify) -> None:
         self._notify = notify
         self._next_progress: datetime | None = None
-        self._warned: set[tuple[str, str, Course]] = set()
+        self._warned: set[tuple[str, str, Course]] | None = None
         self._store = store
         self._clock = clock
         self._failures = LogOnce.to(logger, "error")
@@ -77,26 +80,30 @@ class ValidationJob:
         for sentence in self._store.end_changed():
             logger.warning("{}", sentence)
             self._notify(AlarmKind.VALIDATION_ENDED, sentence)
+        if self._warned is None:
+            # Of what was lost by then a process before this one has warned.
+            lost = (progress for progress in self._store.last_progress() if progress.course is Course.LOST)
+            self._warned = {_key(progress) for progress in lost}
         for verdict in self._store.fill(self._clock.now() - MARGIN, self._worker.stopping.is_set):
             logger.info("{}", _summary(verdict))
-        self._warn()
+            self._next_progress = None  # the process after this one takes what it says for known
+        self._warn(self._warned)
         self._failures.recovered()
         now = self._clock.now()
         next_day = day_of(now - MARGIN) + DAY + MARGIN
         return min(CHECK_INTERVAL_S, (next_day - now).total_seconds())
 
-    def _warn(self) -> None:
+    def _warn(self, warned: set[tuple[str, str, Course]]) -> None:
         """Warn once of a run that cannot pass any more, and a day before its last day of one that would not pass."""
         now = self._clock.now()
         if self._next_progress is not None and now < self._next_progress:
             return
         self._next_progress = now + PROGRESS_INTERVAL
         for progress in self._store.progress():
-            key = (progress.run, progress.portfolio, progress.course)
             lost = progress.course is Course.LOST
             due = lost or (progress.course is Course.BEHIND and progress.ends - now <= DAY)
-            if due and key not in self._warned:
-                self._warned.add(key)
+            if due and _key(progress) not in warned:
+                warned.add(_key(progress))
                 logger.warning("{}", progress.sentence)
                 text = progress.sentence if lost else f"{progress.sentence}; its days end at {progress.ends:%H:%M} UTC"
                 self._notify(AlarmKind.VALIDATION_AT_RISK, text)
@@ -110,6 +117,10 @@ class ValidationJob:
         reason = f"{type(error).__name__}: {error}"
         self._failures.failed(f"cannot compute the day's verdict, retrying: {reason}", key=reason)
         return CHECK_INTERVAL_S
+
+
+def _key(progress: Progress) -> tuple[str, str, Course]:
+    return progress.run, progress.portfolio, progress.course
 
 
 def _summary(verdict: Verdict) -> str:

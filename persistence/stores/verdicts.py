@@ -12,17 +12,18 @@ from psycopg.types.json import Jsonb
 from domain.analytics.returns import DAY
 from domain.errors import UnknownPortfolio
 from domain.trading.snapshot import day_of
-from domain.validation.progress import Progress
+from domain.validation.progress import Progress, progress_of
 from domain.validation.verdict import Verdict
 from persistence.connections import transaction
 from persistence.lease import writing
 from persistence.queries.history import consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
 from persistence.queries.validation import IDLE_TIMEOUT, open_progress, verdict_at
-from persistence.rows import KEEP_EXISTING, insert_rows
+from persistence.rows import KEEP_EXISTING, insert_rows, one_row
 from persistence.stores.store import Store
 from persistence.stores.validation_runs import StoredRun, end_changed, now, runs
 
+LAST_DAY = "SELECT max(day) FROM paper_validation_verdicts WHERE run_id = %s AND portfolio = %s"
 STORED = "SELECT day FROM paper_validation_verdicts WHERE run_id = %s AND portfolio = %s"
 
 
@@ -53,6 +54,21 @@ class VerdictStore(Store):
     def progress(self) -> list[Progress]:
         """Return how far each open run is with each of its portfolios."""
         return open_progress(self.engine)
+
+    def last_progress(self) -> list[Progress]:
+        """Return how far each open run was with each of its portfolios at the end of the last day with a verdict."""
+        with transaction(self.engine) as cursor:
+            last_days = [
+                (stored, name, one_row(cursor, LAST_DAY, [stored.run.id, name])[0])
+                for stored in runs(cursor, only_open=True)
+                for name in stored.portfolios
+            ]
+        verdicts: list[Verdict] = []
+        for stored, name, day in last_days:
+            if day is not None:
+                with suppress(UnknownPortfolio):  # the portfolio was deleted, which ends the run
+                    verdicts += self._read_verdicts(stored, name, [day])
+        return [progress_of(verdict) for verdict in verdicts]
 
     def fill(self, until: datetime, stopping: Callable[[], bool] = lambda: False) -> list[Verdict]:
         """Store the missing verdicts of the days that ended at or before ``until``; return them, oldest first.

@@ -191,8 +191,6 @@ ALARMS = [
     ("10-28 18:30", "lease_lost, over", "this process holds the lease again"),
     ("10-29 23:00", "agent_silent", "no decision since 2026-10-28 15:00 UTC"),
     ("10-30 07:00", "agent_silent, over", "a decision has come again"),
-    # A process does not know of what the one before it has warned.
-    ("10-30 23:05", "validation_at_risk", f"validation fortnight of portfolio risky: day 11 of 14, {LOST}"),
 ]
 """By UTC, without seconds, and without what follows a semicolon."""
 

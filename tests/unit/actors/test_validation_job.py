@@ -34,6 +34,7 @@ class Stored:
         self.verdicts: list[Verdict] = []
         self.closed = 0
         self.runs: list[Progress] = []
+        self.last: list[Progress] = []
         self.alarms: list[tuple[str, str, bool]] = []
 
     def notify(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
@@ -46,6 +47,9 @@ class Stored:
 
     def progress(self) -> list[Progress]:
         return self.runs
+
+    def last_progress(self) -> list[Progress]:
+        return self.last
 
     def fill(self, until: datetime, stopping: Callable[[], bool]) -> list[Verdict]:
         self.filled_until.append(until)
@@ -171,6 +175,18 @@ def test_a_run_that_will_not_pass_is_an_alarm_a_day_before_and_once(
     hand.on()
     early = "validation early of portfolio default: day 1 of 14, …; its days end at 00:00 UTC"
     assert [("validation_at_risk", early, False)] == stored.alarms[2:]
+
+
+def test_of_what_was_lost_before_the_start_no_second_alarm_is_sent(
+    job: ValidationJob, stored: Stored, hand: Hand
+) -> None:
+    def run(name: str, course: Course) -> Progress:
+        return Progress(name, "default", course, "day 1 of 14, …", EVENING + 9 * DAY)
+
+    stored.last = [run("lost", Course.LOST), run("behind", Course.BEHIND)]
+    stored.runs = [run("lost", Course.LOST), run("behind", Course.LOST)]
+    hand.on()
+    assert [("validation_at_risk", "validation behind of portfolio default: day 1 of 14, …", False)] == stored.alarms
 
 
 def test_a_process_that_is_fenced_writes_nothing_more(stored: Stored, hand: Hand) -> None:
