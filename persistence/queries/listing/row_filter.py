@@ -36,11 +36,6 @@ class RowFilter:
     since: datetime | None = None
     limit: int | None = None
 
-    @property
-    def is_narrow(self) -> bool:
-        """Whether it restricts anything but the number of rows."""
-        return any(value is not None for value in (self.portfolio, self.symbol, self.strategy, self.status, self.since))
-
     def conditions(self, time: str, of_portfolio: str) -> list[str]:
         """Return the conditions in SQL, whose values are those of `parameters`.
 
