@@ -22,8 +22,8 @@ LIMIT = 3.0
 # A consistent ledger: orders 1 to 2·trades buy and sell 0.01 of SOLD/USDT in turn, the rest buy 0.001 of what is held.
 # All prices are 100 and nothing costs anything; decisions that are no order's were ignored.
 FILL = """
-INSERT INTO paper_trading_config (portfolio, initial_capital, current_capital, commission_pct, min_commission)
-VALUES ('default', 1000000, 1000000, 0, 0);
+INSERT INTO paper_trading_config (portfolio, name, initial_capital, current_capital, commission_pct, min_commission)
+VALUES ('default', 'default', 1000000, 1000000, 0, 0);
 ALTER TABLE trading_decisions DISABLE TRIGGER USER;
 INSERT INTO trading_decisions (id, symbol, decision, confidence, created_at, status, outcome_reason, order_id,
                                processed_at)

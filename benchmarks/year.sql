@@ -1,8 +1,8 @@
 -- Five symbols in turn: trip n is in symbol n mod 5, and is over before the next one of that symbol begins. The last few
 -- are not sold. Each buy and each sell is a decision, an order and a fill.
 SELECT setseed(0.42);
-INSERT INTO paper_trading_config (portfolio, initial_capital, current_capital, created_at)
-VALUES ('default', 100000, 100000, date_trunc('day', now()) - interval '{minutes} minutes');
+INSERT INTO paper_trading_config (portfolio, name, initial_capital, current_capital, created_at)
+VALUES ('default', 'default', 100000, 100000, date_trunc('day', now()) - interval '{minutes} minutes');
 CREATE TEMPORARY TABLE trips AS
 SELECT n, (ARRAY['BTC/USDT', 'ETH/USDT', 'SOL/USDT', 'XRP/USDT', 'AAPL'])[n % 5 + 1] AS symbol,
        (ARRAY['crypto', 'crypto', 'crypto', 'crypto', 'equity'])[n % 5 + 1] AS asset_class,

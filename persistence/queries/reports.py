@@ -226,8 +226,7 @@ def read_benchmarks(
     wanted = comparison(held, since, until, inputs["currency"], resolved)
     if wanted is None:
         return ()
-    sources = benchmarks.Sources(inputs["price_sources"], inputs["price_sources_not_real"])
-    lines = benchmarks.price_lines(cursor, portfolio, wanted.symbols, wanted.times, sources)
+    lines = benchmarks.price_lines(cursor, portfolio, wanted.symbols, wanted.times, inputs["price_sources"])
     entries: Sequence[AccountEntry] = inputs["account"]
     splits = [Split(entry.symbol, entry.at, _ratio(entry)) for entry in entries if entry.symbol and entry.kind in UNITS]
     return buy_and_hold(wanted, lines, splits)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 import psycopg
 
 from domain.analytics.report_parts.buy_and_hold import Held, PriceLine
 from domain.wording import counted
+from persistence.rows import one_row
 
 MAX_PRICE_AGE = timedelta(days=4)
 """The longest time for which a price counts: the close of an exchange before a long weekend."""
@@ -30,25 +30,29 @@ GROUP BY f.symbol
 PRICE = "CASE c.price_rule WHEN 'quote' THEN paper_mark(q.price, q.bid, q.ask) ELSE q.price END"
 
 PRICES = f"""
-SELECT p.price, p.source FROM unnest(%(times)s::timestamptz[]) WITH ORDINALITY wanted (at, place)
+SELECT p.price FROM unnest(%(times)s::timestamptz[]) WITH ORDINALITY wanted (at, place)
 JOIN paper_trading_config c ON c.portfolio = %(portfolio)s
 LEFT JOIN LATERAL (
-    SELECT {PRICE} AS price, q.source FROM market_prices q
-    WHERE q.symbol = %(symbol)s AND q.time <= wanted.at AND q.time > wanted.at - %(age)s::interval
+    SELECT {PRICE} AS price FROM market_prices q
+    WHERE q.symbol = %(symbol)s AND q.source = ANY(%(sources)s)
+      AND q.time <= wanted.at AND q.time > wanted.at - %(age)s::interval
     ORDER BY q.time DESC LIMIT 1
 ) p ON true
 ORDER BY wanted.place
 """
 
 FIRST = f"""
-SELECT {PRICE}, q.source FROM market_prices q JOIN paper_trading_config c ON c.portfolio = %(portfolio)s
-WHERE q.symbol = %(symbol)s AND q.time > %(begin)s AND q.time <= %(begin)s + %(delay)s::interval
+SELECT {PRICE} FROM market_prices q JOIN paper_trading_config c ON c.portfolio = %(portfolio)s
+WHERE q.symbol = %(symbol)s AND q.source = ANY(%(sources)s)
+  AND q.time > %(begin)s AND q.time <= %(begin)s + %(delay)s::interval
 ORDER BY q.time LIMIT 1
 """
 
-STORED = """
-SELECT (SELECT time FROM market_prices WHERE symbol = %(symbol)s ORDER BY time LIMIT 1),
-       (SELECT time FROM market_prices WHERE symbol = %(symbol)s ORDER BY time DESC LIMIT 1)
+OWN = "symbol = %(symbol)s AND source = ANY(%(sources)s)"
+STORED = f"""
+SELECT (SELECT time FROM market_prices WHERE {OWN} ORDER BY time LIMIT 1),
+       (SELECT time FROM market_prices WHERE {OWN} ORDER BY time DESC LIMIT 1),
+       (SELECT source FROM market_prices WHERE symbol = %(symbol)s ORDER BY time DESC LIMIT 1)
 """
 
 # Steps from one symbol to the next along the key, instead of over all prices.
@@ -62,17 +66,7 @@ WITH RECURSIVE known AS (
 SELECT symbol FROM known WHERE symbol IS NOT NULL
 """
 
-UNREAL = "SELECT price_source FROM v_paper_unreal_sources"
-
-
 EARLIEST = datetime.min.replace(tzinfo=UTC)
-
-
-class Sources(NamedTuple):
-    """The price sources of a portfolio, and those of them whose prices are not a real market's."""
-
-    own: Collection[str]
-    unreal: Collection[str]
 
 
 def stored_symbols(cursor: psycopg.Cursor) -> list[str]:
@@ -97,59 +91,43 @@ def held_symbols(cursor: psycopg.Cursor, portfolio: str, since: datetime | None,
 
 
 def price_lines(
-    cursor: psycopg.Cursor, portfolio: str, symbols: Sequence[str], times: Sequence[datetime], sources: Sources
+    cursor: psycopg.Cursor, portfolio: str, symbols: Sequence[str], times: Sequence[datetime], sources: Sequence[str]
 ) -> Mapping[str, PriceLine]:
     """Return the prices of symbols at these times, from ``market_prices``, by symbol.
 
-    A real price and one that is not are never compared: those of a portfolio at real prices must be of a real market,
-    and those of another portfolio of its own source.
-
     Args:
         cursor: of `consistent_read`.
-        portfolio: its price rule decides which price of a quote counts.
+        portfolio: its id; its price rule decides which price of a quote counts.
         symbols: as they are stored.
         times: ascending, at least two.
-        sources: of the portfolio.
+        sources: the price sources of the portfolio. Prices of others do not count: what was simulated is not compared
+            with a market.
     """
-    unreal_names = {name for (name,) in cursor.execute(UNREAL)}
-
-    def accepted(source: str | None) -> bool:
-        return source is not None and (source in sources.own or not (sources.unreal or source in unreal_names))
-
-    return {symbol: _price_line(cursor, portfolio, symbol, times, accepted) for symbol in symbols}
+    return {symbol: _price_line(cursor, portfolio, symbol, times, sources) for symbol in symbols}
 
 
 def _price_line(
-    cursor: psycopg.Cursor,
-    portfolio: str,
-    symbol: str,
-    times: Sequence[datetime],
-    accepted: Callable[[str | None], bool],
+    cursor: psycopg.Cursor, portfolio: str, symbol: str, times: Sequence[datetime], sources: Sequence[str]
 ) -> PriceLine:
     parameters = {
         "portfolio": portfolio, "symbol": symbol, "times": list(times), "age": MAX_PRICE_AGE, "begin": times[0],
-        "delay": MAX_FIRST_DELAY,
+        "delay": MAX_FIRST_DELAY, "sources": list(sources),
     }  # fmt: skip
-    rows: list[tuple[Decimal | None, str | None]] = cursor.execute(PRICES, parameters).fetchall()
-    if rows[0][0] is None:
-        rows[0] = cursor.execute(FIRST, parameters).fetchone() or (None, None)
-    ends = rows[0], rows[-1]
-    foreign = {source for price, source in ends if price is not None and source is not None and not accepted(source)}
-    if foreign:
-        reason = f"the stored prices of {symbol} are of source {', '.join(sorted(foreign))}, unlike the portfolio's"
-        return PriceLine(symbol, (), reason)
-    if rows[0][0] is None or rows[-1][0] is None:
-        return PriceLine(symbol, (), _reason(cursor, symbol, times[0], at_the_end=rows[0][0] is not None))
-    return PriceLine(symbol, tuple(price if accepted(source) else None for price, source in rows))
-
-
-def _reason(cursor: psycopg.Cursor, symbol: str, begin: datetime, *, at_the_end: bool) -> str:
-    first, last = cursor.execute(STORED, {"symbol": symbol}).fetchone() or (None, None)
+    first, last, other = one_row(cursor, STORED, parameters)
     if first is None:
-        return f"no price of {symbol} is stored"
-    if at_the_end:
-        return f"the last stored price of {symbol} is of {last:%Y-%m-%d %H:%M} UTC"
-    if first > begin:
-        return f"the stored prices of {symbol} begin at {first:%Y-%m-%d %H:%M} UTC, too late"
-    days = counted(MAX_PRICE_AGE.days, "day")
-    return f"no price of {symbol} is stored for the {days} before {begin:%Y-%m-%d %H:%M} UTC"
+        reason = f"no price of {symbol} is stored"
+        if other is not None:
+            reason = f"the stored prices of {symbol} are of source {other}, unlike the portfolio's"
+        return PriceLine(symbol, (), reason)
+    prices: list[Decimal | None] = [price for (price,) in cursor.execute(PRICES, parameters)]
+    if prices[0] is None:
+        (prices[0],) = cursor.execute(FIRST, parameters).fetchone() or (None,)
+    if prices[0] is None:
+        reason = f"the stored prices of {symbol} begin at {first:%Y-%m-%d %H:%M} UTC, too late"
+        if first <= times[0]:
+            days = counted(MAX_PRICE_AGE.days, "day")
+            reason = f"no price of {symbol} is stored for the {days} before {times[0]:%Y-%m-%d %H:%M} UTC"
+        return PriceLine(symbol, (), reason)
+    if prices[-1] is None:
+        return PriceLine(symbol, (), f"the last stored price of {symbol} is of {last:%Y-%m-%d %H:%M} UTC")
+    return PriceLine(symbol, tuple(prices))

@@ -45,11 +45,13 @@ def engine(embedded_server: Server) -> Iterator[Engine]:
                     "INSERT INTO market_prices (time, symbol, source, price, price_time) VALUES (%s, %s, %s, %s, %s)",
                     [BEGUN + after, symbol, "simulated", Decimal(price), BEGUN + after],
                 )
-        connection.execute(
-            "INSERT INTO market_prices (time, symbol, source, price, price_time)"
-            " VALUES (%(at)s, 'XRP/USDT', 'kraken', 1, %(at)s)",
-            {"at": BEGUN},
-        )
+        # Prices of another source, in between and after the others.
+        for symbol, at in (("XRP/USDT", BEGUN), ("BTC/USDT", BEGUN + DAY - timedelta(minutes=1)), ("BTC/USDT", END)):
+            connection.execute(
+                "INSERT INTO market_prices (time, symbol, source, price, price_time)"
+                " VALUES (%(at)s, %(symbol)s, 'kraken', 999, %(at)s)",
+                {"at": at, "symbol": symbol},
+            )
     engine = engine_for(made, "reader")
     yield engine
     engine.dispose()
