@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
+import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -47,6 +49,7 @@ SELECT (SELECT count(*) FROM trading_decisions WHERE processed_at IS NULL),
 def main() -> int:
     """Live through the days, and print what came of them; return 1 unless all is as it should be."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by default the database server would stay
     begun = time.monotonic()
     pool = ServerPool()
     try:
@@ -69,20 +72,23 @@ def _live(url: str, days: int, draw: random.Random) -> tuple[Counter[str], Count
         portfolios.create(url, "risky", {"initial_capital": 10_000})
         with session(url, "test") as cursor:
             validation_runs.begin(cursor, "fortnight", [], ["agent"], Criteria(), "operator")
-        for minute in range(minutes):
-            now = (now + MINUTE).replace(second=0, microsecond=0)
-            if minute in kills:
-                service.kill()
-                now += DOWNTIME
-                service = ServiceProcess(url, now, prices, OPTIONS)
-                now += MINUTE
-            prices = {name: _moved(price, draw) for name, price in prices.items()}
-            alarms.update(kind for kind, _ in service.travel(now, prices))
-            if now.minute % 30 == 0:
-                outcomes[_decide(agent, draw)] += 1
-            if (now.hour, now.minute) == (0, 0):
-                print(f"{now:%Y-%m-%d}  {_prices_text(prices)}  {outcomes.total()} decisions", flush=True)  # noqa: T201
-        service.stop()
+        try:
+            for minute in range(minutes):
+                now = (now + MINUTE).replace(second=0, microsecond=0)
+                if minute in kills:
+                    service.kill()
+                    now += DOWNTIME
+                    service = ServiceProcess(url, now, prices, OPTIONS)
+                    now += MINUTE
+                prices = {name: _moved(price, draw) for name, price in prices.items()}
+                alarms.update(kind for kind, _ in service.travel(now, prices))
+                if now.minute % 30 == 0:
+                    outcomes[_decide(agent, draw)] += 1
+                if (now.hour, now.minute) == (0, 0):
+                    print(f"{now:%Y-%m-%d}  {_prices_text(prices)}  {outcomes.total()} decisions", flush=True)  # noqa: T201
+            service.stop()
+        finally:
+            service.kill()  # nothing, unless something went wrong
     return alarms, outcomes
 
 

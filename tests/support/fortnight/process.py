@@ -40,6 +40,7 @@ class ServiceProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for its caller; it stops in order at the end of stdin
         )
         self._ask({"url": url, "now": now, "prices": prices, "options": options})
 
