@@ -28,7 +28,7 @@ def test_a_position_gets_a_stop_afterwards_that_is_filled_after_a_kill(
         assert 0 == protected.code, protected.out + protected.err
         assert protected.out.startswith(
             "decision 2, PROTECT ETH/USDT: executed: protected: SELL 0.2 ETH/USDT, stop 3900;"
-            " SELL 0.2 ETH/USDT, limit 4300 (bought at 400"
+            " SELL 0.2 ETH/USDT, limit 4300 (bought at 4,00"
         )
         before = open_orders(env)
         assert [(2, 2), (2, 3)] == numbers(before)
