@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from persistence.queries.listing.row_filter import FLAT_SYMBOL, RowFilter, RowList, flat_symbol
+from persistence.queries.listing.row_filter import FLAT_SYMBOL, NAMED_ID, RowFilter, RowList, flat_symbol
 
 LIST = RowList("SELECT * FROM t {where}", time="at", order="a", limited_order="at DESC")
 
@@ -16,7 +16,7 @@ LIST = RowList("SELECT * FROM t {where}", time="at", order="a", limited_order="a
     [
         (
             RowFilter("it's", strategy="x", status="open", since=datetime(2026, 1, 31, tzinfo=UTC)),
-            "portfolio = :portfolio AND strategy = :strategy AND status = :status AND at >= :since",
+            f"portfolio = {NAMED_ID} AND strategy = :strategy AND status = :status AND at >= :since",
         ),
         (RowFilter(strategy="(none)"), "nullif(strategy, '') IS NULL"),
         (RowFilter(status="pending"), "status = :status AND processed_at IS NULL"),
