@@ -106,7 +106,9 @@ def _problems(document: dict[str, Any]) -> Iterator[Problem]:
     process = document["process"]
     if document["database_away"] is not None:
         yield Problem("database_away", f"running, database away: {document['database_away']}")
-    needed = bool(document.get("positions") or document.get("waiting"))
+    others = {row["portfolio"] for row in document.get("other_source", ())}  # for these no price is asked
+    needed = any(row["portfolio"] not in others for row in document.get("positions", ()))
+    needed = needed or bool(document.get("waiting"))
     if process is not None:
         yield from problems_of_process(process, prices_needed=needed)
     if document.get("ledger_differences"):

@@ -101,9 +101,17 @@ class ViewState:
         """The exit code with which `run.py status` would end."""
         if not self.running and self.database_error is None:
             return NOT_RUNNING
-        needed = self.database is not None and bool(self.database.positions or self.database.waiting)
-        wrong = self.process is not None and any(problems_of_process(self.process, prices_needed=needed))
+        wrong = self.process is not None and any(problems_of_process(self.process, prices_needed=self._prices_needed))
         return int(self.paused or wrong or (self.ledger_check is not None and bool(self.ledger_check.differences)))
+
+    @property
+    def _prices_needed(self) -> bool:
+        """Whether something waits for prices; those of a portfolio with another price source are not asked for."""
+        if self.database is None:
+            return False
+        others = {row["portfolio"] for row in self.database.portfolios if row.get("other_source")}
+        held = any(row["portfolio"] not in others for row in self.database.positions)
+        return held or bool(self.database.waiting)
 
     @property
     def unreal_sources(self) -> list[str]:

@@ -42,7 +42,10 @@ PORTFOLIOS = """
 SELECT c.name AS portfolio, c.portfolio AS portfolio_id, c.currency, c.initial_capital,
        c.current_capital AS cash, h.reason AS halted, a.net_deposits,
        c.initial_capital + a.deposits AS paid_in,
-       (SELECT count(*) FROM paper_orders o WHERE o.portfolio = c.portfolio AND o.status = 'open') AS open_orders
+       (SELECT count(*) FROM paper_orders o WHERE o.portfolio = c.portfolio AND o.status = 'open') AS open_orders,
+       coalesce((SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1)
+                <> (SELECT settings ->> 'price_source' FROM paper_processes ORDER BY epoch DESC LIMIT 1), false)
+           AS other_source
 FROM paper_trading_config c LEFT JOIN v_paper_halted h ON h.portfolio_id = c.portfolio
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(e.cash_delta) FILTER (WHERE e.kind IN ('deposit', 'withdrawal')), 0) AS net_deposits,
@@ -136,7 +139,7 @@ class DatabaseView:
         at: time of the database's clock.
         served: holder of the lease, since when, and whether it runs; see `persistence.queries.row_lists.SERVED`.
         portfolios: with ``worth``, ``result``, ``result_pct`` (a fraction), ``held`` at the last market prices, and the
-            number of ``open_orders``.
+            number of ``open_orders``; ``other_source``: its prices do not come from the present price source.
         positions: open positions.
         decisions: the newest decisions.
         prices: the last stored price of each symbol.

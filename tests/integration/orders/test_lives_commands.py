@@ -12,6 +12,7 @@ import pytest
 from actors import Decision, TradingSystem
 from actors.runtime.timer import SystemClock
 from console.cli import main
+from persistence.queries.open_orders import other_source
 from tests.integration.commands.test_order_commands import HALT, Run, decide, open_orders, run, system
 from tests.support.exchange.fixed_price_source import FixedPriceSource
 from tests.support.system.running_system import PRICES, isolated_settings, running_system
@@ -166,6 +167,7 @@ def test_portfolios_of_two_price_sources_live_in_one_database(embedded_url: str)
         assert before[0]["current_price"] == reader.positions("default")[0]["current_price"]
         rows = {row["portfolio"]: row["price_source"] for row in reader.portfolios()}
         assert {"default": "simulated", "real": "other"} == rows
+        assert [{"portfolio": "default", "price_source": "simulated", "present": "other"}] == other_source(reader)
     with running_system(embedded_url) as system:
         sold = system.submit(Decision(symbol="BTC/USDT", decision="SELL", confidence=1))
         assert "executed" == sold.get(timeout=30).status

@@ -181,6 +181,20 @@ def test_an_exchange_without_instruments_is_a_problem() -> None:
     assert "list of instruments" not in frame_text(view_state(process=away))
 
 
+def test_positions_of_another_price_source_miss_no_prices() -> None:
+    unknown = process()
+    unknown["prices"] = {**unknown["prices"], "source": "kraken", "real": True, "instruments": None}
+    held = position("BTC/USDT", "1", "100", "101")
+
+    def exit_code(**changes: bool) -> int:
+        rows = [portfolio("default", "10001", "9900", 1, **changes)]
+        return view_state(
+            process=unknown, database=database_view(portfolios=rows, positions=[held], waiting=0)
+        ).exit_code
+
+    assert (1, 0) == (exit_code(), exit_code(other_source=True))
+
+
 def test_a_retry_of_the_price_source_is_a_problem() -> None:
     away = process()
     away["prices"] |= {"troubles": ["Cannot get prices from kraken (RequestTimeout); retrying"]}
