@@ -76,25 +76,27 @@ BEGIN
 END $$;
 
 -- The id of the portfolio that people name: its present life, or an earlier one as name@life. NULL if there is none.
-CREATE FUNCTION paper_portfolio_id(name text) RETURNS text LANGUAGE sql STABLE BEGIN ATOMIC
+CREATE FUNCTION paper_portfolio_id(name text) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER BEGIN ATOMIC
     SELECT c.portfolio FROM paper_trading_config c
     WHERE c.name = $1 AND c.replaced_at IS NULL OR c.name = regexp_replace($1, '@[0-9]+$', '') AND c.name || '@' || c.life = $1
     ORDER BY c.name <> $1 LIMIT 1;
 END;
 
 -- What people call the portfolio of an id: its name, and name@life for an earlier life. An id that is not known stays as it is.
-CREATE FUNCTION paper_portfolio_label(portfolio text) RETURNS text LANGUAGE sql STABLE BEGIN ATOMIC
+CREATE FUNCTION paper_portfolio_label(portfolio text) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER BEGIN ATOMIC
     SELECT coalesce((SELECT CASE WHEN c.replaced_at IS NULL THEN c.name ELSE c.name || '@' || c.life END
                      FROM paper_trading_config c WHERE c.portfolio = $1), $1);
 END;
 
 -- The id of the life in which something of a name was made. A name that is not known stays as it is.
-CREATE FUNCTION paper_portfolio_at(name text, at timestamptz) RETURNS text LANGUAGE sql STABLE BEGIN ATOMIC
+CREATE FUNCTION paper_portfolio_at(name text, at timestamptz) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER BEGIN ATOMIC
     SELECT coalesce((SELECT c.portfolio FROM paper_trading_config c
                      WHERE c.name = $1 AND (c.replaced_at IS NULL OR $2 < c.replaced_at) ORDER BY c.life LIMIT 1), $1);
 END;
 
--- A view calls them with the rights of who reads it, also where new functions are closed to the public.
+-- A view calls them as the role that reads it, which need not be allowed to read portfolios, so they have the rights of their
+-- owner; names are no secret. Their bodies are parsed here, so a search path changes nothing. Granted also where new functions are
+-- closed to the public.
 GRANT EXECUTE ON FUNCTION paper_portfolio_id(text), paper_portfolio_label(text), paper_portfolio_at(text, timestamptz) TO PUBLIC;
 
 -- People write names into halts and requests, the program ids. With the rights of its owner: who may write these need not be

@@ -146,3 +146,13 @@ def test_only_a_role_with_a_grant_requests_a_deposit(role: Role, embedded_url: s
     with psycopg.connect(embedded_url) as owner:
         (author,) = owner.execute("SELECT author FROM paper_account_requests").fetchone() or ("nobody",)
     assert make_url(allowed).username == author
+
+
+def test_who_may_read_views_alone_sees_the_names_of_portfolios(role: Role, embedded_url: str) -> None:
+    schema.upgrade(embedded_url)
+    portfolios.create(embedded_url, "default", {"initial_capital": 10_000})
+    views = "v_paper_recent_trades, v_paper_fill_sources, v_paper_ledger_check, v_paper_validation, v_paper_halted"
+    with psycopg.connect(role(f"GRANT SELECT ON {views} TO {{}}")) as connection:
+        for view in views.split(", "):
+            assert [] == connection.execute(f"SELECT portfolio FROM {view}").fetchall()  # type: ignore[call-overload]
+        assert ("default",) == connection.execute("SELECT paper_portfolio_label('default')").fetchone()
