@@ -35,7 +35,7 @@ GROUP BY 1, 2 ORDER BY 1
 OTHER_SOURCE = """
 SELECT c.name AS portfolio, f.price_source, p.price_source AS present
 FROM paper_trading_config c
-CROSS JOIN LATERAL (SELECT price_source FROM paper_fills WHERE portfolio = c.portfolio LIMIT 1) f
+CROSS JOIN LATERAL (SELECT price_source FROM paper_fills WHERE portfolio = c.portfolio ORDER BY symbol LIMIT 1) f
 CROSS JOIN (SELECT coalesce(CAST(:source AS text), (SELECT settings ->> 'price_source' FROM paper_processes
                                                     ORDER BY epoch DESC LIMIT 1)) AS price_source) p
 WHERE c.closed_at IS NULL AND f.price_source <> p.price_source ORDER BY 1

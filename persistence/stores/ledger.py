@@ -87,8 +87,8 @@ RULES = (
 )
 """Columns of a portfolio's rules."""
 
-FIRST_SOURCE = "(SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1)"
-"""The price source of a portfolio: all its fills have the same."""
+FIRST_SOURCE = "(SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio ORDER BY f.symbol LIMIT 1)"
+"""The price source of a portfolio: all its fills have the same. The order is that of an index: one row is read."""
 
 READ_RULES = f"""
 SELECT {", ".join(f"c.{name}" for name in RULES)}, c.current_capital, c.closed_at, c.replaced_at, h.reason AS halted,

@@ -21,12 +21,16 @@ from persistence.storage.timescale import drop_old_prices
 from persistence.stores.store import Store
 
 LAST_PRICES = """
-WITH present AS (SELECT settings ->> 'price_source' AS source FROM paper_processes ORDER BY epoch DESC LIMIT 1)
+WITH present AS (SELECT settings ->> 'price_source' AS source FROM paper_processes ORDER BY epoch DESC LIMIT 1),
+others AS MATERIALIZED (
+    SELECT c.portfolio FROM paper_trading_config c
+    WHERE (SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio ORDER BY f.symbol LIMIT 1)
+       <> (SELECT source FROM present)
+)
 SELECT held.symbol, m.price, m.bid, m.ask
 FROM (
     SELECT p.symbol, max(p.split_at) AS split_at FROM paper_positions p
-    WHERE coalesce((SELECT f.price_source FROM paper_fills f WHERE f.portfolio = p.portfolio AND f.symbol = p.symbol
-                    LIMIT 1) = (SELECT source FROM present), true)
+    WHERE p.portfolio NOT IN (SELECT portfolio FROM others)
     GROUP BY p.symbol
 ) held
 LEFT JOIN LATERAL (

@@ -18,7 +18,7 @@ SELECT CASE WHEN c.replaced_at IS NULL THEN c.name ELSE c.name || '@' || c.life 
 FROM paper_positions p
 JOIN paper_trading_config c USING (portfolio)
 CROSS JOIN LATERAL (
-    SELECT (SELECT f.price_source FROM paper_fills f WHERE f.portfolio = p.portfolio AND f.symbol = p.symbol LIMIT 1) AS own,
+    SELECT (SELECT f.price_source FROM paper_fills f WHERE f.portfolio = p.portfolio ORDER BY f.symbol LIMIT 1) AS own,
            (SELECT settings ->> 'price_source' FROM paper_processes ORDER BY epoch DESC LIMIT 1) AS present
 ) source
 LEFT JOIN LATERAL (
@@ -65,7 +65,7 @@ SELECT CASE WHEN c.replaced_at IS NULL THEN c.name ELSE c.name || '@' || c.life 
        coalesce(a.net_deposits, 0)                                              AS net_deposits,
        coalesce(a.dividends, 0)                                                 AS dividends,
        c.portfolio AS portfolio_id, c.name, c.life, c.closed_at,
-       (SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1) AS price_source
+       (SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio ORDER BY f.symbol LIMIT 1) AS price_source
 FROM paper_trading_config c
 LEFT JOIN (
     SELECT portfolio_id AS portfolio, sum(position_value) AS positions_value, sum(unrealized_pnl) AS unrealized_pnl,

@@ -44,7 +44,9 @@ def begin_anew(world: World, draw: random.Random) -> None:
     for symbol in state.positions:
         world.add(decision="SELL", symbol=symbol, confidence=1, portfolio=name)
     world.run(draw.choice([0, 200, 1_000]))
-    kind = draw.choice([AccountKind.RESET, AccountKind.RESET, AccountKind.CLOSE])
+    # A closed one is reset next, or all later decisions of the seed would be rejected.
+    closes = state.closed is None and draw.random() < 0.1
+    kind = AccountKind.CLOSE if closes else AccountKind.RESET
     amount = draw.choice([None, "5000"]) if kind is AccountKind.RESET else None
     request = account_request(kind, number=len(database.requests) + 1, portfolio=present, amount=amount)
     if present in database.portfolios:

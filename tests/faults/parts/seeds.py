@@ -193,7 +193,7 @@ def _hang(world: World, draw: random.Random) -> None:
 STRIKES = (_raise, _hang)
 """What strikes decisions that are no poison: some seeds do without."""
 DEEDS: dict[Callable[[World, random.Random], None], int] = {
-    lambda world, draw: world.add(**decision(draw, world.prices)): 20,
+    lambda world, draw: world.add(**decision(draw, world.prices)): 24,
     _add_many: 10,
     _submit: 14,
     _quotes: 34,
@@ -217,7 +217,7 @@ DEEDS: dict[Callable[[World, random.Random], None], int] = {
     lambda world, draw: world.delete(draw.randrange(99)): 1,
     _change_terms: 2,
     accounts.ask: 5,
-    accounts.begin_anew: 2,
+    accounts.begin_anew: 1,
     lambda world, draw: world.create(draw.choice([0, 1, 2, 2]), draw.choice([500, 10_000])): 2,
     lambda world, draw: world.remove(draw.choice([0, 1, 2, 2, 2])): 1,
 }
