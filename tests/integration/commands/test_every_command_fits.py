@@ -22,8 +22,6 @@ from tests.support.screens.fixed_clock import fixed_clock
 from tests.support.screens.rendering import UNLIMITED, WIDTHS, Rendered, cut_words, rendered, too_long
 from tests.support.system.validation_runs import execute
 
-pytestmark = pytest.mark.clock
-
 READING: Mapping[str, Sequence[str]] = {
     "status": ["", "--live"],
     "top": [""],

@@ -22,8 +22,6 @@ from tests.support.database.proxy import Proxy
 from tests.support.fortnight.clock import threads_follow
 from tests.support.fortnight.fortnight import ETH, Fortnight
 
-pytestmark = pytest.mark.clock
-
 NO_STRAY = "portfolio is under validation: run fortnight is not bound to strategy stray"
 NO_PRICE = "no price in time: none of BTC/USDT was seen within 30 s"
 

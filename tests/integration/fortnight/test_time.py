@@ -19,8 +19,6 @@ from tests.support.database.servers import Server
 from tests.support.database.set_time import set_time
 from tests.unit.project.test_clocks import SQL_CLOCK
 
-pytestmark = pytest.mark.clock
-
 DEFINITIONS = """
 WITH own AS (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND (relname LIKE '%paper\\_%'
                                                                 OR relname IN ('trading_decisions', 'market_prices')))
