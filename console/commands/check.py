@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -73,7 +74,9 @@ def check(
     # A person sees the settings even if the database then cannot be used.
     if not as_json:
         out = terminal()
-        rows = [(name, value or "–", origins[name]) for name, value in values.items()]
+        # The file's whole path stands below: in each row it would leave no space for the values.
+        short = {file: Path(file).name} if file is not None else {}
+        rows = [(name, value or "–", short.get(origins[name], origins[name])) for name, value in values.items()]
         out.print(full_table(out, ["setting", "value", "from"], rows))
         print_fact(out, "settings", file if file is not None else "no settings file")
         for note in source.notes:

@@ -35,6 +35,7 @@ from console.streams import print_for_people
 from domain.clocks.database_clock import DatabaseClock
 from domain.errors import LeaseHeld, NotRunning, RestartLimitReached, SettingsError
 from domain.types import DEFAULT_PORTFOLIO
+from domain.wording import counted
 from market.registry import NOT_RECORDED
 from persistence.version import version
 
@@ -248,7 +249,7 @@ def _announce(facts: dict[str, Any]) -> None:
     say("", facts["server"])
     say("prices", facts["prices"] + ("" if facts["real_prices"] else f" prices: {NO_PROOF}"))
     for row in facts["portfolios"]:
-        positions = f", {row['num_positions']} positions" if row["num_positions"] else ""
+        positions = f", {counted(row['num_positions'], 'position')}" if row["num_positions"] else ""
         cash, total = money(row["cash"], row["currency"]), money(row["total_value"], row["currency"])
         say("portfolio", f"{row['portfolio']}: {cash} {row['currency']} cash, value {total}{positions}")
     say("decisions", f"{facts['decisions_waiting']} waiting")
