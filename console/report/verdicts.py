@@ -116,7 +116,8 @@ def _print_verdict(verdict: Verdict, out: Console) -> None:
         out.print(f"{verdict.portfolio}: ready", style="bold green")
     else:
         missing = sentence("; ".join(verdict.missing))
-        out.print(f"{verdict.portfolio}: not ready: {missing}", style="bold red", soft_wrap=True)
+        style = "bold yellow" if verdict.readiness == "not yet" else "bold red"
+        out.print(f"{verdict.portfolio}: {verdict.readiness}: {missing}", style=style, soft_wrap=True)
 
 
 def _statistical_criteria(verdict: Verdict) -> tuple[Criterion, ...]:

@@ -105,6 +105,15 @@ class Verdict:
         return not self.missing
 
     @property
+    def readiness(self) -> str:
+        """*ready*, *not ready*, or *not yet* where nothing speaks against it but criteria that cannot be judged yet."""
+        if self.ready:
+            return "ready"
+        waits = self.real_prices and self.run is not None and self.run.ended_at is None
+        states = {self.operational_state, self.statistical_state}
+        return "not yet" if waits and "not yet" in states and states <= {"passed", "not yet"} else "not ready"
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """The reasons why it is not ready, as clauses for a person; empty where it is."""
         reasons = list(self._obstacles)

@@ -77,7 +77,7 @@ def empty_report_sentence(report: Report, verdict: Verdict | None) -> str:
     value = f"value {amount(report.closing, places_of(report))} {report.currency}"
     of_strategy = f" by strategy {escape_control(report.strategy)}" if report.strategy is not None else ""
     nothing = f"from {period_text(report)} nothing was decided, traded or held{of_strategy}"
-    ready = "" if verdict is None else f"; validation: {'ready' if verdict.ready else 'not ready'}"
+    ready = "" if verdict is None else f"; validation: {verdict.readiness}"
     return f"{escape_control(report.portfolio)}: {value}; {nothing}{ready}"
 
 

@@ -35,7 +35,7 @@ def url(sixty_days: str, as_of_then: None) -> str:
 
 
 @pytest.fixture(scope="module")
-def sold(embedded_server: Server) -> Iterator[str]:
+def sold(embedded_server: Server, as_of_then: None) -> Iterator[str]:
     """One deal at simulated prices, and portfolios beside it in which nothing happened."""
     made = embedded_server.create_database()
     schema.upgrade(made)

@@ -38,6 +38,7 @@ def test_what_cannot_be_judged_yet_is_not_yet_and_says_what_is_missing() -> None
     begun = verdict([], [], audits=0, last_audit=None, decisions=0, until=DAY_1)
     assert {"not yet"} == set(states(begun).values())
     assert (("not yet", "not yet"), False) == ((begun.operational_state, begun.statistical_state), begun.ready)
+    assert "not yet" == begun.readiness
     waiting = {one.name: one.waits_for for one in (*begun.operational, *begun.criteria) if not one.passed}
     assert {
         "uptime": "time to pass",
@@ -56,9 +57,11 @@ def test_what_cannot_be_judged_yet_is_not_yet_and_says_what_is_missing() -> None
     ) == begun.missing
     ended = verdict([], [], replace(RUN, ended_at=DAY_1, end_reason="x"), audits=0, last_audit=None)
     assert ("failed", "failed") == (ended.operational_state, ended.statistical_state)
+    assert "not ready" == ended.readiness
     lost = verdict([-5] * 2, [995])
     assert ("not yet", "not met") == (states(lost)["days"], states(lost)["win_rate"])
     assert ("failed", "statistically failed (win rate and net result)") == (lost.statistical_state, lost.missing[-1])
+    assert "not ready" == lost.readiness
 
 
 def test_how_far_a_run_is() -> None:
