@@ -146,7 +146,7 @@ def test_a_new_home_continues_from_the_backup(backup: Path, tmp_path: Path) -> N
     assert not running(tmp_path / "new")
     with Program("start", env=env) as service:
         service.wait_for()
-        assert "1 positions" in service.printed()
+        assert ", 1 position\n" in service.printed()
         decide(tmp_path / "new")
 
 
