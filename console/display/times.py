@@ -22,7 +22,7 @@ _UTC_TIMES = re.compile(rf"(?<![\w:.+-]){_WRITTEN}(?:(?: to| to the trough at| a
 
 
 class _TimeDisplay:
-    """How times are shown: in local time on a terminal, unless ``utc``."""
+    """Format of times: the local zone on a terminal, and UTC elsewhere or with ``utc``."""
 
     utc = False
 

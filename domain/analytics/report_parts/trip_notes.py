@@ -1,4 +1,4 @@
-"""What the decisions of a round trip said: the agent's reasoning for entry and exit."""
+"""The reasoning that an agent gave for the entry and the exit of a round trip."""
 
 from __future__ import annotations
 

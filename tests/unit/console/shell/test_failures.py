@@ -45,7 +45,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
             RestartLimitReached('the Supervisor crashed: RuntimeError("can\'t start new thread")'),
             f'the Supervisor crashed: RuntimeError("can\'t start new thread"); {NO_MEMORY}',
         ),
-        (PermissionError(errno.EACCES, "Permission denied", "/root/x"), "cannot use /root/x: Permission denied"),
+        (PermissionError(errno.EACCES, "Permission denied", "/locked/x"), "cannot use /locked/x: Permission denied"),
         (RuntimeError("surprise"), "unexpected RuntimeError: surprise"),
     ],
 )
