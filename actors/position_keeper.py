@@ -299,8 +299,8 @@ class PositionKeeper(PathBehaviour):
             for result in group
             if result.opens and result.order.decision_id not in outcomes
         )
-        if outcomes or refusals or opened:
-            message = Settled(self.generation, tuple(outcomes.values()), tuple(refusals), opened)
+        settled = Settled(self.generation, tuple(outcomes.values()), tuple(refusals), opened)
+        for message in settled.split(self.suspects):
             self._routes.decision_watcher.tell(message)
 
     def _report_halts(self, group: Sequence[Result]) -> bool:

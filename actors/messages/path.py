@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from dataclasses import replace
 
 from actors.messages.base import Latest, Message, PathMessage
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout, settle
@@ -224,6 +225,19 @@ class Settled(PathMessage):
     def decisions(self) -> tuple[DecisionId, ...]:
         """The decisions that end or open."""
         return (*(o.decision_id for o in (*self.outcomes, *self.opened)), *(r.decision_id for r in self.refusals))
+
+    def split(self, suspects: Set[DecisionId]) -> list[Settled]:
+        """Return it as messages without an empty one; each refusal alone where one is about a decision with a strike.
+
+        A CANCEL and the decisions that it ends before they are sized are written together, the CANCEL last. If that
+        makes the DecisionWatcher crash, they come one by one, so that the next crash is about one decision.
+        """
+        if suspects.isdisjoint(refusal.decision_id for refusal in self.refusals):
+            return [self] if self.decisions else []
+        return [
+            *replace(self, refusals=()).split(suspects),
+            *(Settled(self.generation, (), (refusal,)) for refusal in self.refusals),
+        ]
 
 
 class RequestRules(PathMessage):

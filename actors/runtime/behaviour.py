@@ -41,9 +41,14 @@ class Behaviour:
 
 
 class PathBehaviour(Behaviour, ABC):
-    """An actor of the decision path. It belongs to one generation at a time, and to none between two."""
+    """An actor of the decision path. It belongs to one generation at a time, and to none between two.
+
+    Attributes:
+        suspects: the decisions with a strike when the generation began.
+    """
 
     generation: Generation | None = None
+    suspects: frozenset[DecisionId] = frozenset()
 
     @abstractmethod
     def rebuild(self, message: Rebuild) -> None:
@@ -53,7 +58,7 @@ class PathBehaviour(Behaviour, ABC):
         """Begin a generation, or end one."""
         match message:
             case Rebuild():
-                self.generation = None
+                self.generation, self.suspects = None, message.suspects
                 self.rebuild(message)
             case Pause():
                 self.generation = None

@@ -151,9 +151,8 @@ class Strikes:
     is sent again, and market data are matched again, when the path has restarted. A strike that is followed by nothing
     within `STRIKE_LIFETIME` is forgotten.
 
-    One message may be about several decisions, as the end of an order that a CANCEL has ended is about both. They come
-    together each time, so the third crash on the same ones takes the first of them, which is the one that was to be
-    cancelled. If it was the fault of another, that one is alone then.
+    One message may be about several decisions whose open orders end together. They come together each time, so the
+    third crash on the same ones takes the first of them. If it was the fault of another, that one is alone then.
     """
 
     def __init__(self) -> None:

@@ -269,6 +269,29 @@ def test_a_commit_that_fails_while_it_stops_does_not_keep_it_from_ending(seed: i
     assert {"executed": 5} == dict(world.outcomes)
 
 
+# A decision that makes an actor crash each time
+
+
+@pytest.mark.parametrize(
+    ("culprit", "expected"),
+    [
+        (0, {1: "internal error", 2: "nothing to cancel"}),
+        (1, {1: "cancelled", 2: "internal error"}),
+    ],
+)
+def test_of_a_cancel_and_the_decision_that_it_ends_before_sizing_only_the_culprit_is_quarantined(
+    culprit: int, expected: dict[int, str]
+) -> None:
+    world = World(1)
+    world.run()
+    world.add(symbol="DEAD/USDT")  # it waits for a price
+    world.add(decision="CANCEL", target="1", symbol="*")
+    world.poison(culprit, "DecisionWatcher")
+    world.settle()
+    ends = {id_: row.outcome for id_, row in world.database.rows.items()}
+    assert expected == {id_: end.reason.partition(":")[0] for id_, end in ends.items() if end}
+
+
 # A process that is only thought to be dead
 
 

@@ -124,7 +124,7 @@ with stoppable() as signals:
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
     while True:
         logger.info("x" * 10_000)
-print("stopped")
+print("stopped", flush=True)
 os._exit(0)
 """
 
