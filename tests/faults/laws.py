@@ -365,10 +365,13 @@ def is_pending(row: Row) -> bool:
 
 
 def at_rest(stepper: Stepper) -> bool:
-    """Whether every actor is there, and none has anything to do, now or later."""
-    return not stepper.later and all(
+    """Whether every actor is there, none has anything to do, now or later, and no decision waits for a price."""
+    resting = not stepper.later and all(
         cell.behaviour is not None and not cell.mailbox.deliverable for cell in stepper.cells.values()
     )
+    intake = stepper.cells["DecisionWatcher"].behaviour
+    # A decision whose row was deleted may wait, and so may its caller.
+    return resting and intake is not None and not intake.describe()["waiting_for_price"]
 
 
 def _answer(future: ThreadingFuture[Any]) -> object:
