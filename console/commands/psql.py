@@ -24,6 +24,7 @@ from console.options import with_settings
 from console.signals import restore_signals, take_signals
 from persistence.embedded import wheel
 from persistence.embedded.errors import EmbeddedServerError
+from persistence.embedded.sessions import OWN_PROGRAM
 from persistence.sessions.address import make_url, parse_url
 
 PROGRAM = "psql"
@@ -95,6 +96,8 @@ def _secrets_in_environment(url: str, *, embedded: bool) -> Iterator[tuple[str, 
     parameters = parse_url(url)
     # libpq's variables of this environment complete the URL of a server, but not that of the embedded one.
     env = {name: value for name, value in os.environ.items() if not (embedded and name.startswith("PG"))}
+    if embedded:
+        env["PGAPPNAME"] = OWN_PROGRAM
     if (password := parameters.pop("password", None)) is not None:
         env["PGPASSWORD"] = password
     key_password = parameters.pop("sslpassword", None)

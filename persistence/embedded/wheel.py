@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from persistence.embedded.errors import EmbeddedServerError
+from persistence.embedded.sessions import OWN_PROGRAM
 from persistence.sessions.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
 
 PROGRAM_TIMEOUT_S = 300.0
@@ -55,7 +56,8 @@ def client_environment() -> dict[str, str]:
     The encoding is that of the embedded database, so that all of its text can be read.
     """
     path = PRIVILEGED_SEARCH_PATH.replace(" ", "")
-    return environment() | {"PGOPTIONS": f"-csearch_path={path}", "PGCLIENTENCODING": CLIENT_ENCODING}
+    settings = {"PGOPTIONS": f"-csearch_path={path}", "PGCLIENTENCODING": CLIENT_ENCODING, "PGAPPNAME": OWN_PROGRAM}
+    return environment() | settings
 
 
 def started(name: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:

@@ -27,6 +27,7 @@ def folder() -> Iterator[Path]:
     ):  # left by a test that failed; what it names may be any process, even this
         if (server := _postmaster(file.parent)) is not None:
             server.send_signal(signal.SIGQUIT)
+            server.wait(10)
     shutil.rmtree(path)
 
 

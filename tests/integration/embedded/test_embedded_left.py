@@ -18,6 +18,7 @@ from actors import Settings, TradingSystem
 from console.cli import main
 from domain.errors import SettingsError
 from persistence.embedded.server import EmbeddedServer, running
+from persistence.embedded.sessions import OWN_PROGRAM
 
 ATTACH = "import sys; from pathlib import Path; from persistence.embedded.server import EmbeddedServer\n"
 ATTACH += "EmbeddedServer.attach(Path(sys.argv[1]))"
@@ -82,3 +83,10 @@ def test_a_failing_command_or_start_leaves_the_server_to_the_sessions_of_others(
     assert 2 == main(["validate", "start", "--home", str(home)])
     assert not running(home)
     capsys.readouterr()
+
+
+def test_the_session_of_a_program_that_a_command_runs_does_not_keep_the_server_running(home: Path) -> None:
+    server = EmbeddedServer.attach(home)
+    with psycopg.connect(server.url, application_name=OWN_PROGRAM):  # listed for a moment after psql has ended
+        server.release(spare_sessions=True)
+        assert not running(home)

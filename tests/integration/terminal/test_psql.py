@@ -15,6 +15,7 @@ from console.cli import main
 from console.commands import psql
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.server import running
+from persistence.embedded.sessions import OWN_PROGRAM
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -50,8 +51,8 @@ def test_the_embedded_server_runs_as_long_as_psql_needs_it(
     monkeypatch.setenv("PGPORT", "1")
     monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
     monkeypatch.setattr("shutil.which", lambda _: None)
-    sql = "SELECT current_user, current_setting('default_transaction_read_only')"
-    assert (0, "paper|off\n", "") == run("--home", str(home), "-XAtc", sql)
+    sql = "SELECT current_user, current_setting('default_transaction_read_only'), current_setting('application_name')"
+    assert (0, f"paper|off|{OWN_PROGRAM}\n", "") == run("--home", str(home), "-XAtc", sql)
     assert not running(home)
 
 
