@@ -145,11 +145,11 @@ def test_no_book_is_followed_that_nobody_wants(okx: OkxServer, open_okx: SourceF
     source, recorder = followed(okx, open_okx)
     source.watch_books([])
     okx.wait_for("unsubscribe books")
-    before = len(recorder.quotes)
     okx.set_book(ETH, [("3948", "1")], [("3952", "1")])
-    okx.set_price(ETH, "3950.04")
-    newest(recorder, "3950.04")
-    assert ["3950.04"] == [str(quote.price) for quote in recorder.quotes[before:]]
+    okx.set_price(ETH, "3950.04", bid="3950", ask="3950.1")
+    quote = newest(recorder, "3950.04")
+    assert quote.freshness is not None
+    assert ("3950", "3950.1", False) == (str(quote.bid), str(quote.ask), quote.freshness.fresh is Fresh.BOOK)
     assert {ETH} == {quote.symbol for quote in recorder.quotes}
 
 
