@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from actors.settings import Settings
-from domain.errors import LeaseHeld, NotRunning
+from domain.errors import LeaseBlocked, LeaseHeld, NotRunning
 from domain.program import command_name
 from domain.validation.progress import Progress
 from persistence import schema
@@ -95,6 +95,8 @@ def ensure_schema(url: str) -> None:
 
 def of_older_tables(error: LeaseHeld) -> LeaseHeld:
     """Return the error of a command that needs newer tables than those that the running service has."""
+    if isinstance(error, LeaseBlocked):
+        return error  # no service runs
     return LeaseHeld(
         f"{error}. Its tables are older than this program: stop that one and start this one, which upgrades them"
     )

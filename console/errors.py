@@ -8,6 +8,7 @@ from __future__ import annotations
 from domain.errors import (
     InvalidDecision,
     InvalidRequest,
+    LeaseBlocked,
     LeaseHeld,
     NotRunning,
     PaperTradingError,
@@ -53,6 +54,7 @@ class AlertFailed(PaperTradingError):
 
 
 EXIT_CODES = {
+    LeaseBlocked: FAILURE,  # before LeaseHeld: it passes, so a service manager is to try again
     SettingsError: WRONG_INPUT,
     InvalidDecision: WRONG_INPUT,
     InvalidRequest: WRONG_INPUT,

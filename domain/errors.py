@@ -21,6 +21,7 @@ The tree::
     ├── ExchangeUnreachable            the exchange of the prices does not answer
     ├── NotRunning                     no process serves this database
     ├── LeaseHeld                      another process serves this database
+    │   └── LeaseBlocked               another session has the lease, and no service runs
     └── RestartLimitReached            actors crash faster than they can be restarted
 
 Errors of one package alone are there: those of the embedded database in `persistence/embedded/errors.py`, those of the
@@ -160,6 +161,10 @@ class NotRunning(PaperTradingError):
 
 class LeaseHeld(PaperTradingError):
     """Another process serves this database."""
+
+
+class LeaseBlocked(LeaseHeld):
+    """A session that is no running service has the lease: it starts, upgrades, restores or hangs."""
 
 
 class RestartLimitReached(PaperTradingError):

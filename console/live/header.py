@@ -40,7 +40,7 @@ def _running(state: ViewState) -> tuple[str, str]:
     since = served["started_at"]
     if not state.running:
         if (session := served.get("locked_by")) is not None:
-            return f"no service runs, but {one_line(session)} holds its lock", ALARM
+            return f"no service runs, but {one_line(session)} has its lease", ALARM
         if since is None:
             return "no service runs, and none has run on this database yet", ALARM
         return f"no service runs; the last was {one_line(served['holder'])}, from {moment(since)}", ALARM

@@ -16,7 +16,6 @@ from sqlalchemy import text
 
 from domain.trading.arithmetic import ZERO, add, divide, subtract, total
 from persistence.connections import engine_for, reading
-from persistence.lease import lock_key
 from persistence.queries.listing.row_filter import NAMED_ID
 from persistence.queries.row_lists import DECISION_LABEL, SERVED, STOP_OF_POSITION, exact
 from persistence.rows import selected
@@ -163,7 +162,6 @@ class DatabaseViews:
     def __init__(self, database_url: str) -> None:
         engine = engine_for(database_url, "live view")
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._key = lock_key(database_url)
 
     def close(self) -> None:
         """Close the connection."""
@@ -186,7 +184,7 @@ class DatabaseViews:
             query, of = (DECISIONS, {}) if portfolio is None else (DECISIONS_OF_PORTFOLIO, {"portfolio": portfolio})
             return DatabaseView(
                 at=rate["now"],
-                served=selected(connection, SERVED, key=self._key)[0],
+                served=selected(connection, SERVED)[0],
                 portfolios=[with_value(row, positions) for row in selected(connection, PORTFOLIOS)],
                 positions=positions,
                 decisions=[exact(row) for row in selected(connection, query, number=decisions, **of)],

@@ -20,7 +20,6 @@ from domain.trading.arithmetic import ZERO, add, divide, subtract
 from domain.trading.decision import EARLIEST_TIME
 from persistence.connections import engine_for, reading
 from persistence.error_translation import first_line
-from persistence.lease import lock_key
 from persistence.queries.live_view import PORTFOLIOS, POSITIONS, WAITING, Row, with_value
 from persistence.queries.row_lists import SERVED
 from persistence.rows import selected
@@ -119,7 +118,6 @@ class MetricsReader:
         self._read_time = read_time
         engine = engine_for(database_url, "metrics")
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._key = lock_key(database_url)
         # By id and creation time: a new portfolio may take the id of a deleted one.
         self._declines: dict[tuple[str, datetime], Decline] = {}
 
@@ -138,7 +136,7 @@ class MetricsReader:
             positions = selected(connection, POSITIONS)
             portfolios = [with_value(row, positions) for row in selected(connection, PORTFOLIOS)]
             waiting = selected(connection, WAITING)[0]["number"]
-            served = selected(connection, SERVED, key=self._key)[0]
+            served = selected(connection, SERVED)[0]
             audits = selected(connection, LAST_AUDIT)
             samples: list[Row] = selected(connection, SIZES) or [{"database_bytes": None, "tables": {}}]
             created = {row["portfolio_id"]: row["created_at"] for row in selected(connection, CREATED)}

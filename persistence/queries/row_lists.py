@@ -12,7 +12,7 @@ from domain.errors import DecisionGone
 from domain.trading.decision import Decision
 from domain.types import DecisionId
 from persistence.connections import engine_for, reading
-from persistence.lease import LEASE_TIMEOUT_S, LOCKED_BY, OWN_SESSION, lock_key
+from persistence.lease_session import LEASE_TIMEOUT_S, SESSION_WITH_LEASE
 from persistence.queries.listing.row_filter import HAS_STRATEGY, NAMED_ID, Listing, RowFilter, RowList
 from persistence.rows import selected, selected_columns
 from persistence.storage.growth import Storage, storage
@@ -94,11 +94,11 @@ SERVED = f"""
 SELECT l.epoch, l.holder, nullif(l.started_at, '-infinity') AS started_at,
        nullif(r.renewed_at, '-infinity') AS renewed_at, g.generation,
        CASE WHEN isfinite(r.renewed_at) THEN paper_now() - r.renewed_at END AS renewed_ago,
-       locked_by IS NOT NULL AND r.renewed_at > paper_now() - interval '{LEASE_TIMEOUT_S:g} seconds' AS running,
-       locked_by
-FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_BY.format(key=":key")}) AS locked_by) k
+       locked_by IS NOT NULL AND r.serving AND r.renewed_at > paper_now() - interval '{LEASE_TIMEOUT_S:g} seconds'
+           AS running, locked_by
+FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT {SESSION_WITH_LEASE} AS locked_by) k
 """
-"""The serving process, by the database's clock. Any role may take the lock, so the lock alone proves nothing."""
+"""The serving process, by the database's clock: its session lives, and it has renewed the lease lately."""
 
 # A CANCEL, AMEND or PROTECT names an order that it is about, or that it placed: the fills of that are not its own.
 ENDED_DECISIONS = f"""
@@ -341,8 +341,8 @@ class LedgerReader:
         return row["now"], None if row["age"] is None else float(row["age"])
 
     def served(self) -> dict[str, Any]:
-        """Return the holder of the lease, since when, whether it runs now, and the session with the lock."""
-        return self.rows(SERVED, key=lock_key(self.url))[0]
+        """Return the holder of the lease, since when, whether it runs now, and the session that has the lease."""
+        return self.rows(SERVED)[0]
 
 
 def labelled(row: dict[str, Any]) -> dict[str, Any]:
@@ -352,7 +352,7 @@ def labelled(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def not_running_message(served: Mapping[str, Any]) -> str:
-    """Return a message that nothing serves the database, with the last process and the session that has the lock.
+    """Return a message that nothing serves the database, with the last process and the session that has the lease.
 
     Args:
         served: result of `LedgerReader.served`.
@@ -364,9 +364,8 @@ def not_running_message(served: Mapping[str, Any]) -> str:
         message = f"The service is not running ({last})"
     if (session := served["locked_by"]) is None:
         return message
-    if OWN_SESSION in session:
-        return f"{message}; a process of this program has its lock and is starting, restoring or hanging: {session}"
-    return f"{message}; another session holds its lock: {session}"
+    doing = "is starting, upgrading, restoring or hanging"
+    return f"{message}; a process of this program has its lease and {doing}: {session}"
 
 
 def by_reality(sources: Iterable[tuple[str, bool]]) -> dict[str, list[str]]:

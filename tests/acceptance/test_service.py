@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from persistence.embedded.server import EmbeddedServer, running
-from persistence.lease import LOCK_KEY
+from persistence.lease_session import LOCK_KEY
 from tests.support.database.postmaster import postmaster_pid
 from tests.support.database.servers import ServerPool, Unavailable
 from tests.support.system.program import Ended, Program, environment, run, until

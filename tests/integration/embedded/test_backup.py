@@ -20,7 +20,8 @@ from persistence.embedded.backup import Backup, Contents, back_up
 from persistence.embedded.backup_file import BackupFile
 from persistence.embedded.errors import BackupFailed, BackupRefused
 from persistence.embedded.restore import EPOCH_INCREMENT, restore
-from persistence.lease import Lease, current_holder, writing
+from persistence.lease import Lease, writing
+from persistence.lease_session import current_holder
 from persistence.sessions.address import with_schema
 from tests.support.database.servers import Server, ServerPool, wheel
 from tests.support.system.running_system import PRICES, assert_sound, insert_decisions, running_system, until_all_ended

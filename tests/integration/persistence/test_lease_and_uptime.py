@@ -21,7 +21,8 @@ from domain.types import Epoch, PortfolioName
 from persistence import lease as lease_module
 from persistence import schema
 from persistence.connections import connect
-from persistence.lease import Lease, lock_key
+from persistence.lease import Lease
+from persistence.lease_session import LeaseSession, lock_key
 from persistence.stores import portfolios
 from persistence.stores.ledger import LedgerStore
 from persistence.stores.uptime import MAX_RENEWAL_GAP, Uptime
@@ -81,11 +82,11 @@ def at(seconds: float) -> datetime:
 def test_a_lease_that_cannot_be_taken_leaves_no_connection_open(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[psycopg.Connection] = []
 
-    def cancelled(connection: psycopg.Connection, _: str) -> bool:
-        opened.append(connection)
+    def cancelled(session: LeaseSession) -> None:
+        opened.append(session._connection)
         raise psycopg.errors.QueryCanceled("canceling statement due to user request")
 
-    monkeypatch.setattr(lease_module, "_lock", cancelled)
+    monkeypatch.setattr(LeaseSession, "enter", cancelled)
     with pytest.raises(DatabaseBusy):
         Lease.take(url)
     assert [True] == [connection.closed for connection in opened]
@@ -235,11 +236,11 @@ def test_a_last_renewal_that_another_session_blocks_is_cancelled(
         assert is_free(connection, url)
 
 
-def test_after_a_release_the_lock_is_free_at_once(url: str, connection: psycopg.Connection) -> None:
+def test_after_a_release_the_lease_is_free_at_once(url: str, connection: psycopg.Connection) -> None:
     for keeper in (True, False):
         lease = Lease.take(url)
         lease.begin_epoch()
-        # The server process ends this session slowly: it drops these tables first, and only then releases the lock.
+        # The server process ends this session slowly: it drops these tables first, and only then releases its locks.
         lease._connection.execute(
             "SET search_path = pg_temp; " + "".join(f"CREATE TEMP TABLE t{i} ();" for i in range(500))
         )
@@ -248,6 +249,7 @@ def test_after_a_release_the_lock_is_free_at_once(url: str, connection: psycopg.
             lease.keep(print, IGNORE_ALARMS)
         lease.release()
         assert is_free(connection, url)
+        assert [(None,)] == rows(connection, "SELECT session_pid FROM paper_lease_renewal")
 
 
 def is_free(connection: psycopg.Connection, url: str) -> bool:

@@ -23,7 +23,7 @@ from console.cli import main
 from domain.errors import DatabaseBusy, DatabaseUnsuitable
 from persistence import schema
 from persistence.connections import engine_for
-from persistence.lease import lock_key
+from persistence.lease_session import APPLICATION_NAME, lock_key
 from persistence.migrations import runner
 from persistence.sessions.address import schema_of, with_schema
 from persistence.storage.timescale import adopt_timescale
@@ -293,8 +293,9 @@ def test_a_command_of_a_newer_program_says_that_the_service_is_to_be_restarted(
     embedded_url: str, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     dumps.restore(embedded_url, "0.1.0")
-    with psycopg.connect(embedded_url) as service:
+    with psycopg.connect(embedded_url, autocommit=True, application_name=APPLICATION_NAME) as service:
         service.execute("SELECT pg_advisory_lock(%s)", [lock_key(embedded_url)])
+        service.execute("UPDATE paper_lease_renewal SET renewed_at = clock_timestamp()")
         assert 3 == main([*words, "--database-url", embedded_url])
     assert capsys.readouterr().err.endswith(
         ". Its tables are older than this program: stop that one and start this one, which upgrades them\n"

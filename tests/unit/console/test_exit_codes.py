@@ -9,6 +9,7 @@ from domain.errors import (
     DatabaseUnavailable,
     InvalidDecision,
     InvalidRequest,
+    LeaseBlocked,
     LeaseHeld,
     NotRunning,
     PaperTradingError,
@@ -18,7 +19,15 @@ from domain.errors import (
 from persistence.embedded.errors import BackupFailed, BackupRefused, EmbeddedServerError
 
 CODES = {
-    1: (PaperTradingError, DatabaseUnavailable, EmbeddedServerError, BackupFailed, AlertFailed, ValueError),
+    1: (
+        PaperTradingError,
+        DatabaseUnavailable,
+        EmbeddedServerError,
+        BackupFailed,
+        AlertFailed,
+        LeaseBlocked,
+        ValueError,
+    ),
     2: (SettingsError, InvalidDecision, InvalidRequest, UnknownPortfolio, BackupRefused, Refused),
     3: (NotRunning, LeaseHeld),
 }

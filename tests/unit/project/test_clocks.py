@@ -40,7 +40,10 @@ SQL_CLOCK = re.compile(
 SQL_EXCEPTIONS = {
     ("persistence/adoption.py", "now()"): "before the migration that makes paper_now(), which then replaces it",
     ("persistence/embedded/restore.py", "now()"): "the schema of a backup may have no paper_now() yet",
-    ("persistence/lease.py", "clock_timestamp()"): "the schema that another process serves may have no paper_now() yet",
+    (
+        "persistence/lease_session.py",
+        "clock_timestamp()",
+    ): "the schema that another process serves may have no paper_now() yet",
     ("persistence/sessions/answers.py", "clock_timestamp()"): "compared with times of the server's own sessions",
 }
 """Other clocks in the program's SQL, each with the reason."""
