@@ -29,7 +29,7 @@ from persistence.log_once import LogErrorsOnce
 from persistence.queries.open_runs import require_no_validation
 from persistence.queries.row_lists import LedgerReader
 from persistence.retry import retrying
-from persistence.stores.decisions import insert_decisions, look_up, read_outcomes
+from persistence.stores.intake.submissions import insert_decisions, look_up, read_outcomes
 
 ORDER_READ_TIMEOUT_S = 10.0
 """Seconds for which reading the row of an executed order is retried."""

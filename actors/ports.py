@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from domain.alarms import Alarm
-from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, WriteRefused
+from domain.errors import DatabaseBusy, DatabaseUnsuitable, IdempotencyConflict, InvalidDecision, WriteRefused
 from domain.failures import Failure
 from domain.market_data.price_second import PriceSecond
 from domain.trading.account.applying import AccountResult
@@ -61,7 +61,7 @@ class Decisions(Protocol):
     def pending(
         self, under_way: Collection[DecisionId], limit: int, received: Instant
     ) -> list[PendingDecision | Refusal]:
-        """Return decisions without outcome that are not under way, oldest first; a refusal for an invalid row."""
+        """Return decisions without outcome that are not under way, first come first; a refusal for an invalid row."""
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         """Write the outcomes of refused decisions; return the decisions that this call has ended."""
@@ -74,8 +74,8 @@ class Decisions(Protocol):
     ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
         """Commit decisions of callers; return an answer or an error for each."""
 
-    def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
-        """Return the row of each decision, found by uid or idempotency key; None if there is none."""
+    def find(self, decisions: Sequence[Decision]) -> list[Accepted | IdempotencyConflict | None]:
+        """Return the row of each decision, found by uid or its sender's idempotency key; None if there is none."""
 
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
         """Return the outcome of each decision; None if it has none yet. A deleted decision is missing."""

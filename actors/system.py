@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from functools import partial
 
 from actors.client import AttachedSystem, TradingClient, Wait, present_outcome, wait_of
@@ -37,7 +38,7 @@ from domain.trading.decision import Decision, Outcome
 from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, Clock
 from market.registry import SourceOptions, open_source
-from persistence import adoption, schema
+from persistence import schema
 from persistence.connections import probe
 from persistence.disk_refusals import disk_refusals
 from persistence.embedded.server import EmbeddedServer, running
@@ -50,6 +51,7 @@ from persistence.storage.store import StorageStore
 from persistence.stores import portfolios
 from persistence.stores.decisions import DecisionStore
 from persistence.stores.failures import Disconnector, FailureRecorder, FailureStore
+from persistence.stores.intake import backlog
 from persistence.stores.ledger import LedgerStore
 from persistence.stores.prices import PriceRecorder, PriceStore
 from persistence.stores.snapshots import SnapshotStore
@@ -134,6 +136,7 @@ class TradingSystem(TradingClient):
         source: PriceSource | None = None,
         clock: Clock | None = None,
         include_backlog: bool = False,
+        backlog_max_age: timedelta | None = None,
         alarms: Alarms | None = None,
         observer: TradingObserver | None = None,
         hide: Callable[[str], str] = str,
@@ -146,6 +149,7 @@ class TradingSystem(TradingClient):
             clock: clock; None: a `DatabaseClock`. Any other one is the caller's affair, and not compared with the
                 database's.
             include_backlog: insert copies of the decisions that an adopted table already had, to be traded now.
+            backlog_max_age: how old those may be; None: `max_decision_age`.
             alarms: receiver of alarms, which sends them to people; None: the log alone has them.
             observer: receiver of what is committed, for messages about trading; its methods must not block.
             hide: masks secrets in the texts of failures that are stored and shown.
@@ -168,7 +172,7 @@ class TradingSystem(TradingClient):
             undo.enter_context(AnswerWatch(url))
             schema.upgrade(url)
             if include_backlog:
-                adoption.include_backlog(url)
+                backlog.include_backlog(url, backlog_max_age or timedelta(seconds=settings.max_decision_age))
             # Record the source in use, which need not be the one that the settings name.
             used = {"price_source": source.name, "real_prices": source.real}
             epoch = lease.begin_epoch(version(), {**settings.recorded_values(), **used})

@@ -20,7 +20,7 @@ from persistence.connections import Engine, pool, transaction
 from persistence.lease import RENEWAL_INTERVAL_S
 from persistence.listener import wake_ups
 from persistence.queries.row_lists import LedgerReader
-from persistence.stores.decisions import insert_decisions, look_up
+from persistence.stores.intake.submissions import insert_decisions, look_up
 
 SERVICE_CHECK_INTERVAL_S = 2.0
 """Interval at which a waiting command checks that the service still runs."""
@@ -73,7 +73,9 @@ def _limits(row: Mapping[str, Any], age: float, calendars: Calendars) -> Iterato
         return  # their age does not count, and the terms of an AMEND are those of its target
     if row["order_expires_at"] is not None:
         yield row["order_expires_at"], "its order_expires_at"
-    sent, rule = row["created_at"], f"max_decision_age = {age:g} s"
+    # As the intake counts it; an older row has one of the two.
+    sent = min(time for time in (row["created_at"], row["received_at"]) if time is not None)
+    rule = f"max_decision_age = {age:g} s"
     calendar = calendars.of(row["symbol"])
     session = session_of(calendar, sent) if calendar is not None else NoSession("the symbol has no calendar")
     if isinstance(session, Session):

@@ -5,6 +5,7 @@ The tree::
     PaperTradingError
     ├── SettingsError                  a setting is wrong, missing or contradicts another
     ├── InvalidDecision                a decision that is not valid
+    │   └── IdempotencyConflict        its idempotency key was used for another decision
     ├── UnknownPortfolio               no portfolio of that name
     ├── InvalidRequest                 the console does not know the request
     ├── DatabaseError
@@ -69,6 +70,23 @@ class InvalidDecision(PaperTradingError):
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code or type(self).code
+
+
+class IdempotencyConflict(InvalidDecision):
+    """The sender has used the idempotency key, or the uid, of a decision for one with other content.
+
+    Attributes:
+        decision_id: of the first decision.
+        fields: in which the two differ.
+    """
+
+    def __init__(self, what: str, value: str, decision_id: Any, fields: Collection[str]) -> None:
+        super().__init__(
+            f"{what} {value} is that of decision {decision_id}, which differs in {', '.join(fields)}; another decision "
+            f"needs another {what}"
+        )
+        self.decision_id = decision_id
+        self.fields = tuple(fields)
 
 
 class UnknownPortfolio(PaperTradingError):

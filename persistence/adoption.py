@@ -7,28 +7,25 @@ triggers do not fire. Constraints for new rows are added as NOT VALID.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from uuid import UUID, uuid5
 
-import psycopg
 from loguru import logger
-from psycopg import sql
 from sqlalchemy import Connection, text
 
 from domain.errors import DatabaseUnsuitable
 from domain.program import command_name
-from persistence.connections import session
 from persistence.schema import read_file
-from persistence.sessions.address import schema_of
-from persistence.stores.decisions import EVIDENCE
+from persistence.stores.intake.submissions import EVIDENCE
 
 TABLE = "trading_decisions"
 REASON = "adopted: in the table before adoption"
 """The outcome of rows that existed before adoption."""
 REQUIRED = ("id", "symbol", "decision", "confidence", "reasoning", "current_price", "created_at")
-WRITTEN_BY_PROGRAM = ("uid", "status", "outcome_reason", "order_id", "processed_at", "retry_of")
-"""Columns that the program writes itself; in an existing table such a name means something else."""
+WRITTEN_BY_PROGRAM = (
+    "uid", "status", "outcome_reason", "order_id", "processed_at", "retry_of", "sent_by", "received_at",
+)  # fmt: skip
+"""Columns that the program and its triggers write; in an existing table such a name means something else."""
 TEXT = ("text", "character varying")
 NUMBER = ("numeric", "double precision", "real")
 TIMESTAMP = ("timestamp with time zone", "timestamp without time zone")
@@ -153,62 +150,15 @@ def require_order_columns(connection: Connection, needed: Mapping[str, tuple[str
     _require_types(f"{relation.schema}.{TABLE}", columns, needed)
 
 
-def include_backlog(database_url: str) -> tuple[int, int]:
-    """Insert copies of the rows from before adoption as new, pending decisions; a second call changes nothing.
+def require_free_names(connection: Connection, names: Collection[str]) -> None:
+    """Raise if the table, which an earlier version made or adopted, has columns of names that the program needs.
 
-    The ``created_at`` of a copy is the time of its insertion, from which `max_decision_age` counts.
-
-    Returns:
-        The number of inserted copies, and of rows that were left out because the table's constraints refuse them.
+    Raises:
+        DatabaseUnsuitable: the message names the column and the repair.
     """
-    inserted = left_out = 0
-    with session(database_url, "backlog") as cursor:
-        names = [sql.Identifier(name) for name in _copied(cursor, schema_of(database_url))]
-        copy = sql.SQL(
-            # It grows from statement to statement, so that the copies are traded in the order of the rows.
-            "INSERT INTO trading_decisions (uid, created_at, {0})"
-            " SELECT %s, paper_now(), {0} FROM trading_decisions WHERE id = %s"
-        ).format(sql.SQL(", ").join(names))
-        old = cursor.execute(
-            "SELECT id, uid FROM trading_decisions WHERE status = 'ignored' AND outcome_reason = %s"
-            " ORDER BY created_at, id",
-            [REASON],
-        ).fetchall()
-        copies = [uuid5(uid, "backlog") for _, uid in old]
-        existing = {
-            row[0]
-            for row in cursor.execute("SELECT uid FROM trading_decisions WHERE uid = ANY(%s)", [copies]).fetchall()
-        }
-        for (id_, _), uid in zip(old, copies, strict=True):
-            if uid not in existing:
-                copied = _copy(cursor, copy, uid, id_)
-                inserted, left_out = inserted + copied, left_out + (not copied)
-    logger.info("backlog: {} decisions from before adoption are now pending, {} were left out", inserted, left_out)
-    return inserted, left_out
-
-
-def _copy(cursor: psycopg.Cursor, statement: sql.Composed, uid: UUID, id_: object) -> bool:
-    try:
-        with cursor.connection.transaction():
-            return cursor.execute(statement, [uid, id_]).rowcount == 1
-    except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
-        logger.debug("decision {} from before adoption is left out: {}", id_, error)
-        return False
-
-
-def _copied(cursor: psycopg.Cursor, schema: str) -> list[str]:
-    """Return the columns that are copied: neither those that the program writes nor those of a unique index."""
-    return [
-        row[0]
-        for row in cursor.execute(
-            "SELECT a.attname FROM pg_attribute a WHERE a.attrelid = format('%%I.%%I', %s::text, %s::text)::regclass"
-            " AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity = ''"
-            " AND a.attname <> ALL(%s) AND (a.attnotnull AND NOT a.atthasdef OR NOT EXISTS ("
-            "     SELECT FROM pg_index i"
-            "     WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY(i.indkey)))",
-            [schema, TABLE, ["id", "created_at", *WRITTEN_BY_PROGRAM]],
-        ).fetchall()
-    ]
+    relation = connection.execute(text(RELATION), {"table": TABLE}).one()
+    columns = [Column(*row).name for row in connection.execute(text(COLUMNS), {"oid": relation.oid})]
+    _refuse_taken(f"{relation.schema}.{TABLE}", [name for name in names if name in columns], "used")
 
 
 def _require_owned_table(connection: Connection, relation: object, name: str) -> None:
@@ -238,13 +188,17 @@ def _require_columns(name: str, columns: Mapping[str, Column]) -> None:
     if missing:
         without = f"table {name} cannot be adopted without column {', '.join(missing)}"
         raise DatabaseUnsuitable(f"{without}; add it, or set another database_schema")
-    taken = [column for column in WRITTEN_BY_PROGRAM if column in columns]
-    if taken:
-        raise DatabaseUnsuitable(
-            f"table {name} has column {', '.join(taken)}, which this program writes itself, so it cannot be adopted: "
-            f"ALTER TABLE {name} RENAME COLUMN {taken[0]} TO my_{taken[0]}"
-        )
+    _refuse_taken(name, [column for column in WRITTEN_BY_PROGRAM if column in columns], "adopted")
     _require_types(name, columns, TYPES)
+
+
+def _refuse_taken(name: str, taken: Collection[str], done: str) -> None:
+    if taken:
+        first = next(iter(taken))
+        raise DatabaseUnsuitable(
+            f"table {name} has column {', '.join(taken)}, which this program writes itself, so it cannot be {done}: "
+            f"ALTER TABLE {name} RENAME COLUMN {first} TO my_{first}"
+        )
 
 
 def _require_types(name: str, columns: Mapping[str, Column], allowed_types: Mapping[str, tuple[str, ...]]) -> None:

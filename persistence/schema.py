@@ -201,3 +201,16 @@ def _require_tables(connection: Connection, schema: str) -> None:
         except ProgrammingError as error:  # a lost connection raises another class
             cause = error.orig if isinstance(error.orig, psycopg.Error) else None
             raise DatabaseUnsuitable(f"table {schema}.{table} cannot be used: {first_line(cause or error)}") from error
+    _require_writer(connection, schema)
+
+
+def _require_writer(connection: Connection, schema: str) -> None:
+    """Raise if this role is no writer of outcomes: triggers allow only the owner of the table, and its members."""
+    statement = text("SELECT current_user, has_table_privilege(:name, 'TRIGGER WITH GRANT OPTION')")
+    role, is_writer = connection.execute(statement, {"name": f"{_quoted(schema)}.trading_decisions"}).one()
+    if not is_writer:
+        name = f"{schema}.trading_decisions"
+        raise DatabaseUnsuitable(
+            f"table {name} belongs to another role, so the outcomes that {role} writes would be refused: "
+            f"ALTER TABLE {name} OWNER TO {role}, or GRANT the role of the owner TO {role}"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from console.debug.server import ConsoleServer
 from console.display.format import NO_PROOF, document, money, number
 from console.errors import exit_code_of
 from console.heap import leave_start_uncollected
+from console.listing.since import parse_duration
 from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
 from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices, Utc, settings_from
@@ -79,6 +81,14 @@ def start(
         bool,
         typer.Option("--include-backlog", help="Also trade the old rows of an adopted table, as copies."),
     ] = False,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            "--max-age",
+            metavar="AGE",
+            help="With --include-backlog: how old those rows may be, such as 12h or 7d [max_decision_age].",
+        ),
+    ] = None,
     allow_repl: Annotated[
         bool, typer.Option("--allow-repl", help="Allow a Python prompt in this process, through the debug console.")
     ] = False,
@@ -116,6 +126,7 @@ def start(
     if settings.prices != "history":  # of several exchanges in the history it says which is played
         _refuse_ineffective(settings, "ccxt", exchange=exchange)
     _refuse_ineffective(settings, "simulated", seed=seed)
+    backlog_max_age = _backlog_max_age(max_age, include_backlog=include_backlog)
     _refuse_ineffective_for_file(settings, {"--from": price_from, "--to": price_to})
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)
@@ -132,6 +143,7 @@ def start(
             settings,
             clock=clock,
             include_backlog=include_backlog,
+            backlog_max_age=backlog_max_age,
             alarms=sender,
             observer=messages,
             hide=logs.secrets_hidden,
@@ -209,6 +221,14 @@ def _refuse_ineffective_for_file(settings: Settings, options: Mapping[str, str |
     for name, value in options.items():
         if value is not None and settings.prices in NOT_RECORDED:
             raise SettingsError(f"{name} {value} applies to recorded prices only, but prices is {settings.prices}")
+
+
+def _backlog_max_age(text: str | None, *, include_backlog: bool) -> timedelta | None:
+    if text is None:
+        return None
+    if not include_backlog:
+        raise SettingsError(f"--max-age {text} applies to --include-backlog only")
+    return parse_duration("--max-age", text)
 
 
 def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> dict[str, Any]:

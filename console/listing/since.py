@@ -12,6 +12,8 @@ from domain.wording import quoted
 DURATION = re.compile(r"(?P<number>\d{1,9}) ?(?P<unit>[smhdw])")
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 """Seconds."""
+MAX_DURATION = timedelta(days=36_500)
+"""A longer one is a mistake."""
 DAYS_AGO = {"today": 0, "yesterday": 1}
 REQUIREMENT = (
     "must be a duration such as 30m, 12h or 7d, or today, yesterday, a day such as 2026-01-31, or a time such as "
@@ -39,6 +41,23 @@ def parse_since(text: str, now: datetime, zone: tzinfo | None) -> datetime:
     if begin > now:
         raise InvalidRequest(f"--since {quoted(text)} is in the future")
     return begin
+
+
+def parse_duration(option: str, text: str) -> timedelta:
+    """Return a duration such as `7d`.
+
+    Args:
+        option: its name, for the message.
+        text: the option's value.
+
+    Raises:
+        InvalidRequest: it is no duration, or longer than a hundred years.
+    """
+    duration = DURATION.fullmatch(text.strip().lower())
+    seconds = int(duration["number"]) * UNITS[duration["unit"]] if duration is not None else 0
+    if not 0 < seconds <= MAX_DURATION.total_seconds():
+        raise InvalidRequest(f"{option} {quoted(text)}: must be a duration such as 30m, 12h or 7d, up to 36500d")
+    return timedelta(seconds=seconds)
 
 
 def _before(now: datetime, seconds: int, text: str) -> datetime:

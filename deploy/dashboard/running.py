@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from deploy.dashboard.parts import (
     BLUE,
     COUNT,
@@ -34,7 +36,7 @@ AUDITS = "paper_audits"
 AFTER, SIZED, KNOWN, TRADES = (
     ", ".join(f"'{value}'" for value in sorted(values)) for values in (AFTER_THRESHOLD, AFTER_SIZING, Reason, COUNTED)
 )
-MADE = DECIDED_IN.format("'$portfolio_id'").replace(" d.", " t.")
+MADE = re.sub(r"\bd\.", "t.", DECIDED_IN.format("'$portfolio_id'"))
 
 DECISION_STAGES = f"""
 WITH decided AS (

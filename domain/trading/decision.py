@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,7 +25,7 @@ from pydantic import (
 from domain.errors import InvalidDecision
 from domain.trading.arithmetic import exact_number
 from domain.trading.open_orders.targets import parse_targets
-from domain.trading.open_orders.terms import ANY_SYMBOL, FORCES, MARKET, ORDER_TYPES, OrderTerms, contradiction
+from domain.trading.open_orders.terms import DEFAULTS, FORCES, MARKET, ORDER_TYPES, OrderTerms, contradiction
 from domain.trading.orders import Target
 from domain.types import (
     DEFAULT_PORTFOLIO,
@@ -199,14 +199,6 @@ class Decision(BaseModel):
         )  # fmt: skip
 
 
-DEFAULTS: Mapping[str, Mapping[str, object]] = {
-    Action.CANCEL: {"symbol": ANY_SYMBOL, "confidence": 1},
-    Action.AMEND: {"symbol": ANY_SYMBOL, "confidence": 1},
-    Action.PROTECT: {"confidence": 1},
-}
-"""What these decisions may leave out; a trigger in ``sql/`` fills in the same."""
-
-
 def _refusal(error: ValidationError) -> tuple[str, str]:
     """Return message and code of the first error."""
     first = error.errors()[0]
@@ -244,12 +236,14 @@ class PendingDecision:
     """A decision's row as the DecisionWatcher read it.
 
     Attributes:
+        created_at: when it was made, as its sender says, or when the database got it if that was earlier.
         terms: how its order is executed.
         target: what a CANCEL or AMEND is about.
         received: when this process read it; after a rebuild, the last time.
         waited: how long it had waited by then, by the clock of `created_at`: the database's, since the clock of this
             process may differ. Negative where the sender set a time in the future.
         sent: when it was sent, where that no longer follows from `received` and `waited`.
+        received_at, sent_by: when the database got it, and from whom; None in rows from before these columns.
     """
 
     id: DecisionId
@@ -269,6 +263,13 @@ class PendingDecision:
     terms: OrderTerms = MARKET
     target: CancelTarget | None = None
     sent: datetime | None = None
+    received_at: datetime | None = None
+    sent_by: str | None = None
+
+    @property
+    def place(self) -> tuple[bool, datetime, DecisionId]:
+        """Its place in the order of the table, which is that of `received_at`; rows without it come first."""
+        return self.received_at is not None, self.received_at or self.created_at, self.id
 
     @property
     def sent_at(self) -> datetime:
@@ -388,11 +389,9 @@ class Accepted:
 
 def status_of(reason: Reason) -> OutcomeStatus:
     """Return the status that a decision without an order has for a reason."""
-    return {
-        Reason.HOLD: OutcomeStatus.IGNORED,
-        Reason.LOW_CONFIDENCE: OutcomeStatus.IGNORED,
-        Reason.EXPIRED: OutcomeStatus.EXPIRED,
-    }.get(reason, OutcomeStatus.REJECTED)
+    if reason in {Reason.HOLD, Reason.LOW_CONFIDENCE}:
+        return OutcomeStatus.IGNORED
+    return OutcomeStatus.EXPIRED if reason is Reason.EXPIRED else OutcomeStatus.REJECTED
 
 
 def refuse(decision: PendingDecision, reason: Reason, detail: str) -> Refusal:

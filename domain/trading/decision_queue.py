@@ -338,11 +338,11 @@ class DecisionQueue:
             yield request
 
     def _retry_waiting(self, symbols: Iterable[Symbol | None], now: Instant) -> Iterator[Step]:
-        """Admit the decisions that waited for these symbols again, oldest first."""
+        """Admit the decisions that waited for these symbols again, in the order of the table."""
         symbols = tuple(symbols)
         old = [symbol for symbol in symbols if self._quotes.is_old(symbol)]
         decisions = [decision for symbol in symbols for decision in self._waiting.pop(symbol, [])]
-        for decision in sorted(decisions, key=lambda d: (d.created_at, d.id)):
+        for decision in sorted(decisions, key=lambda d: d.place):
             overdue = self._overdue(decision, now)
             for step in self._admit(decision, now) if overdue is None else (overdue,):
                 # An old quote is no reason to request another one: that would be old, too, and so without end.

@@ -5,6 +5,7 @@ The rows are streamed from the server's COPY to the caller.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -191,7 +192,7 @@ def _where(table: Table, portfolio: str | None, since: datetime | None, until: d
     at = sql.Identifier(table.at)
     conditions: list[sql.Composable] = [sql.SQL("true")]
     if portfolio is not None and table.file == "decisions":
-        conditions.append(sql.SQL(DECIDED_IN.replace(" d.", " of.")).format(portfolio))
+        conditions.append(sql.SQL(re.sub(r"\bd\.", "of.", DECIDED_IN)).format(portfolio))
     elif portfolio is not None:
         conditions.append(sql.SQL("portfolio = {}").format(portfolio))
     if since is not None:

@@ -41,9 +41,13 @@ COUNTED = f"(%(strategies)s::text[] IS NULL OR {STRATEGY} = ANY(%(strategies)s))
 
 OWN = DECIDED_IN.format("%(portfolio)s")
 
+# A sender may state any created_at; none is made later than the database got it. The first condition is for the index.
+MADE_IN_PERIOD = """created_at >= %(since)s AND least(created_at, received_at) >= %(since)s
+  AND least(created_at, received_at) < %(until)s"""
+
 DECISIONS = f"""
 SELECT count(*) FROM trading_decisions d
-WHERE {OWN} AND {COUNTED} AND created_at >= %(since)s AND created_at < %(until)s
+WHERE {OWN} AND {COUNTED} AND {MADE_IN_PERIOD}
 """
 
 # A decision is late after its deadline and the grace. It counts in the period in which that time lies, and in each one
@@ -57,7 +61,8 @@ WITH with_sessions AS (
     CROSS JOIN LATERAL jsonb_object_keys(p.calendars) symbol
 ), asked AS (
     SELECT d.id, coalesce(o.created_at, d.processed_at) AS processed_at,
-           least(coalesce(d.expires_at, least(d.created_at, '9999-12-20'::timestamptz) + %(age)s * interval '1 second'
+           least(coalesce(d.expires_at, least(d.created_at, d.received_at, '9999-12-20'::timestamptz)
+                         + %(age)s * interval '1 second'
                          + CASE WHEN d.order_type <> 'market' AND {FLAT_SYMBOL.replace("symbol", "d.symbol")}
                                      IN (SELECT s.symbol FROM with_sessions s) THEN %(pause)s ELSE interval '0' END),
                  '9999-12-31'::timestamptz) + %(grace)s * interval '1 second' AS due
@@ -76,14 +81,14 @@ ORDER BY due, id LIMIT %(most)s
 
 NO_PRICE = f"""
 SELECT id::text, count(*) OVER () FROM trading_decisions d
-WHERE {OWN} AND {COUNTED} AND created_at >= %(since)s AND created_at < %(until)s
+WHERE {OWN} AND {COUNTED} AND {MADE_IN_PERIOD}
   AND status = 'rejected' AND outcome_reason LIKE %(reason)s AND processed_at <= %(until)s
 ORDER BY created_at, id LIMIT %(most)s
 """
 
 FOREIGN = f"""
 SELECT id::text, {STRATEGY}, status, count(*) OVER () FROM trading_decisions d
-WHERE {OWN} AND NOT {COUNTED} AND created_at < %(until)s
+WHERE {OWN} AND NOT {COUNTED} AND least(created_at, received_at) < %(until)s
   AND (created_at >= %(since)s OR processed_at >= %(since)s OR processed_at IS NULL)
 ORDER BY created_at, id LIMIT %(most)s
 """

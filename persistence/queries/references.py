@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.errors import DecisionGone, WriteRefused
+from domain.errors import DecisionGone, InvalidRequest, WriteRefused
+from domain.wording import quoted
 from persistence.connections import connect
 from persistence.error_translation import translated
 from persistence.queries.row_lists import DECISION_LABEL, LedgerReader, exact, labelled
@@ -17,7 +18,11 @@ FROM paper_orders o WHERE order_id = :order_id
 """
 DECISION = f"SELECT d.*, {DECISION_LABEL} AS label FROM trading_decisions d"
 BY_UID = f"{DECISION} WHERE uid = :uid"
-BY_KEY = f"{DECISION} WHERE idempotency_key = :key"
+BY_KEY = f"""
+SELECT d.*, {DECISION_LABEL} AS label, (sent_by IS NULL OR sent_by = session_user::text) AS is_own
+FROM trading_decisions d WHERE idempotency_key = :key ORDER BY is_own DESC, id LIMIT 2
+"""
+"""Senders may have the same key; that of an older row, whose sender is not known, is everybody's."""
 SYMBOLS = """
 WITH RECURSIVE priced AS (
     SELECT min(symbol) AS symbol FROM market_prices
@@ -34,13 +39,28 @@ COMPLETION_TIMEOUT_S = 2
 
 
 def find_decision(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | None:
-    """Return a decision by its id, else by its uid, else by its key; None if there is none."""
+    """Return a decision by its id, else by its uid, else by its key; None if there is none.
+
+    Raises:
+        InvalidRequest: several senders have the key, and this session's role is none of them.
+    """
     if (decision := decision_by_id(ledger_reader, reference)) is not None:
         return decision
     uid = uuid_in(reference)
     rows = ledger_reader.rows(BY_UID, uid=uid) if uid is not None else []
-    rows = rows or ledger_reader.rows(BY_KEY, key=reference)
-    return exact(labelled(rows[0])) if rows else None
+    return exact(labelled(rows[0])) if rows else _find_by_key(ledger_reader, reference)
+
+
+def _find_by_key(ledger_reader: LedgerReader, key: str) -> dict[str, Any] | None:
+    rows = ledger_reader.rows(BY_KEY, key=key)
+    if not rows:
+        return None
+    first = rows[0]
+    if not first.pop("is_own") and len(rows) > 1:
+        examples = " and ".join(str(row["id"]) for row in rows)
+        msg = f"several senders have the idempotency_key {quoted(key)}, such as those of decisions {examples}"
+        raise InvalidRequest(f"{msg}; name the decision by its id")
+    return exact(labelled(first))
 
 
 def decision_by_id(ledger_reader: LedgerReader, id_: object) -> dict[str, Any] | None:

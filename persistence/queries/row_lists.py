@@ -25,11 +25,11 @@ READABLE_TIME = "CASE WHEN {0} >= '0001-01-02' AND {0} < '9999-12-30' THEN {0} E
 TIMES = {"created_at", "expires_at"}
 DECISION_COLUMNS = (
     "id", "created_at", "status", "outcome_reason", "order_id", "processed_at",
-    *(name for name in Decision.model_fields if name != "asset_class"),
+    *(name for name in Decision.model_fields if name != "asset_class"), "sent_by", "received_at",
 )  # fmt: skip
 LABEL = "label"
 """Column of a list of a table: what people call the portfolio, in whose place the table has an id."""
-DECISION_LABEL = "paper_portfolio_label(paper_portfolio_at(d.portfolio, d.created_at))"
+DECISION_LABEL = "paper_portfolio_label(paper_portfolio_at(d.portfolio, least(d.created_at, d.received_at)))"
 """What people call the portfolio of a decision ``d``: its name, or an earlier life of it."""
 
 DECISIONS = RowList(

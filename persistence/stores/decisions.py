@@ -1,45 +1,37 @@
-"""The table of decisions: pending rows, outcomes without an order, and inserts of the intake."""
+"""The table of decisions: pending rows, and outcomes without an order."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 import psycopg
 from loguru import logger
-from sqlalchemy import Engine
 
 from domain.analytics.trade_stats import NO_STRATEGY
 from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
     DatabaseUnsuitable,
+    IdempotencyConflict,
     InvalidDecision,
-    SubmissionInDoubt,
     WriteRefused,
 )
-from domain.retry_policy import RetryPolicy
 from domain.trading.account.requests import AccountRequest
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal
-from domain.trading.open_orders.targets import targets_json
 from domain.trading.open_orders.terms import TARGETED, OrderTerms
-from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, Instant, OrderId, OutcomeStatus
-from domain.wording import format_time, quoted
+from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, Instant, OutcomeStatus
+from domain.wording import format_time
 from persistence.connections import transaction
 from persistence.error_translation import first_line, translated
-from persistence.retry import retrying
-from persistence.rows import KEEP_EXISTING, columns_of, insert_rows
+from persistence.rows import columns_of
 from persistence.stores.books.account import read_pending
 from persistence.stores.cancel_targets import resolve_target
 from persistence.stores.decision_rows import STORED_NUMBERS, row_flaw, row_terms
+from persistence.stores.intake.submissions import find_decisions, id_literal, insert_decisions, read_outcomes
 from persistence.stores.store import Store
 
-SENT = tuple(Decision.model_fields)
-"""Columns that a sender fills."""
 TERMS = (*columns_of(OrderTerms, ("expires_at",)), "order_expires_at")
 """Columns with the terms of an order."""
 STRICT_RUNS = """(
@@ -59,111 +51,34 @@ A decision names a portfolio; from here on it has the id of a life. It is read o
 """
 CASTS = dict.fromkeys(STORED_NUMBERS, "d.{}::numeric") | {
     "take_profits": "d.{}::text",
-    **dict.fromkeys(("created_at", "expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "paper_now()",
-    "strict_runs": STRICT_RUNS, "lives": LIVES,
+    **dict.fromkeys(("expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "paper_now()",
+    "created_at": "least(d.{}::timestamptz, d.received_at)", "strict_runs": STRICT_RUNS, "lives": LIVES,
 }  # fmt: skip
-"""An adopted table may have floats, and times without zone; those are UTC, the session's zone."""
+"""An adopted table may have floats, and times without zone; those are UTC, the session's zone.
+
+A decision is as old as its sender says, but never younger than its receipt.
+"""
 OWN = columns_of(PendingDecision, ("action", "received", "waited", "sent", "terms", "target"))
 """Columns that are fields of a `PendingDecision` as they are."""
 READ = (*OWN, "decision", "target", *TERMS, "now", "strict_runs", "lives")
 """Columns that the DecisionWatcher reads, the database's time, the validation runs, and the lives of portfolios."""
 
-# Never "id > last seen": a low id that commits late would never be read.
+# Never "id > last seen": a low id that commits late would never be read. In the order in which the database got the
+# rows, so that no sender overtakes; those from before that was stored come first, by the times that senders stated.
 OLDEST = """
 FROM trading_decisions d
 WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
-ORDER BY d.created_at, d.id LIMIT %s
+ORDER BY d.received_at NULLS FIRST, CASE WHEN d.received_at IS NULL THEN d.created_at END, d.id LIMIT %s
 """
 PENDING = f"SELECT {', '.join(CASTS.get(name, 'd.{}').format(name) for name in READ)} {OLDEST}"
 PENDING_IDS = f"SELECT d.id {OLDEST}"
 """Only the ids, so that no value of an unreadable row is computed."""
 PENDING_ONE = PENDING.replace("d.id <> ALL(%s)", "d.id = ANY(%s)")
 
-LOOKUP_TIMEOUT_S = 10.0
-"""How long a decision is looked up whose COMMIT was not answered."""
 MAX_PREPARED_IDS = 100
 """Up to so many excluded ids the statement is prepared; with more, to plan it anew with a hashed array is faster."""
 INSERT_LOCK_TIMEOUT = "500ms"
 """Short, because all other inserts wait meanwhile."""
-
-EVIDENCE = ("reasoning", "current_price", "strategy")
-"""Columns that no order depends on. They are left out if empty, because an adopted table may have a default."""
-
-FIND = """
-SELECT id, status, outcome_reason, order_id, uid, idempotency_key FROM trading_decisions
-WHERE uid = ANY(%s::uuid[]) OR idempotency_key = ANY(%s::text[])
-"""
-
-OUTCOMES = "SELECT id, status, outcome_reason, order_id FROM trading_decisions WHERE id = ANY(%s)"
-
-
-def id_literal(ids: Iterable[DecisionId]) -> str:
-    """Return ids as an array literal, which takes the type of the column; an adopted table's may be any."""
-    return f"{{{','.join(map(str, ids))}}}"
-
-
-def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted]:
-    """Insert decisions, or find those whose uid or idempotency key exists already; return one result each, in order.
-
-    Raises:
-        InvalidDecision: an argument is not a decision; nothing was inserted.
-    """
-    # In order, because the ids give the sequence. Most senders use the same columns, so it is usually one statement.
-    for _, rows in groupby(map(_row, decisions), key=tuple):
-        insert_rows(cursor, "trading_decisions", list(rows), KEEP_EXISTING)
-    accepted = find_decisions(cursor, decisions)
-    if None in accepted:
-        raise WriteRefused("a decision could not be inserted: another row of the table has its id")
-    return [decision for decision in accepted if decision is not None]
-
-
-def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted | None]:
-    """Find decisions by uid or idempotency key; None for each that is not in the table."""
-    keys = [decision.idempotency_key for decision in decisions if decision.idempotency_key is not None]
-    rows = cursor.execute(FIND, [[decision.uid for decision in decisions], keys]).fetchall()
-    stored = [(row[4], row[5], Accepted(row[0], _outcome(row))) for row in rows]
-    by_uid = {uid: accepted for uid, _, accepted in stored}
-    by_key = {key: accepted for _, key, accepted in stored if key is not None}
-    return [by_uid.get(d.uid) or by_key.get(d.idempotency_key or "") for d in decisions]
-
-
-def look_up(engine: Engine, decision: Decision, closed: threading.Event) -> Accepted:
-    """Look up a decision whose COMMIT was not answered, as soon as the database is back; insert nothing.
-
-    Args:
-        engine: of the database.
-        decision: the sent decision.
-        closed: ends the look-up when it is set.
-
-    Raises:
-        SubmissionInDoubt: the decision is not in the table, or the table cannot be read; its COMMIT may be under way.
-    """
-    policy = RetryPolicy((DatabaseUnavailable, DatabaseBusy), limit_s=LOOKUP_TIMEOUT_S)
-    with suppress(*policy.errors):
-        accepted = retrying(policy, closed)(lambda: _look_up(engine, decision))
-        if accepted is not None:
-            return accepted
-    raise SubmissionInDoubt(decision.uid)
-
-
-def _look_up(engine: Engine, decision: Decision) -> Accepted | None:
-    with transaction(engine) as cursor:
-        return find_decisions(cursor, [decision])[0]
-
-
-def read_outcomes(cursor: psycopg.Cursor, ids: Collection[DecisionId]) -> dict[DecisionId, Outcome | None]:
-    """Return the outcomes of decisions: None for a pending one, no entry for one whose row is gone.
-
-    One whose order rests in the market has the status ``open``.
-    """
-    return {row[0]: _outcome(row) for row in cursor.execute(OUTCOMES, [id_literal(ids)]).fetchall()}
-
-
-def _outcome(row: Sequence[Any]) -> Outcome | None:
-    id_, status, reason, order_id = row[:4]
-    if status == "pending":
-        return None
-    return Outcome(id_, OutcomeStatus(status), reason or "", OrderId(order_id) if order_id else None)
 
 
 class DecisionStore(Store):
@@ -241,8 +156,8 @@ class DecisionStore(Store):
         """Insert and commit decisions; one that the database refuses does not affect the others.
 
         Returns:
-            For each decision its row, or the error: refused, or an open transaction of another session holds its
-            idempotency key or the table.
+            For each decision its row, or the error: it is refused, its key was used for another one, or an open
+            transaction of another session holds its key or the table.
 
         Raises:
             DatabaseUnavailable: the connection is lost; with ``in_doubt`` also if some decisions were committed before.
@@ -268,8 +183,8 @@ class DecisionStore(Store):
                 raise DatabaseUnavailable(str(error), in_doubt=error.in_doubt or committed) from error
         return results
 
-    def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
-        """Find decisions by uid or idempotency key; None for each that is not in the table."""
+    def find(self, decisions: Sequence[Decision]) -> list[Accepted | IdempotencyConflict | None]:
+        """Find decisions by uid or their sender's idempotency key; None for each that is not in the table."""
         with transaction(self.engine) as cursor:
             return find_decisions(cursor, decisions)
 
@@ -277,21 +192,6 @@ class DecisionStore(Store):
         """Return the outcomes of decisions: None for one without an outcome, no entry for one whose row is gone."""
         with transaction(self.engine) as cursor:
             return read_outcomes(cursor, ids)
-
-
-def _row(decision: Decision) -> dict[str, object]:
-    """Return the columns to insert for a decision, with their values."""
-    try:
-        row = {name: getattr(decision, name) for name in SENT} | {
-            "decision": decision.decision.value,
-            "order_type": decision.order_type.value,
-            "take_profits": targets_json(decision.take_profits) if decision.take_profits else None,
-            "time_in_force": decision.time_in_force.value if decision.time_in_force is not None else None,
-        }
-    except AttributeError:  # None, a dictionary, or a decision that pydantic's model_copy changed unchecked
-        msg = f"submit() takes a Decision made with Decision(…), not {quoted(decision)}"
-        raise InvalidDecision(msg, "no_decision") from None
-    return {name: value for name, value in row.items() if value is not None or name not in EVIDENCE}
 
 
 def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received: Instant) -> PendingDecision | Refusal:

@@ -40,10 +40,12 @@ IDS = "SELECT name, portfolio FROM paper_trading_config WHERE replaced_at IS NUL
 
 DECIDED_IN = """EXISTS (
     SELECT FROM paper_trading_config c WHERE c.portfolio = {} AND c.name = d.portfolio
-      AND (c.life = 1 OR d.created_at >= c.created_at) AND (c.replaced_at IS NULL OR d.created_at < c.replaced_at))"""
+      AND (c.life = 1 OR least(d.created_at, d.received_at) >= c.created_at)
+      AND (c.replaced_at IS NULL OR least(d.created_at, d.received_at) < c.replaced_at))"""
 """Condition: a decision ``d`` was made in the life of that id, or in one of them where it is ``ANY(…)``.
 
-`trading_decisions` has the names that people write. Its time says in which of its lives the portfolio was.
+`trading_decisions` has the names that people write. The time at which it was made says in which of its lives the
+portfolio was; no decision is made later than the database got it.
 """
 
 

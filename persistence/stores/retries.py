@@ -9,7 +9,7 @@ from domain.types import DecisionId
 from domain.wording import format_time
 from persistence.connections import session
 from persistence.rows import one_row
-from persistence.stores.decisions import SENT
+from persistence.stores.intake.submissions import SENT
 
 STATUS = "SELECT status, order_expires_at, paper_now() FROM trading_decisions WHERE id = %s"
 COPIED = ", ".join(name for name in SENT if name not in {"uid", "expires_at", "idempotency_key"})

@@ -26,7 +26,8 @@ from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import Action, DecisionId, Liquidity, OrderId, OutcomeStatus, PortfolioName, PriceRule, Side, Symbol
 from tests.faults import account_laws
-from tests.support.actors.memory_stores import MemoryDatabase, Row
+from tests.support.actors.memory_rows import Row, differences
+from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import Stepper
 from tests.support.values.naive_ledger import Deal, ledger
 
@@ -151,6 +152,8 @@ class Laws:
                 raise Broken(f"decision {id_} was accepted and is not in the table", "lost")
             outcome = _answer(caller.submit.outcome)
             row = self.database.rows.get(id_)
+            if row is not None and (fields := differences(row.decision, caller.submit.decision)):
+                raise Broken(f"the caller of {uid_} got decision {id_}, which differs in {fields}", "lost")
             if isinstance(outcome, Timeout) and row is not None and row.opened and row.outcome is None:
                 if caller.submit.until_open and when == "after all":
                     raise Broken(f"the caller of decision {id_} did not hear that its order rests")

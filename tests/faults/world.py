@@ -57,6 +57,7 @@ class World:
         self._poison: dict[UUID, str] = {}
         self._fuse: tuple[str, int, Callable[[SteppedCell], None], str | None] | None = None
         self._lives = 0
+        self._keyed: dict[str, dict[str, Any]] = {}
         for name in NAMES[:2]:
             self._open(name)
         self.stepper = self._born()
@@ -73,7 +74,9 @@ class World:
         self.stepper.wake()
 
     def submit(self, *, until_open: bool = False, **wanted: Any) -> None:
-        """A caller submits a decision, and waits for its end, or until its order rests."""
+        """A caller submits a decision, and waits for its end, or until its order rests; most repeat that of a key."""
+        if (key := wanted.get("idempotency_key")) is not None and len(self.sent) % 3:
+            wanted = self._keyed.setdefault(key, wanted)
         message = Submit(self._decision(wanted), ThreadingFuture(), ThreadingFuture(), until_open)
         self.laws.callers.append(Caller(message, self._lives))
         self.stepper.tell("DecisionWatcher", message)
@@ -295,8 +298,6 @@ class World:
         ends = [f"{row.id} {row.outcome and (row.outcome.status, row.outcome.reason)}" for row in self._rows()]
         return fills + events + ends
 
-    # Inside
-
     def _check_culprits(self) -> None:
         """Check that only decisions with a fault of their own are quarantined, where nothing else struck."""
         deserved = {row.id for row in self._rows() if row.decision.uid in self._poison} | self.database.refuse
@@ -391,10 +392,9 @@ class World:
 
     def _open(self, name: str, capital: int = 10_000) -> None:
         execution = BY_QUOTE if name == BY_QUOTE_NAME else BY_LAST
+        begun = self.clock.now() + timedelta(microseconds=len(self.trace))
         made = rules(name, initial_capital=capital, costs=costs(), execution=execution)
-        self.database.open_portfolio(
-            replace(made, created_at=self.clock.now() + timedelta(microseconds=len(self.trace)))
-        )
+        self.database.open_portfolio(replace(made, created_at=begun))
 
     def _removable(self, name: PortfolioName) -> bool:
         return all(one.portfolio != name for one in (*self.database.orders.values(), *self.database.requests))

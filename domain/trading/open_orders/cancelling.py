@@ -101,7 +101,7 @@ def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:
 def cancel_unread(decisions: Sequence[PendingDecision], elsewhere: Collection[DecisionId]) -> list[Refusal]:
     """Return the ends of the CANCEL decisions whose targets nobody has read before them, and of these targets.
 
-    A row whose ``created_at`` is later than that of its CANCEL is read after it.
+    A row that the database got after its CANCEL is read after it.
 
     Args:
         decisions: rows in the order in which they were read.

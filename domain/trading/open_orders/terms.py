@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +16,13 @@ RESTING = frozenset({TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY})
 
 ANY_SYMBOL = "*"
 """The symbol of a CANCEL or AMEND that names none."""
+
+DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    Action.CANCEL: {"symbol": ANY_SYMBOL, "confidence": 1},
+    Action.AMEND: {"symbol": ANY_SYMBOL, "confidence": 1},
+    Action.PROTECT: {"confidence": 1},
+}
+"""What these decisions may leave out; a trigger in ``sql/`` fills in the same."""
 
 ORDER_TYPES = tuple(OrderType)
 """The types that a decision may have."""

@@ -114,6 +114,8 @@ def test_the_error_for_a_wrong_command_suggests_the_nearest(capsys: pytest.Captu
         ("--from 2025-01-01 --prices ccxt", "--from 2025-01-01 applies to recorded prices only, but prices is ccxt"),
         ("--to 2025 --prices simulated", "setting price_to = '2025': must be a date or a time such as"),
         ("--price-speed max --prices simulated", "price_speed = max is for recorded prices"),
+        ("--max-age 7d --prices simulated", "--max-age 7d applies to --include-backlog only"),
+        ("--include-backlog --max-age soon --prices simulated", "--max-age 'soon': must be a duration such as 30m"),
     ],
 )
 def test_an_option_without_effect_is_refused(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,5 +142,6 @@ def test_the_sessions_of_a_symbol_and_the_end_of_its_order_count(
     decide()
     own = AgeLimit(timedelta(seconds=age) if age is not None else None, Calendars({"AAPL": "XNYS"}))
     with closing(LedgerReader(embedded_url)) as reader:
-        row = {**reader.decision(1), "created_at": datetime(2035, 6, 5, 22, tzinfo=UTC), **changes}
+        sent = datetime(2035, 6, 5, 22, tzinfo=UTC)
+        row = {**reader.decision(1), "created_at": sent, "received_at": sent, **changes}
         assert expected in queued_until(reader, row, own).message

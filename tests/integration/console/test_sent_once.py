@@ -14,7 +14,7 @@ from console.cli import main
 from domain.errors import DatabaseUnavailable
 from persistence.error_translation import translated
 from persistence.queries.row_lists import LedgerReader
-from persistence.stores import decisions
+from persistence.stores.intake import submissions
 from tests.support.system.running_system import running_system
 
 COMMAND_SPECS = ["decide", "BUY", "BTC/USDT", "--confidence=0.9"]
@@ -87,7 +87,7 @@ def test_a_commit_whose_answer_cannot_be_learnt_says_how_to_find_out(
         connection.rollback()
         raise DatabaseUnavailable("the connection was lost in COMMIT: server closed", in_doubt=True)
 
-    monkeypatch.setattr(decisions, "LOOKUP_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(submissions, "LOOKUP_TIMEOUT_S", 0.1)
     monkeypatch.setattr("console.sending.transaction", transaction_with(lost))
     assert main([*COMMAND_SPECS, f"--database-url={embedded_url}"]) == 1
     assert "is stored; check with `run.py decisions --json`" in capsys.readouterr().err

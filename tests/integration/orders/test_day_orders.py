@@ -34,7 +34,7 @@ class MarketInLondon(Market):
     def _take(self) -> list[Ended]:
         if isinstance(self.stores, InMemory):  # which has no clock of its own
             for row in self.stores.decisions.rows.values():
-                row.created_at = max(row.created_at, NOON)
+                row.created_at = row.received_at = max(row.created_at, NOON)
         return super()._take()
 
 

@@ -162,10 +162,12 @@ def open_of(market: Market) -> list[tuple[int, str, Decimal, Decimal]]:
 
 def test_a_limit_order_rests_is_filled_in_parts_and_its_exits_close_the_position(market: Market) -> None:
     market.price("100", "99.9", "100.1")
-    entry = market.send("BUY", "4", order_type="limit", limit_price="99", stop_loss_pct="0.05", take_profit="110")
+    terms = {"order_type": "limit", "limit_price": "99", "stop_loss_pct": "0.05", "take_profit": "110"}
+    entry = market.send("BUY", "4", **terms)
     assert [(1, "limit", Decimal(4), Decimal(397))] == open_of(market)
     assert market.is_open(entry)
-    (accepted,) = market.stores.decisions.find([Decision(symbol="A", decision="HOLD", confidence=1, uid=uid(1))])
+    again = Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="4", uid=uid(1), **terms)
+    (accepted,) = market.stores.decisions.find([again])
     assert accepted.outcome is not None
     assert ("open", "open: BUY 4 BTC/USDT, limit 99") == (accepted.outcome.status, accepted.outcome.reason)
     market.price("98.9", "98.4", "98.8", "1")

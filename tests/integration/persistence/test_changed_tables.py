@@ -104,7 +104,7 @@ def test_ids_that_begin_anew_are_named_as_the_cause_and_go_on_behind_the_orders(
             "confidence is NaN, which is not a number",
         ),
         ("quantity must be a number above 0", {"quantity": "-1"}, "quantity is -1"),
-        ("created_at must be a moment", {"created_at": "'infinity'"}, "timestamp too large"),
+        ("created_at must be a moment", {"created_at": "'-infinity'"}, "timestamp too small"),
         ("expires_at must be a moment", {"expires_at": "'20000-01-01'"}, "timestamp too large"),
     ],
 )

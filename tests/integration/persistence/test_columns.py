@@ -25,6 +25,7 @@ from persistence.queries import row_lists
 from persistence.rows import columns_of
 from persistence.stores import decisions, portfolios, prices
 from persistence.stores.books import account, rows, states
+from persistence.stores.intake import submissions
 from tests.support.account.account_run import account_request
 from tests.support.values.builders import BTC, NOON, deal, market_order, quote, rules
 
@@ -47,11 +48,13 @@ LIMIT = replace(LIMIT, order_type=OrderType.LIMIT, limit_price=Decimal(90))
 SPLIT = apply(
     apply(BOUGHT.state, OrderAccepted(2, LIMIT, None, Decimal(0), 1, NOON)).state, Adjusted(3, TEN_FOR_ONE, NOON)
 )
-OUTCOME = {"id", "created_at", "status", "outcome_reason", "order_id", "processed_at", "retry_of"}
+OUTCOME = {
+    "id", "created_at", "status", "outcome_reason", "order_id", "processed_at", "retry_of", "sent_by", "received_at",
+}  # fmt: skip
 OF_THE_VENUE = {"maker_fee", "taker_fee"}
 """Costs that are no rule of a portfolio; `paper_orders` has them."""
 WRITTEN: dict[str, Collection[str]] = {
-    "trading_decisions": {*decisions.SENT, *OUTCOME},
+    "trading_decisions": {*submissions.SENT, *OUTCOME},
     "paper_trading_config": names(PortfolioRules, Costs, ExecutionRules)
     - {"costs", "execution", "halted", "shown_as", *OF_THE_VENUE}
     | {"current_capital", "name", "closed_at", "replaced_at"},

@@ -204,7 +204,7 @@ def test_an_attached_caller_learns_of_its_decision_when_the_database_is_back(
             assert submitted.result(5).get(timeout=5).status == "executed"
             assert {"executed": 2} == system.ledger_reader.outcomes()
 
-            monkeypatch.setattr("persistence.stores.decisions.LOOKUP_TIMEOUT_S", 0.1)
+            monkeypatch.setattr("persistence.stores.intake.submissions.LOOKUP_TIMEOUT_S", 0.1)
             again = decision()
             proxy.refuse()
             proxy.at_commit("after", who="attached")

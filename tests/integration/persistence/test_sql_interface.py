@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -46,6 +46,8 @@ REFUSED = [
     ({"status": "open"}, "a decision begins as pending"),
     ({"status": "rejected", "processed_at": "now"}, "a decision begins as pending"),
     ({"processed_at": "now"}, "a decision begins as pending"),
+    ({"order_id": str(UUID(int=1))}, "the order of a decision is named by the program; leave order_id out"),
+    ({"sent_by": "x" * 121}, "sent_by must be 1 to 120 characters"),
     ({"reasoning": "x" * 10_001}, "reasoning must be at most 10 000 characters"),
     ({"portfolio": ""}, "portfolio must be 1 to 100 characters"),
 ]
@@ -106,10 +108,11 @@ def test_one_outcome_with_its_reason(system: TradingSystem, changes: dict[str, A
     assert system.ledger_reader.ledger_differences() == []
 
 
-def test_an_order_that_a_sender_names_does_not_stay(system: TradingSystem) -> None:
+def test_an_order_that_a_row_of_an_earlier_version_names_does_not_stay(system: TradingSystem) -> None:
     """It would show the fills of another order, and the ledger check would miss an order that does not exist."""
     named = {"order_id": uuid4()}
     terms = {"order_type": "limit", "quantity": "0.001", "limit_price": "1", "portfolio": "names"}
+    psql(system, "ALTER TABLE trading_decisions DISABLE TRIGGER paper_decision_order")
     with psycopg.connect(system.database_url) as connection:
         connection.execute(
             "INSERT INTO paper_trading_config (portfolio, currency, initial_capital, min_notional)"
@@ -124,6 +127,7 @@ def test_an_order_that_a_sender_names_does_not_stay(system: TradingSystem) -> No
     ended = [(row["status"], row["order_id"]) for row in map(decision, (cancel, refused))]
     assert [("executed", None), ("rejected", None)] == ended
     assert [] == system.ledger_reader.ledger_differences()
+    psql(system, "ALTER TABLE trading_decisions ENABLE TRIGGER paper_decision_order")
 
 
 def psql(system: TradingSystem, statement: str, *values: Any) -> None:

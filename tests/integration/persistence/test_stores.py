@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.errors import DecisionsEnded, Fenced, LeaseHeld, WriteRefused
+from domain.errors import DecisionsEnded, Fenced, IdempotencyConflict, LeaseHeld, WriteRefused
 from domain.market_data.price_second import PriceSecond
 from domain.trading.bookkeeping import Result, apply
-from domain.trading.decision import Decision, Outcome, PendingDecision, Reason, Refusal
+from domain.trading.decision import LATEST_TIME, Accepted, Decision, Outcome, PendingDecision, Reason, Refusal
 from domain.trading.events import SizedOrder
 from domain.trading.orders import order_id
 from domain.trading.portfolio import PortfolioState, Taken
@@ -25,7 +25,7 @@ from persistence import schema
 from persistence.lease import Lease
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
-from persistence.stores.decisions import PENDING, DecisionStore
+from persistence.stores.decisions import PENDING, PENDING_IDS, DecisionStore
 from persistence.stores.ledger import LedgerStore
 from persistence.stores.prices import PriceStore
 from persistence.stores.snapshots import SnapshotStore
@@ -37,6 +37,7 @@ from tests.support.values.builders import filled as event_of
 __all__ = ["database_url", "embedded_url"]  # fixtures
 
 FIRST = Generation(1)
+DAY = timedelta(days=1)
 
 
 class Stores:
@@ -256,9 +257,37 @@ def test_the_oldest_come_first_and_those_under_way_not_at_all(stores: Any) -> No
 
 def test_the_same_uid_or_key_is_the_same_decision(stores: Any) -> None:
     (first,) = stores.decisions.insert([a_decision(1, idempotency_key="once")])
-    (by_uid, by_key) = stores.decisions.insert([a_decision(1), a_decision(2, idempotency_key="once")])
+    others = {"reasoning": "another", "current_price": "9", "risk_score": "0.1", "expires_at": LATEST_TIME - DAY}
+    (by_uid, by_key) = stores.decisions.insert([a_decision(1), a_decision(2, idempotency_key="once", **others)])
     assert first == by_uid == by_key
     assert stores.decisions.find([a_decision(1), a_decision(3)]) == [first, None]
+
+
+CONTENT = {
+    "symbol": "ETH/USDT", "decision": "SELL", "quantity": "1", "confidence": "0.7500000001", "portfolio": "other",
+    "strategy": "trend", "stop_loss": "9", "take_profits": "110:0.5,20%:0.5",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value"), CONTENT.items())
+def test_the_same_key_or_uid_with_other_content_is_refused_and_the_others_are_stored(
+    stores: Any, field: str, value: str
+) -> None:
+    (first,) = stores.decisions.insert([a_decision(1, idempotency_key="once")])
+    wanted = [
+        a_decision(2),
+        a_decision(3, idempotency_key="once", **{field: value}),
+        a_decision(1, idempotency_key="once", **{field: value}),
+        a_decision(4, idempotency_key="another", **{field: value}),
+    ]
+    answers = stores.decisions.insert(wanted)
+    assert [Accepted, IdempotencyConflict, IdempotencyConflict, Accepted] == [type(answer) for answer in answers]
+    beginning = f"idempotency_key 'once' is that of decision {first.decision_id}, which differs in {field}; another"
+    assert str(answers[1]).startswith(beginning)
+    assert str(answers[2]).startswith(f"uid {uid(1)} is that of decision {first.decision_id}, which differs in {field}")
+    conflict = stores.decisions.find([a_decision(3, idempotency_key="once", **{field: value})])[0]
+    assert (first.decision_id, (field,)) == (conflict.decision_id, conflict.fields)
+    assert 3 == len(stores.decisions.pending([], 100, instant()))
 
 
 def test_an_outcome_of_a_row_that_is_gone_is_none(stores: Any) -> None:
@@ -350,5 +379,9 @@ def test_the_intake_reads_the_partial_index(real: Stores) -> None:
         connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('A', 'HOLD', 1)")
         connection.commit()
         connection.execute("ANALYZE trading_decisions")
-        plan = connection.execute("EXPLAIN " + PENDING, ["{1,2,3}", 1000]).fetchall()
-    assert "trading_decisions_pending" in "\n".join(line for (line,) in plan)
+        plan, ids = (
+            "\n".join(line for (line,) in connection.execute("EXPLAIN " + statement, ["{1,2,3}", 1000]))
+            for statement in (PENDING, PENDING_IDS)
+        )
+    assert "Index Scan using trading_decisions_pending" in plan
+    assert ("Index Scan using trading_decisions_pending" in ids, "Sort" in ids) == (True, False), ids

@@ -93,12 +93,14 @@ def test_the_clock_of_the_database_decides_and_not_that_of_this_machine(database
         assert ["executed", "expired"] == [status for status, _ in outcomes(system)]
 
 
-def test_the_backlog_of_an_adopted_table_is_traded_in_its_own_order_whatever_its_age(empty_url: str) -> None:
+def test_the_backlog_of_an_adopted_table_is_traded_in_its_own_order_up_to_an_age(empty_url: str) -> None:
     psql(empty_url, MINIMAL, "INSERT INTO trading_decisions (symbol, decision, confidence, created_at) VALUES"
          " ('ETH/USDT', 'BUY', 0.7, '2020-01-02'), ('BTC/USDT', 'BUY', 0.7, '2020-01-01')")  # fmt: skip
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in PRICES]
     source = FixedPriceSource(PRICES, SystemClock(), 0.1, instruments)
-    with TradingSystem.start(isolated_settings(empty_url), source=source, include_backlog=True) as system:
+    century = timedelta(days=36_500)
+    settings = isolated_settings(empty_url)
+    with TradingSystem.start(settings, source=source, include_backlog=True, backlog_max_age=century) as system:
         until_none_waits(system)
         rows = system.ledger_reader.rows(
             "SELECT symbol, status FROM trading_decisions WHERE status <> 'ignored' ORDER BY created_at"

@@ -20,7 +20,8 @@ from persistence import schema
 from persistence.connections import connect
 from persistence.lease import Lease
 from persistence.listener import Listener
-from persistence.stores.decisions import DecisionStore, read_outcomes
+from persistence.stores.decisions import DecisionStore
+from persistence.stores.intake.submissions import read_outcomes
 from persistence.stores.prices import PriceRecorder, PriceStore
 from tests.support.database.proxy import Proxy
 from tests.support.system.running_system import running_system, until

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from uuid import UUID
 
 from domain import failpoints
 from domain.errors import (
@@ -19,6 +18,7 @@ from domain.errors import (
     DatabaseUnsuitable,
     DecisionsEnded,
     Fenced,
+    IdempotencyConflict,
     InvalidDecision,
     WriteRefused,
 )
@@ -53,6 +53,7 @@ from domain.types import (
 )
 from tests.support.actors.memory_account import MemoryAccount
 from tests.support.actors.memory_prices import MemoryPrices
+from tests.support.actors.memory_rows import OWNER, Row, find_row, named_rows
 from tests.support.actors.stored_state import (
     OrderEntry,
     marked,
@@ -61,16 +62,7 @@ from tests.support.actors.stored_state import (
     with_stored_marks,
 )
 
-
-@dataclass
-class Row:
-    """A row of ``trading_decisions``; ``opened`` is its outcome while its order rests."""
-
-    id: DecisionId
-    decision: Decision
-    created_at: datetime
-    outcome: Outcome | None = None
-    opened: Outcome | None = None
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -104,11 +96,15 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
     refuse: set[int] = field(default_factory=set)
     stubborn: set[int] = field(default_factory=set)
     faults: Counter[str] = field(default_factory=Counter)
+    last_received: datetime = LONG_AGO
 
-    def add(self, decision: Decision, created_at: datetime) -> DecisionId:
-        """Insert a row, as any client may."""
+    def add(
+        self, decision: Decision, created_at: datetime, received_at: datetime | None = None, sent_by: str = OWNER
+    ) -> DecisionId:
+        """Insert a row, as any client may; without `received_at` the database gets it when it was made."""
         self.last_id = id_ = self.last_id + 1
-        self.rows[id_] = Row(id_, decision, created_at)
+        self.last_received = received_at or created_at
+        self.rows[id_] = Row(id_, decision, created_at, self.last_received, sent_by)
         return id_
 
     def open_portfolio(self, rules: PortfolioRules) -> None:
@@ -230,7 +226,7 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
         waiting = [
             row for row in self.rows.values() if row.outcome is None and not row.opened and row.id not in under_way
         ]
-        waiting.sort(key=lambda row: (row.created_at, row.id))
+        waiting.sort(key=lambda row: row.place)
         return [self._received(row, received) for row in waiting[:limit]]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
@@ -255,20 +251,19 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
         failpoints.reach("commits", "submitted")
         self._answer()
         self._fail()
-        for decision, accepted in zip(decisions, self.find(decisions), strict=True):
-            if accepted is None and self.find([decision]) == [None]:
-                self.add(decision, datetime.min.replace(tzinfo=UTC))
-        answers: list[Accepted | WriteRefused | DatabaseBusy] = [a for a in self.find(decisions) if a is not None]
+        for decision in decisions:
+            if self.find([decision]) == [None]:
+                self.add(decision, self.last_received)
+        answers: list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable] = [
+            answer for answer in self.find(decisions) if answer is not None
+        ]
         failpoints.reach("committed", "submitted")
         self._lose()
         return answers
 
-    def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
+    def find(self, decisions: Sequence[Decision]) -> list[Accepted | IdempotencyConflict | None]:
         self._answer()
-        by_uid: dict[UUID, Row] = {row.decision.uid: row for row in self.rows.values()}
-        by_key = {row.decision.idempotency_key: row for row in self.rows.values() if row.decision.idempotency_key}
-        rows = (by_uid.get(d.uid) or by_key.get(d.idempotency_key) for d in decisions)
-        return [Accepted(row.id, row.outcome or row.opened) if row is not None else None for row in rows]
+        return [find_row(self.rows.values(), decision, OWNER) for decision in decisions]
 
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
         self._answer()
@@ -282,11 +277,13 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
             return Refusal(row.id, present, OutcomeStatus.REJECTED, Reason.CLOSED, detail)
         return PendingDecision(
             row.id, d.uid, d.symbol, d.decision, d.confidence, d.risk_score, d.quantity, d.strategy,
-            present, row.created_at, d.expires_at, received, d.asset_class,
-            received.time - row.created_at, d.terms, self._target(d),
+            present, row.made_at, d.expires_at, received, d.asset_class,
+            received.time - row.made_at, d.terms, self._target(row),
+            received_at=row.received_at, sent_by=row.sent_by,
         )  # fmt: skip
 
-    def _target(self, decision: Decision) -> CancelTarget | None:
+    def _target(self, cancel: Row) -> CancelTarget | None:
+        decision = cancel.decision
         target, owner = decision.target, decision.portfolio
         present, _ = self.lives.get(owner, (PortfolioName(owner), 0))
         if target is not None and decision.decision is Action.AMEND and target.lower() in {"all", "symbol"}:
@@ -297,14 +294,16 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
             if decision.symbol == ANY_SYMBOL:
                 return CancelTarget(flaw="target 'symbol' needs the decision's symbol, which is left out")
             return CancelTarget(symbol=decision.symbol)
-        for row in self.rows.values():
-            if target in {str(row.id), str(row.decision.uid), row.decision.idempotency_key}:
-                status = row.outcome.status.value if row.outcome is not None else None
-                reason = row.outcome.reason if row.outcome is not None else None
-                named = CancelTarget(decision_id=row.id, pending=row.outcome is None and row.opened is None)
-                return present_target(
-                    named, target, row.decision.portfolio == owner, row.decision.portfolio, status, reason
-                )
+        rows = named_rows(self.rows.values(), target, cancel.sent_by)
+        if len(rows) > 1:
+            flaw = f"several senders have the idempotency_key {target!r}; name the decision by its id"
+            return CancelTarget(flaw=flaw)
+        for row in rows:
+            status = row.outcome.status.value if row.outcome is not None else None
+            reason = row.outcome.reason if row.outcome is not None else None
+            named = CancelTarget(decision_id=row.id, pending=row.outcome is None and row.opened is None)
+            portfolio = row.decision.portfolio
+            return present_target(named, target, portfolio == owner, portfolio, status, reason)
         for order_id, entry in self.orders.items():
             if target == str(order_id):
                 status = entry.status.value if entry.status is not OrderStatus.OPEN else None

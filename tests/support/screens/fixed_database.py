@@ -33,8 +33,9 @@ OUTCOMES = [
     ("BUY", "ETH/USDT", "0.75", "pending", None),
 ]
 DECISION = """
-INSERT INTO trading_decisions (symbol, decision, confidence, strategy, created_at, status, outcome_reason, processed_at)
-VALUES (%s, %s, %s, 'trend', %s, %s, %s, %s)
+INSERT INTO trading_decisions (symbol, decision, confidence, strategy, created_at, received_at, status, outcome_reason,
+                               processed_at)
+VALUES (%s, %s, %s, 'trend', %s, %s, %s, %s, %s)
 """
 RESTING = """
 INSERT INTO paper_orders SELECT (jsonb_populate_record(o, %s || jsonb_build_object('parent', o.order_id))).*
@@ -76,7 +77,7 @@ def write(url: str) -> None:
         for number, (side, symbol, confidence, status, reason) in enumerate(OUTCOMES):
             at = NOW - (timedelta(minutes=90 - number) if status != "pending" else timedelta(seconds=3))
             ended = None if status == "pending" else at + timedelta(milliseconds=130)
-            connection.execute(DECISION, [symbol, side, confidence, at, status, reason, ended])
+            connection.execute(DECISION, [symbol, side, confidence, at, at, status, reason, ended])
         connection.execute("ALTER TABLE trading_decisions ENABLE TRIGGER USER")
         for symbol, price in moments[-1][1].items():
             connection.execute(PRICE, [NOW - timedelta(seconds=1), NOW - timedelta(seconds=2), symbol, price])

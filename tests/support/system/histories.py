@@ -47,7 +47,7 @@ YOUNG = NOW - timedelta(days=7)
 
 
 PORTFOLIO_BEGAN = "UPDATE paper_trading_config SET created_at = %s WHERE portfolio = %s"
-DECISION_WAS_SENT = "UPDATE trading_decisions SET created_at = %s, processed_at = %s WHERE uid = %s"
+DECISION_WAS_SENT = "UPDATE trading_decisions SET created_at = %s, received_at = %s, processed_at = %s WHERE uid = %s"
 
 
 @dataclass(frozen=True)
@@ -187,5 +187,6 @@ def _date(url: str, names: Iterable[str], deals: Sequence[Deal], first: datetime
     with psycopg.connect(url) as connection:
         connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")
         connection.cursor().executemany(PORTFOLIO_BEGAN, [(first, name) for name in names])
-        connection.cursor().executemany(DECISION_WAS_SENT, [(deal.at, deal.at, uid(deal.number)) for deal in deals])
+        times = [(deal.at, deal.at, deal.at, uid(deal.number)) for deal in deals]
+        connection.cursor().executemany(DECISION_WAS_SENT, times)
         connection.execute("ALTER TABLE trading_decisions ENABLE TRIGGER USER")

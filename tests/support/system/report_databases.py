@@ -31,10 +31,10 @@ class Sold:
 
 FILL = """
 WITH decision AS (
-    INSERT INTO trading_decisions (symbol, decision, confidence, portfolio, strategy, created_at, status,
+    INSERT INTO trading_decisions (symbol, decision, confidence, portfolio, strategy, created_at, received_at, status,
                                    outcome_reason, order_id, processed_at)
-    VALUES ('BTC/USDT', %(side)s, 1, %(portfolio)s, %(strategy)s, %(at)s, 'executed', 'filled', gen_random_uuid(),
-            %(at)s)
+    VALUES ('BTC/USDT', %(side)s, 1, %(portfolio)s, %(strategy)s, %(at)s, %(at)s, 'executed', 'filled',
+            gen_random_uuid(), %(at)s)
     RETURNING id, order_id
 ), placed AS (
     INSERT INTO paper_orders

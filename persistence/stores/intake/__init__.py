@@ -1,0 +1,1 @@
+"""What clients write into the table of decisions, and what they find there."""
