@@ -45,6 +45,7 @@ from actors.configuration.settings_types import (
     LogLevel,
     Seconds,
     SecondsOrZero,
+    SocketPath,
 )
 from domain.errors import SettingsError
 from domain.trading.decision import Number
@@ -183,6 +184,12 @@ class Settings(MessageSettings, PortfolioSettings):
         description="Port of http://127.0.0.1:PORT/metrics for Prometheus. Without it, no port is opened.",
         examples=[9464],
     )
+    metrics_socket: SocketPath = Field(
+        None,
+        description="Unix socket that serves the same metrics to this user alone, and in a folder with the setgid bit "
+        "to its group, too. No other user may write that folder.",
+        examples=["/run/paper-trading/metrics.sock"],
+    )
     log_level: LogLevel = Field("INFO", description="Lowest level of log lines that are written.", examples=["DEBUG"])
 
     if not TYPE_CHECKING:
@@ -215,7 +222,7 @@ class Settings(MessageSettings, PortfolioSettings):
             raise ValueError(msg)
         return value
 
-    @field_validator("home", "prices", "alert_command", "alert_url", mode="before")
+    @field_validator("home", "prices", "alert_command", "alert_url", "metrics_socket", mode="before")
     @classmethod
     def _refuse_empty_text(cls, value: object) -> object:
         if isinstance(value, str) and not value.strip():  # as a path, this would be the working folder

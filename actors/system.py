@@ -33,6 +33,7 @@ from actors.validation_job import ValidationJob
 from actors.wiring import STOP_TIMEOUT_S, Ports, Wiring
 from domain.clocks.database_clock import DatabaseClock
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
+from domain.files.descriptors import open_files_limit
 from domain.program import command_name
 from domain.trading.decision import Decision, Outcome
 from domain.trading.quotes import PriceSource
@@ -307,6 +308,7 @@ class TradingSystem(TradingClient):
             free_bytes=self._parts.disk.free_bytes,
             disk_problem=self._parts.disk.problem,
             clock_problem=self._parts.clocks.problem,
+            open_files_limit=open_files_limit(),
             intake_paused_by=next(filter(None, (host.activity.waiting_reason for host in wiring.hosts.values())), None),
         )
 

@@ -11,6 +11,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
 
+from domain.files.private_files import open_own_file
+
 MAX_BYTES = 10_000_000
 MAX_OLD_FILES = 10
 
@@ -47,8 +49,9 @@ class _Handler(RotatingFileHandler):
         super().__init__(path, maxBytes=MAX_BYTES, backupCount=MAX_OLD_FILES, encoding="utf-8")
 
     def _open(self) -> TextIO:  # type: ignore[override]
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        return os.fdopen(descriptor, "a", encoding="utf-8")
+        descriptor = open_own_file(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        # Half a character, which no encoding has, is written as its escape in JSON.
+        return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line; report a failure once, and its end."""

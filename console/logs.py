@@ -24,6 +24,7 @@ from console.display.times import SECONDS, in_zone, local_times, zone_of
 from console.log_file import LogFile
 from console.signals import leave_closed_streams
 from domain.errors import SettingsError
+from domain.files.private_files import make_home, make_private_folder
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -123,16 +124,15 @@ def set_level(home: Path, level: str) -> None:
 def to_file(home: Path, level: str) -> Path:
     """Also log to a file under ``home``, from INFO on or from a lower level, and to one for warnings.
 
-    Only their owner may read them.
+    Only their owner may read them, and nobody else can have put them there.
 
     Raises:
         SettingsError: the file cannot be written.
     """
     folder = home / "logs"
     try:
-        # The embedded server of root runs as another user, who needs access through home.
-        home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        make_home(home)
+        make_private_folder(folder)
         least = level if logger.level(level).no < logger.level("INFO").no else "INFO"
         # One disk has both: what fails is reported once.
         for file, lowest in (
@@ -141,7 +141,8 @@ def to_file(home: Path, level: str) -> Path:
         ):
             logger.add(file, level=lowest, format=_as_json, colorize=False, backtrace=False, diagnose=False)
     except OSError as error:
-        msg = f"home = {str(home)!r}: cannot write the log there ({error.strerror or error})"
+        place = "" if error.filename is None else f"{error.filename}: "
+        msg = f"home = {str(home)!r}: cannot write the log there ({place}{error.strerror or error})"
         raise SettingsError(msg) from None
     return folder / FILE
 

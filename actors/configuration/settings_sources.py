@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from actors.configuration.file_owners import refuse_if_others_write
+from actors.configuration.file_owners import open_settings_file
 from actors.configuration.settings_redaction import MASK
 from actors.configuration.settings_reference import VARIABLE_PREFIX
 from domain.errors import SettingsError
@@ -84,8 +84,7 @@ def read_settings_file(home: object = None) -> dict[str, Any]:
     if (path := settings_file(home)) is None:
         return {}
     try:
-        with path.open("rb") as file:
-            refuse_if_others_write(path, file.fileno())
+        with open_settings_file(path, is_named=bool(_chosen)) as file:
             content = file.read()
         return tomllib.loads(content.decode("utf-8-sig"))  # some editors write a byte order mark first
     except FileNotFoundError:
@@ -155,6 +154,9 @@ def settings_message(error: ValidationError, options: Mapping[str, object], name
         source = "" if name in options else f" in {path}"
         return f"{name!r}{source} is not a setting{did_you_mean(name, names)}"
     variable = f"{VARIABLE_PREFIX}{name}".upper()
+    value = first["input"]
     source = "" if name in options else f" (from {variable if variable in os.environ else path})"
-    value = MASK if name in UNQUOTED_SETTINGS else quoted(first["input"])
+    if isinstance(value, Path):  # not from a file or variable: there it is text
+        value, source = str(value), "" if name in options else " (the default)"
+    value = MASK if name in UNQUOTED_SETTINGS else quoted(value)
     return f"setting {name} = {value}{source}: {requirement(first)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import re
 import shlex
 from datetime import UTC, date, datetime
@@ -17,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from actors.configuration.settings_reference import Form, Unit
+from domain.files.owners import exposure
 from domain.trading.decision import Number
 from domain.trading.sessions.calendar import CALENDARS
 from domain.trading.sessions.expected_decisions import FORM, parse_expected
@@ -24,6 +26,8 @@ from domain.types import FeeRule, PriceRule
 from domain.wording import SCHEMA
 
 MAX_FACTOR = 1_000_000
+MAX_SOCKET_PATH_BYTES = 103
+"""macOS accepts 103 bytes, Linux 107."""
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -64,14 +68,32 @@ def _absolute_folder(home: Path) -> Path:
     try:
         home.resolve()
         not_a_folder = home.exists() and not home.is_dir()
+        reason = exposure(home)
     except (RuntimeError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.errno != errno.ELOOP else None
-        msg = f"must be a folder, and {reason or 'its links lead in a circle'}"
+        text = error.strerror if isinstance(error, OSError) and error.errno != errno.ELOOP else None
+        msg = f"must be a folder, and {text or 'its links lead in a circle'}"
         raise ValueError(msg) from None
     if not_a_folder:
         msg = "must be a folder, and is a file"
         raise ValueError(msg)
+    if reason is not None:
+        msg = f"must be a folder of your own, and {reason}"
+        raise ValueError(msg)
     return home
+
+
+def _socket_path(path: Path | None) -> Path | None:
+    if path is None:
+        return None
+    try:
+        path = path.expanduser().absolute()
+    except RuntimeError:
+        msg = "must be a path, and there is no such user"
+        raise ValueError(msg) from None
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+        msg = f"must have at most {MAX_SOCKET_PATH_BYTES} bytes, as the system allows no more for a socket"
+        raise ValueError(msg)
+    return path
 
 
 def _own_schema(schema: str) -> str:
@@ -222,6 +244,9 @@ CalendarTable = Annotated[
     Form(f"table of symbols, each with one of {', '.join(CALENDARS)}; in a variable, JSON"),
 ]
 Folder = Annotated[Path, AfterValidator(_absolute_folder), Form("folder")]
+SocketPath = Annotated[
+    Path | None, AfterValidator(_socket_path), Form(f"path of at most {MAX_SOCKET_PATH_BYTES} bytes")
+]
 SchemaName = Annotated[str, Field(pattern=SCHEMA), AfterValidator(_own_schema)]
 DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_database_url), Form("URL of PostgreSQL")]
 AlertCommand = Annotated[SecretStr | None, AfterValidator(_alert_command), Form("program and arguments")]

@@ -65,6 +65,7 @@ class SystemStatus:
         free_bytes: free space under home; None where it cannot be read.
         disk_problem: a sentence while a disk is nearly full.
         clock_problem: a sentence while the clocks of this machine and the database disagree, or were set.
+        open_files_limit: number of files and connections that the process may have open at once.
         expired_at_intake: number of decisions that had waited longer than `max_decision_age` when they were taken in.
     """
 
@@ -83,6 +84,7 @@ class SystemStatus:
     disk_problem: str | None = None
     intake_paused_by: str | None = None
     clock_problem: str | None = None
+    open_files_limit: int | None = None
 
 
 def status_of(host: ActorHost) -> ActorStatus:

@@ -22,6 +22,7 @@ from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from actors.settings import Settings
 from console.alerts.child_process import MAX_QUOTED_OUTPUT, ChildProcess
+from console.alerts.environment import command_environment
 from console.alerts.outbox import Notification
 from console.alerts.services import service_channels
 from console.errors import AlertFailed
@@ -79,8 +80,8 @@ def channels(settings: Settings) -> list[Channel]:
 class CommandChannel:
     """Channel that runs a program, without a shell, for each notification.
 
-    The program gets the notification as JSON on stdin, and kind and text in environment variables. Exit code 0 means
-    delivered.
+    The program gets the notification as JSON on stdin, and kind and text in environment variables; of those of this
+    process only what each program needs. Exit code 0 means delivered.
     """
 
     setting = "alert_command"
@@ -95,9 +96,9 @@ class CommandChannel:
     def deliver(self, notification: Notification, limit: float) -> None:
         """Run the program; see `Channel`."""
         # As bytes: the locale's encoding may not have every character.
-        kind, text = notification.alarm.kind.encode(), notification.text.encode()
+        kind, text = notification.alarm.kind.encode(), notification.text.encode("utf-8", "backslashreplace")
         variables = {b"PAPER_ALERT_KIND": kind, b"PAPER_ALERT_TEXT": text}
-        self._child.run(json.dumps(notification.to_dict()).encode(), limit, variables)
+        self._child.run(json.dumps(notification.to_dict()).encode(), limit, command_environment(variables))
 
     def abort(self) -> None:
         """Kill the program, if it runs."""

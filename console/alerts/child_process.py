@@ -32,20 +32,20 @@ class ChildProcess:
         self._arguments = list(arguments)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, content: bytes, limit: float, variables: Mapping[bytes, bytes] | None = None) -> bytes:
+    def run(self, content: bytes, limit: float, environment: Mapping[bytes, bytes]) -> bytes:
         """Run the program to its end; return the end of its output.
 
         Args:
             content: what it gets on stdin.
             limit: seconds after which it is killed.
-            variables: environment variables, beside those of this process.
+            environment: its environment variables; it inherits none.
 
         Raises:
             AlertFailed: it cannot be run, does not end in time, or its exit code is not 0. The message quotes the end
                 of its output.
         """
         # Its output goes to a file: a process that it leaves running would hold a pipe open.
-        with tempfile.TemporaryFile() as output, self._running(output, variables or {}) as process:
+        with tempfile.TemporaryFile() as output, self._running(output, environment) as process:
             try:
                 process.communicate(content, timeout=limit)
             except subprocess.TimeoutExpired:
@@ -64,14 +64,14 @@ class ChildProcess:
             _kill(process)
 
     @contextmanager
-    def _running(self, output: IO[bytes], variables: Mapping[bytes, bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    def _running(self, output: IO[bytes], environment: Mapping[bytes, bytes]) -> Iterator[subprocess.Popen[bytes]]:
         try:
             process = subprocess.Popen(  # noqa: S603 - the arguments are the user's own setting, or this program's
                 self._arguments,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environb, **variables},
+                env=environment,
                 start_new_session=True,  # a process group, so that its children are killed with it
             )
         except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from console.alerts.child_process import ChildProcess
+from console.alerts.environment import library_environment
 from console.alerts.outbox import Notification
 from console.errors import AlertFailed
 from domain.alarms import AlarmKind
@@ -43,7 +44,7 @@ class ServiceChannel:
             "body": body_of(notification),
             "type": type_of(notification),
         }
-        self._child.run(json.dumps(request).encode(), limit)
+        self._child.run(json.dumps(request).encode(), limit, library_environment())
 
     def abort(self) -> None:
         """Kill the delivery, if one runs."""
@@ -62,7 +63,7 @@ def service_channels(addresses: Sequence[str]) -> list[ServiceChannel]:
         raise SettingsError("setting alert_services needs Apprise, which is not installed: pip install apprise")
     request = json.dumps({"check": list(addresses)}).encode()
     try:
-        names = json.loads(ChildProcess("Apprise", PROCESS).run(request, CHECK_TIMEOUT_S))
+        names = json.loads(ChildProcess("Apprise", PROCESS).run(request, CHECK_TIMEOUT_S, library_environment()))
     except (AlertFailed, ValueError) as error:
         raise SettingsError(f"setting alert_services cannot be checked: {error}") from None
     for number, (address, name) in enumerate(zip(addresses, names, strict=True), start=1):

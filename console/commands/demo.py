@@ -29,6 +29,7 @@ from console.options import AsJson, Home, Utc
 from console.service.actions import service_commands
 from console.signals import Stop, is_of_a_stop, stoppable
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
+from domain.files.private_files import make_home, open_own_file
 from domain.trading.arithmetic import total
 from domain.types import OutcomeStatus
 from persistence.embedded.server import EmbeddedServer, running
@@ -191,8 +192,8 @@ def _new_folder(folder: Path) -> Iterator[None]:
         SettingsError: the folder cannot be written.
     """
     try:
-        folder.parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        lock = os.open(folder.parent / "demo.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        make_home(folder.parent)
+        lock = open_own_file(folder.parent / "demo.lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise SettingsError(f"home = {str(folder.parent)!r}: the demo cannot write there ({error.strerror})") from None
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -28,6 +27,7 @@ from console.report.period import period
 from console.report.terminal.page import print_reports
 from domain.analytics.report import Report
 from domain.errors import InvalidRequest
+from domain.files.private_files import make_home
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
 from domain.wording import did_you_mean, escape_control, quoted
@@ -150,7 +150,7 @@ def _page_file(settings: Settings, html: str | None, open_page: bool) -> Path | 
     if not open_page:
         return None
     try:
-        settings.home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        make_home(settings.home)
     except OSError as error:
         raise InvalidRequest(
             f"--open: cannot create {settings.home}: {error.strerror}; name a file with --html"
@@ -307,14 +307,14 @@ def _write_page(
 def _write_csv(engine: Engine, request: ReportRequest, folder: Path) -> list[dict[str, Any]]:
     """Write all tables, or none of them."""
     with (
-        files.folder_written_atomically(folder) as partial,
+        files.folder_written_atomically(folder) as create,
         _progress() as progress,
         ExitStack() as open_files,
     ):
         task = progress.add_task("CSV", total=None, doing="counting")
 
         def begin(name: str) -> export.Write:
-            file: BinaryIO = open_files.enter_context((partial / f"{name}.csv").open("xb"))
+            file = open_files.enter_context(create(f"{name}.csv"))
             progress.update(task, doing=f"writing {name}")
             return file.write
 

@@ -36,6 +36,7 @@ from console.signals import stoppable
 from console.streams import print_for_people
 from domain.clocks.database_clock import DatabaseClock
 from domain.errors import LeaseHeld, NotRunning, RestartLimitReached, SettingsError
+from domain.files.descriptors import limit_problem, raise_open_files_limit
 from domain.types import DEFAULT_PORTFOLIO
 from domain.wording import counted
 from market.registry import NOT_RECORDED
@@ -130,6 +131,8 @@ def start(
     _refuse_ineffective_for_file(settings, {"--from": price_from, "--to": price_to})
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)
+    if (problem := limit_problem(raise_open_files_limit())) is not None:
+        logger.warning("{}", problem)
     failure: Exception | None = None
     metrics_collector = MetricsCollector()
     rules, clock = settings.message_rules(), DatabaseClock(SystemClock())
@@ -161,7 +164,7 @@ def start(
             sender.hurry()
 
         signals.urgent = hurry
-        facts = _facts(system, settings, endpoint.url)
+        facts = _facts(system, settings, endpoint)
         _announce(facts)
         logger.bind(file_only=True).info("serving: {}", document(facts))
         if as_json:
@@ -193,15 +196,16 @@ def _sending(messages: TradingMessages | None, system: TradingSystem) -> Abstrac
 
 @contextmanager
 def _endpoint(settings: Settings, metrics_collector: MetricsCollector) -> Iterator[MetricsEndpoint]:
-    """Serve the metrics at metrics_port while the block runs.
+    """Serve the metrics at metrics_port and metrics_socket while the block runs.
 
     Raises:
-        LeaseHeld: another service of this home and database has the port.
-        SettingsError: the port cannot be opened.
+        LeaseHeld: another service of this home and database has them.
+        SettingsError: one of them cannot be opened.
     """
     with ExitStack() as undo:
         try:
-            endpoint = undo.enter_context(MetricsEndpoint(settings.metrics_port, metrics_collector.registry))
+            endpoint = MetricsEndpoint(settings.metrics_port, metrics_collector.registry, settings.metrics_socket)
+            undo.enter_context(endpoint)
         except SettingsError:
             with suppress(NotRunning), ConsoleConnection(socket_path(settings)):
                 raise LeaseHeld(f"another process with home {settings.home} already serves this database") from None
@@ -231,7 +235,7 @@ def _backlog_max_age(text: str | None, *, include_backlog: bool) -> timedelta | 
     return parse_duration("--max-age", text)
 
 
-def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> dict[str, Any]:
+def _facts(system: TradingSystem, settings: Settings, endpoint: MetricsEndpoint) -> dict[str, Any]:
     ledger_reader = system.ledger_reader
     rows = ledger_reader.portfolios()
     default = next(row for row in rows if row["portfolio"] == DEFAULT_PORTFOLIO)
@@ -250,7 +254,8 @@ def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> di
         "decisions_waiting": ledger_reader.waiting(),
         "decisions_expired": system.status().expired_at_intake,
         "max_decision_age": settings.max_decision_age,
-        "metrics": metrics,
+        "metrics": endpoint.url,
+        "metrics_socket": None if endpoint.socket_path is None else str(endpoint.socket_path),
         "settings_that_differ": {
             name: {"setting": value, "in_effect": default[name]}
             for name, value in settings.portfolio_values().items()
@@ -276,8 +281,9 @@ def _announce(facts: dict[str, Any]) -> None:
     if facts["decisions_expired"]:
         age = f"max_decision_age = {facts['max_decision_age']:g} s"
         say("", f"{facts['decisions_expired']} expired: older than {age} when the service started")
-    if facts["metrics"] is not None:
-        say("metrics", facts["metrics"])
+    for place in (facts["metrics"], facts["metrics_socket"]):
+        if place is not None:
+            say("metrics", place)
     if facts["settings_that_differ"]:
         differing = ", ".join(
             f"{name} {_value_text(values['in_effect'])} (setting: {_value_text(values['setting'])})"

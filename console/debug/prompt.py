@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -19,6 +20,7 @@ from console.debug.command_spec import ACTOR, COMMAND_SPECS, COMMON, DECISION, L
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import terminal
 from domain.errors import PaperTradingError
+from domain.files.private_files import open_own_file
 from domain.types import Action
 
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
@@ -80,7 +82,7 @@ def run_prompt(session: Session, settings: Settings) -> None:
     hello = session.hello
     session.confirm = confirm
     history = settings.home / "console-history"
-    history.touch(mode=0o600)
+    os.close(open_own_file(history, os.O_WRONLY | os.O_APPEND | os.O_CREAT))  # the library opens it by its path
     prompt: PromptSession[str] = PromptSession(
         history=FileHistory(str(history)),
         completer=CommandCompleter(session),

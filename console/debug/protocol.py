@@ -61,7 +61,8 @@ def is_private(folder: Path) -> bool:
 
 def encode(message: dict[str, Any]) -> bytes:
     """Return a message encoded as a line."""
-    return (document({"v": PROTOCOL, **message}, indent=False) + "\n").encode()
+    # Half a character, which no encoding has, is sent as its escape in JSON.
+    return (document({"v": PROTOCOL, **message}, indent=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def decode(line: bytes) -> dict[str, Any]:
@@ -71,11 +72,26 @@ def decode(line: bytes) -> dict[str, Any]:
         Refused: the line is not valid, or of another version of the protocol.
     """
     try:
-        message = json.loads(line)
+        message = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
         raise Refused("the line is not valid JSON") from None
     if not isinstance(message, dict) or message.get("v") != PROTOCOL:
         raise Refused(f"both sides must use version {PROTOCOL} of the protocol; restart the older one")
+    return message
+
+
+def decode_request(line: bytes) -> dict[str, Any]:
+    """Return the request that a line encodes.
+
+    Raises:
+        Refused: see `decode`; or a text in it has half a character, which no encoding has, so that it could neither be
+            stored nor be recorded.
+    """
+    message = decode(line)
+    try:
+        json.dumps(message, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        raise Refused("the line is not valid text: half a character (a surrogate), or nested too deeply") from None
     return message
 
 

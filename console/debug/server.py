@@ -6,6 +6,7 @@ whose requests are too large, too long or too slow.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import select
@@ -20,7 +21,7 @@ from types import GeneratorType
 
 from loguru import logger
 
-from console.debug.protocol import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, decode, encode, is_private
+from console.debug.protocol import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, decode_request, encode, is_private
 from console.errors import Refused
 from console.logs import secrets_hidden
 from console.service.requests import Command
@@ -94,7 +95,8 @@ class ConsoleServer:
         folder = self._path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_private(folder):
-            raise PermissionError(1, f"folder {folder} is not private to this user")
+            reason = f"folder {folder} is not private to this user: remove it, or choose a home with a shorter path"
+            raise PermissionError(errno.EPERM, reason)
         with suppress(FileNotFoundError):
             self._path.unlink()  # left by a killed process: this one holds the lease, so no other serves
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -161,7 +163,7 @@ class ConsoleServer:
         try:
             if len(line) > MAX_REQUEST_BYTES:
                 raise Refused(f"a request has at most {MAX_REQUEST_BYTES} bytes")
-            message = decode(line)
+            message = decode_request(line)
             number = message.get("id") if isinstance(message.get("id"), int) else None
             command, arguments = self._commands.get(str(message.get("do"))), message.get("with", {})
             if command is None:

@@ -13,6 +13,7 @@ from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_un
 from console.display.quotes import QUOTE_COLUMNS, quote_cells
 from console.display.table import full_table
 from console.display.times import moment
+from domain.files.descriptors import limit_problem
 from domain.wording import one_line
 
 MAX_PRINTED_FAILURES = 5
@@ -50,6 +51,9 @@ def print_process(process: Mapping[str, Any], out: Console) -> None:
         say("expired", f"{expired} were older than max_decision_age when this process read them", "yellow")
     if process["dead_letters"] or process["prices_dropped"]:
         say("dropped", f"{process['dead_letters']} dead letters, {process['prices_dropped']} prices not stored")
+    limit = process.get("open_files_limit")  # missing in the answer of an earlier version
+    if limit is not None and (problem := limit_problem(limit)) is not None:
+        say("files", sentence(problem), "yellow")
     columns = ["actor", "state", "doing", "restarts", "handled", "mailbox", "max"]
     rows = [
         (

@@ -11,6 +11,7 @@ from typing import BinaryIO, Self
 
 from console.log_file import MAX_OLD_FILES
 from console.log_lines.entries import Entry, EntryFilter
+from domain.files.private_files import open_own_file
 
 NEWLINE = b"\n"
 
@@ -113,7 +114,7 @@ def _opened(path: Path) -> list[BinaryIO]:
     with ExitStack() as opened:
         for candidate in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, MAX_OLD_FILES + 1))):
             with suppress(FileNotFoundError):
-                file = opened.enter_context(candidate.open("rb", buffering=0))
+                file = opened.enter_context(os.fdopen(open_own_file(candidate, os.O_RDONLY), "rb", buffering=0))
                 status = os.fstat(file.fileno())
                 if (status.st_dev, status.st_ino) not in inodes:
                     inodes.add((status.st_dev, status.st_ino))

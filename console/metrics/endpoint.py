@@ -1,34 +1,29 @@
-"""The endpoint ``/metrics``: HTTP on 127.0.0.1 alone, without authentication, for a Prometheus on this machine.
+"""The endpoint ``/metrics``: HTTP without authentication, for a Prometheus on this machine.
 
-Any user of this machine can connect to it, so that none may hold the process up: there are few clients at once, each
-for a short time, and a web page that a browser on this machine shows cannot read it.
+It listens on a port of 127.0.0.1, to which any user of this machine can connect, or on a Unix socket, to which only
+those can who may write it. None of them may hold the process up: there are few clients at once, each for a short time,
+and a web page that a browser on this machine shows cannot read it.
 """
 
 from __future__ import annotations
 
-import socket
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
-from socketserver import ThreadingMixIn
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from loguru import logger
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from console.metrics.http_server import HttpServer, RequestHandler, UnixHttpServer
 from domain.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
 OWN_HOSTS = {"", LOOPBACK, "localhost"}
 """Names by which a program on this machine asks; HTTP/1.0 has none."""
-MAX_CLIENTS = 8
-"""Clients at once; the connection of a further one is closed at once."""
-REQUEST_TIMEOUT_S = 5.0
-"""From the connection to the end of the answer; then it is cut off."""
 STOP_TIMEOUT_S = 5.0
-"""How long `__exit__` waits for the server's thread."""
+"""How long `__exit__` waits for a server's thread."""
 
 WebApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -37,88 +32,72 @@ class MetricsEndpoint(AbstractContextManager["MetricsEndpoint"]):
     """An HTTP server that answers between `__enter__` and `__exit__`, in daemon threads.
 
     Args:
-        port: of the endpoint; None: no endpoint.
+        port: of the endpoint; None: no port.
         registry: metrics to be served.
+        socket_path: of its Unix socket; None: no socket.
 
     Raises:
-        SettingsError: in `__enter__`, if the port is not available.
+        SettingsError: in `__enter__`, if port or socket is not available.
     """
 
-    def __init__(self, port: int | None, registry: CollectorRegistry) -> None:
+    def __init__(self, port: int | None, registry: CollectorRegistry, socket_path: Path | None = None) -> None:
         self._port = port
         self._registry = registry
+        self._socket_path = socket_path
+        self._serving = ExitStack()
 
     @property
     def url(self) -> str | None:
-        """Address of the endpoint; None without one."""
+        """Address of the port; None without one."""
         return None if self._port is None else f"http://{LOOPBACK}:{self._port}/metrics"
 
+    @property
+    def socket_path(self) -> Path | None:
+        """Path of the Unix socket; None without one."""
+        return self._socket_path
+
     def __enter__(self) -> MetricsEndpoint:
-        if self._port is not None:
-            try:
-                self._server = _Server((LOOPBACK, self._port), _Handler)
-            except OSError as error:
-                msg = (
-                    f"setting metrics_port = {self._port}: cannot listen on {LOOPBACK}:{self._port}"
-                    f" ({(error.strerror or str(error)).lower()}); choose a free port, or none"
-                )
-                raise SettingsError(msg) from None
-            self._server.set_app(_for_own_hosts(make_wsgi_app(self._registry)))
-            self._thread = threading.Thread(target=self._server.serve_forever, name="metrics endpoint", daemon=True)
-            self._thread.start()
+        with ExitStack() as serving:
+            if self._port is not None:
+                serving.enter_context(self._answering(_at_port(self._port)))
+            if self._socket_path is not None:
+                serving.enter_context(self._answering(_at_socket(self._socket_path)))
+            self._serving = serving.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._port is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._thread.join(STOP_TIMEOUT_S)
+        self._serving.close()
 
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """A server with few clients at once, each for a short time."""
-
-    daemon_threads = True
-    request_queue_size = MAX_CLIENTS
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._places = threading.BoundedSemaphore(MAX_CLIENTS)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+    @contextmanager
+    def _answering(self, server: HttpServer) -> Iterator[None]:
+        server.set_app(_for_own_hosts(make_wsgi_app(self._registry)))
+        thread = threading.Thread(target=server.serve_forever, name="metrics endpoint", daemon=True)
+        thread.start()
         try:
-            super().process_request(request, client_address)
-        except BaseException:
-            self._places.release()
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        # Not the socket's own limit: that begins anew with each byte.
-        end = threading.Timer(REQUEST_TIMEOUT_S, _cut_off, [request])
-        end.daemon = True
-        end.start()
-        try:
-            super().process_request_thread(request, client_address)
+            yield
         finally:
-            end.cancel()
-            self._places.release()
-
-    def handle_error(self, *_: Any) -> None:
-        """Log what went wrong with a request; by default it is printed on stderr with its traceback."""
-        logger.opt(exception=True).debug("a request for metrics failed")
+            server.shutdown()
+            server.server_close()
+            thread.join(STOP_TIMEOUT_S)
 
 
-class _Handler(WSGIRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Log no requests."""
+def _at_port(port: int) -> HttpServer:
+    try:
+        return HttpServer((LOOPBACK, port), RequestHandler)
+    except OSError as error:
+        msg = (
+            f"setting metrics_port = {port}: cannot listen on {LOOPBACK}:{port}"
+            f" ({(error.strerror or str(error)).lower()}); choose a free port, or none"
+        )
+        raise SettingsError(msg) from None
 
 
-def _cut_off(request: socket.socket) -> None:
-    with suppress(OSError):
-        request.shutdown(socket.SHUT_RDWR)
+def _at_socket(path: Path) -> HttpServer:
+    try:
+        return UnixHttpServer(path)
+    except OSError as error:
+        msg = f"setting metrics_socket = {str(path)!r}: cannot listen there ({error.strerror or error})"
+        raise SettingsError(msg) from None
 
 
 def _for_own_hosts(application: WebApplication) -> WebApplication:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
-import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from domain.errors import InvalidRequest, PaperTradingError
+from domain.files.private_files import PART_SUFFIX, create_file, open_folder, written_atomically
 
 
 def require_writable_file(file: Path) -> None:
@@ -61,7 +62,7 @@ def _require_folder(folder: Path, option: str) -> None:
 
 
 def write_atomically(file: Path, text: str) -> int:
-    """Write a file completely or not at all. An existing file is replaced.
+    """Write a file that only this user may read, completely or not at all. An existing file is replaced.
 
     Returns:
         Its size in bytes.
@@ -69,42 +70,59 @@ def write_atomically(file: Path, text: str) -> int:
     Raises:
         PaperTradingError: it could not be written, as on a full disk; an existing file is unchanged.
     """
-    temporary = file.with_name(f".{file.name[:100]}-{secrets.token_hex(4)}.part")
     data = text.encode("utf-8")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    except OSError as error:
-        raise PaperTradingError(f"cannot write {file}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_atomically(file) as stream:
+        stream.write(data)
     return len(data)
 
 
 @contextmanager
-def folder_written_atomically(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder; at the end its files become the files of ``folder``, all of them or none.
+def folder_written_atomically(folder: Path) -> Iterator[Callable[[str], BinaryIO]]:
+    """Yield a function that creates a file; at the end the files are those of ``folder``, all of them or none.
 
-    If ``folder`` exists, the files are moved into it one after another, each complete.
+    Only this user may read them. If ``folder`` exists, the files are moved into it one after another, each complete.
+    Until then they lie in a temporary folder, which is named by its descriptor: the owner of ``folder`` may be another
+    user, who could put a link in its place.
 
     Raises:
         PaperTradingError: they could not be written; existing files are unchanged.
     """
     folder = folder.absolute()
-    parent = folder if folder.is_dir() else folder.parent
-    temporary = parent / f".report-{secrets.token_hex(4)}.part"
+    is_there = folder.is_dir()
     try:
-        temporary.mkdir()
-        yield temporary
-        if folder.is_dir():
-            for file in sorted(temporary.iterdir()):
-                file.replace(folder / file.name)
-        else:
-            temporary.rename(folder)
+        with open_folder(folder if is_there else folder.parent) as place, _temporary_folder(place) as (name, partial):
+            yield lambda file: create_file(file, partial)
+            if is_there:
+                for file in sorted(os.listdir(partial)):
+                    os.replace(file, file, src_dir_fd=partial, dst_dir_fd=place)  # noqa: PTH105 - by descriptor
+            else:
+                os.rename(name, folder.name, src_dir_fd=place, dst_dir_fd=place)  # noqa: PTH104 - by descriptor
     except OSError as error:
         raise PaperTradingError(f"cannot write {folder}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _temporary_folder(place: int) -> Iterator[tuple[str, int]]:
+    """Yield name and descriptor of a new folder for this user alone; what is left of it at the end is removed.
+
+    Args:
+        place: descriptor of the folder in which it is made.
+
+    Raises:
+        OSError: it cannot be made, or another user exchanged it.
+    """
+    name = f".report-{os.urandom(8).hex()}{PART_SUFFIX}"
+    os.mkdir(name, 0o700, dir_fd=place)  # noqa: PTH102 - by descriptor
+    with open_folder(name, within=place) as folder:
+        if os.fstat(folder).st_uid != os.geteuid() or os.listdir(folder):
+            raise PermissionError(errno.EPERM, "another user exchanges what is written there", name)
+        try:
+            yield name, folder
+        except BaseException:
+            # By its descriptor: another user could have put a folder with files of this user in its place.
+            for file in os.listdir(folder):
+                os.unlink(file, dir_fd=folder)  # noqa: PTH108 - by descriptor
+            raise
+        finally:
+            with suppress(OSError):  # it is gone where it has become the folder of the files
+                os.rmdir(name, dir_fd=place)  # noqa: PTH106 - by descriptor

@@ -22,6 +22,7 @@ from console import logs
 from console.service.queries import ServiceQueries
 from console.service.requests import Arguments, Command, optional_text, required_text
 from domain.errors import DatabaseError, DecisionGone, InvalidRequest
+from domain.files.private_files import make_private_folder, open_own_file
 from domain.trading.open_orders.terms import AMENDABLE, ANY_SYMBOL, EXIT_FIELDS
 from domain.types import DEFAULT_PORTFOLIO, Clock
 from persistence.queries.references import portfolio_of_target
@@ -181,27 +182,44 @@ class AuditLog:
             arguments = {key: value for key, value in request.items() if key != "who"}
             at = self._clock.now().isoformat()
             entry = {"at": at, "who": request.get("who"), "command": name, "with": arguments}
+            record, arguments_text = _texts(entry, arguments)
             try:
                 result = command(request)
             except BaseException as error:  # such as a SystemExit that a Python prompt raises
-                self._write({**entry, "failed": f"{type(error).__name__}: {error}"})
+                failed = {**entry, "failed": f"{type(error).__name__}: {error}"}
+                self._write(json.dumps(failed, default=str, ensure_ascii=False))
                 raise
-            self._write(entry)
-            logger.warning("console: {} by {} {}", name, request.get("who"), arguments or "")
+            self._write(record)
+            logger.warning("console: {} by {} {}", name, request.get("who"), arguments_text)
             return result if result is not None else {"done": name, **arguments}
 
         return run
 
-    def _write(self, entry: Mapping[str, Any]) -> None:
-        line = logs.secrets_hidden(json.dumps(entry, default=str, ensure_ascii=False)) + "\n"
+    def _write(self, record: str) -> None:
+        line = logs.secrets_hidden(record) + "\n"
         try:
             with self._lock:
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-                with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-                    file.write(line)
+                make_private_folder(self._path.parent)
+                descriptor = open_own_file(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+                with os.fdopen(descriptor, "ab") as file:
+                    # Half a character, which no encoding has, is written as its escape in JSON.
+                    file.write(line.encode("utf-8", "backslashreplace"))
         except OSError as error:
             logger.error("console: cannot record an action in the audit log ({}): {}", error, line.strip())
+
+
+def _texts(entry: Mapping[str, Any], arguments: Arguments) -> tuple[str, str]:
+    """Return the record of an action and its arguments, as texts.
+
+    They are made before anything is done: what cannot be recorded, because it is nested too deeply, is not done.
+
+    Raises:
+        InvalidRequest: they cannot be made.
+    """
+    try:
+        return json.dumps(entry, default=str, ensure_ascii=False), str(arguments) if arguments else ""
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidRequest("the request cannot be recorded, so it is not carried out") from None
 
 
 class Repl:

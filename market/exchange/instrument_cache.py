@@ -13,10 +13,10 @@ from typing import Any
 
 from loguru import logger
 
+from domain.files.private_files import make_private_folder, read_own_file
 from domain.trading.arithmetic import plain
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.types import Symbol
-from market.private_files import make_private_folder
 
 VERSION = 1
 TEXTS = ("symbol", "quote", "not_traded")
@@ -28,7 +28,7 @@ AMOUNTS = ("tick", "step", "min_notional", "min_quantity")
 def read(path: Path, exchange: str) -> InstrumentCatalog | None:
     """Return the catalog in a file, None without one; a damaged file is logged and ignored."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_own_file(path))
         if (document["version"], document["exchange"]) != (VERSION, exchange):
             return None
         return InstrumentCatalog([_instrument(row) for row in document["instruments"]])

@@ -12,6 +12,7 @@ from typing import Any
 from pyarrow import compute
 
 from domain.errors import PaperTradingError, SettingsError
+from domain.files.private_files import PART_SUFFIX, locked, make_private_folder, sync_folder
 from domain.wording import quoted
 from market.history.candles import SCHEMA, Candles
 from market.history.storage import stored_file
@@ -22,7 +23,6 @@ from market.history.storage.names import exchange_name, symbol_name, timeframe_n
 from market.history.storage.stored_file import DamagedFile
 from market.history.streaming.joining import counted_gaps, together
 from market.history.streaming.series import SpooledCandles
-from market.private_files import PART_SUFFIX, locked, make_private_folder, sync_folder
 
 FOLDER = "history"
 """Name of the store's folder in the program's home."""

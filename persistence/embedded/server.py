@@ -16,11 +16,9 @@ from __future__ import annotations
 import atexit
 import errno
 import fcntl
-import hashlib
 import os
 import re
 import shutil
-import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -32,17 +30,24 @@ import psutil
 import psycopg
 
 from domain.errors import SettingsError
+from domain.files.owners import exposure
+from domain.files.private_files import make_home, open_own_file, read_own_file
 from persistence.embedded import wheel
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.orphans import await_starters, end_processes_in
 from persistence.embedded.sessions import foreign_sessions
+from persistence.embedded.socket_folder import (
+    disarm_stale_locks,
+    make_socket_folder,
+    require_own_socket_folder,
+    server_owners,
+    socket_folder,
+)
 from persistence.rows import one_row
 from persistence.sessions.session import open_privileged_session
 
 _PORT = 5432  # no TCP port: it is only part of the socket's name
-_SOCKET_PATH_LIMIT = 103  # bytes; macOS allows 103, Linux 107; one limit gives the same URL everywhere
 _SERVER_TIMEOUT_S = 60.0  # for a start with crash recovery, for a stop, and for the locks
-_NO_SUCH_PROCESS = 2**31 - 1  # above every system's largest process id
 _UNQUOTABLE = re.compile(r'[\s"$`\\]')  # pg_ctl passes its arguments to a shell, in double quotes at best
 
 
@@ -60,7 +65,8 @@ class EmbeddedServer:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._data = home / "postgres"
-        self._socket_folder = _socket_folder(self._data)
+        self._socket_folder = socket_folder(self._data, _PORT)
+        require_own_socket_folder(self._socket_folder, self._data)
         self._attached: int | None = None
         self._owner = os.getpid()
         # With the port, because PGPORT in the environment of a client would select another socket.
@@ -135,7 +141,7 @@ class EmbeddedServer:
     def _exclusive(self) -> Iterator[None]:
         """Run the block in one process and thread at a time, with errors as in `_errors_as_messages`."""
         with self._errors_as_messages():
-            lock = os.open(self._home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            lock = open_own_file(self._home / "postgres.lock", os.O_RDWR | os.O_CREAT)
             try:
                 if not _locked(lock, fcntl.LOCK_EX, 2 * _SERVER_TIMEOUT_S):
                     raise EmbeddedServerError(f"Another process still starts or stops the server in {self._data}.")
@@ -150,10 +156,12 @@ class EmbeddedServer:
             yield
         except (OSError, psycopg.Error, psutil.Error, subprocess.SubprocessError) as error:
             reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0].rstrip(".")
+            if isinstance(error, OSError) and error.errno == errno.EPERM and error.filename is not None:
+                reason = f"{error.filename}: {reason}"
             raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} cannot be used: {reason}.") from error
 
     def _join(self) -> None:
-        self._attached = os.open(self._home / "postgres.attached", os.O_RDWR | os.O_CREAT, 0o600)
+        self._attached = open_own_file(self._home / "postgres.attached", os.O_RDWR | os.O_CREAT)
         try:
             if not _locked(self._attached, fcntl.LOCK_SH, _SERVER_TIMEOUT_S):
                 raise EmbeddedServerError(f"Another process keeps {self._home / 'postgres.attached'} locked: end it.")
@@ -177,7 +185,7 @@ class EmbeddedServer:
     def _bring_up(self) -> None:
         version = wheel.major_version()
         version_file = self._data / "PG_VERSION"
-        data_version = version_file.read_text().strip() if version_file.exists() else None
+        data_version = self._read(version_file).decode(errors="replace").strip() if version_file.exists() else None
         if data_version not in (None, str(version)):
             raise EmbeddedServerError(
                 f"The database in {self._data} was made by PostgreSQL {data_version} and this program brings {version}:"
@@ -185,7 +193,7 @@ class EmbeddedServer:
                 f" database_url."
             )
         if data_version is not None and _postmaster(self._data) is None:
-            await_starters(self._data, lambda: _postmaster(self._data) is not None)
+            await_starters(self._data, server_owners(self._data), lambda: _postmaster(self._data) is not None)
         if _postmaster(self._data) is None:
             if data_version is None:
                 self._initialise()
@@ -197,7 +205,8 @@ class EmbeddedServer:
             raise EmbeddedServerError(f"{self._data} is not empty and is not a PostgreSQL data folder: move it away.")
         # initdb writes PG_VERSION early, so an incomplete folder would look complete: make it elsewhere, then rename.
         new_data = self._home / "postgres.new"
-        end_processes_in(new_data)  # an initdb whose program was killed would write into the new folder
+        # An initdb whose program was killed would write into the new folder.
+        end_processes_in(new_data, server_owners(self._data))
         shutil.rmtree(new_data, ignore_errors=True)
         new_data.mkdir(mode=0o700)
         if (user := self._server_user()) is not None:
@@ -210,9 +219,8 @@ class EmbeddedServer:
         new_data.rename(self._data)
 
     def _start(self) -> None:
-        self._disarm_stale_locks()
-        if self._socket_folder != self._data:
-            self._make_socket_folder()
+        make_socket_folder(self._socket_folder, self._data, self._server_user())
+        disarm_stale_locks(self._socket_folder, self._data, _PORT)
         options = f"-c listen_addresses= -c port={_PORT} -c unix_socket_directories={self._socket_folder}"
         options += " -c unix_socket_permissions=0700 -c max_connections=100 -c fsync=on -c synchronous_commit=on"
         log = self._data / "log"
@@ -222,12 +230,16 @@ class EmbeddedServer:
             code, output = self._pg_ctl("start", "-l", str(log), "-o", options)
             if code == 0:
                 return
-            logged = log.read_bytes()[old_size:].decode(errors="replace") if log.exists() else ""
+            logged = self._read(log)[old_size:].decode(errors="replace") if log.exists() else ""
             reason = wheel.error_line(logged or output)
             # Backends of a killed postmaster live until they notice, and keep its shared memory meanwhile.
             if "still in use" not in reason or time.monotonic() > deadline:
                 raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} could not be started: {reason}.")
             time.sleep(0.2)
+
+    def _read(self, file: Path) -> bytes:
+        """Return the content of a file in the data folder, which the server's user could have exchanged for a link."""
+        return read_own_file(file, server_owners(self._data))
 
     def _stop(self, *, immediate: bool = False) -> None:
         for mode in ("fast", "immediate")[immediate:]:  # immediate is like a power cut: the next start recovers
@@ -239,30 +251,6 @@ class EmbeddedServer:
         if self._socket_folder != self._data:
             with suppress(OSError):
                 self._socket_folder.rmdir()
-
-    def _disarm_stale_locks(self) -> None:
-        """Let PostgreSQL start although the process id in its lock files now belongs to another program or a zombie.
-
-        Only the id is changed: the file also names the shared memory, by which PostgreSQL finds surviving backends.
-        """
-        for lock in (self._data / "postmaster.pid", self._socket_folder / f".s.PGSQL.{_PORT}.lock"):
-            with suppress(FileNotFoundError):
-                pid, _, rest = lock.read_text().partition("\n")
-                if not pid.strip().isdigit():
-                    lock.unlink()
-                elif psutil.pid_exists(int(pid)):
-                    lock.write_text(f"{_NO_SUCH_PROCESS}\n{rest}")
-
-    def _make_socket_folder(self) -> None:
-        user = self._server_user()
-        with suppress(FileExistsError):
-            self._socket_folder.mkdir(mode=0o700)
-            if user is not None:
-                os.chown(self._socket_folder, *user)
-        status = self._socket_folder.lstat()
-        expected = os.geteuid() if user is None else user[0]
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != expected or stat.S_IMODE(status.st_mode) & 0o077:
-            raise EmbeddedServerError(f"{self._socket_folder}, the folder for the socket, belongs to another user.")
 
     @property
     def _superuser(self) -> str:
@@ -322,25 +310,20 @@ def _usable(home: Path) -> Path:
     advice = "choose a folder of your own, or set database_url"
     if _UNQUOTABLE.search(str(path)):
         raise SettingsError(f'home is "{home}", and the embedded PostgreSQL allows no white space in it: {advice}.')
+    data = path / "postgres"
     try:
-        path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        make_home(home.expanduser())
+        reason = exposure(data) if os.geteuid() != 0 else None  # that of root belongs to the server's user
     except OSError as error:
+        if error.errno == errno.EPERM:
+            raise SettingsError(f"home is {path}, and {error.strerror}.") from None
         kind = EmbeddedServerError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else SettingsError
         raise kind(f"home is {path}, which cannot be made ({error.strerror}): {advice}.") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise SettingsError(f"home is {path}, where this user cannot write: {advice}.")
+    if reason is not None:
+        raise SettingsError(f"home is {path}, and {data} cannot be used: {reason}.")
     return path
-
-
-def _socket_folder(data: Path) -> Path:
-    """Return the data folder, or a private folder in /tmp if the path is too long or has special characters.
-
-    Not XDG's runtime folder and not TMPDIR: they may differ between a cron job and a login session.
-    """
-    socket = str(data / f".s.PGSQL.{_PORT}")
-    if len(socket) <= _SOCKET_PATH_LIMIT and re.fullmatch(r"[A-Za-z0-9/._+-]+", socket):
-        return data
-    return Path("/tmp") / f"paper-trading-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"  # noqa: S108
 
 
 def _postmaster(data: Path) -> psutil.Process | None:
@@ -349,9 +332,11 @@ def _postmaster(data: Path) -> psutil.Process | None:
     Raises:
         OSError: the folder cannot be read, so the server may run.
     """
+    owners = server_owners(data)
     with suppress(FileNotFoundError, NotADirectoryError, ValueError, psutil.Error):
-        process = psutil.Process(int((data / "postmaster.pid").read_text().partition("\n")[0]))
-        if process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
+        process = psutil.Process(int(read_own_file(data / "postmaster.pid", owners).partition(b"\n")[0]))
+        is_own = process.uids().effective in owners  # another user's process may have got its id
+        if is_own and process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
             return process
     return None
 

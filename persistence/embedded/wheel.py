@@ -45,8 +45,12 @@ def folders() -> set[Path]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for a program: without libpq's variables, with messages in English."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+    """Return the environment for a program: without libpq's variables and this program's, with messages in English.
+
+    Settings may be secrets, and root's server is another user.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PAPER_"))}
+    return kept | {"LC_ALL": "C"}
 
 
 def client_environment() -> dict[str, str]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
+
 from tests.support.database.server import free_port
-from tests.support.system.program import Program, environment, run
+from tests.support.system.program import Program, environment, run, until
 from tests.support.system.scrapes import Scrape, fetch
 
 
@@ -67,3 +73,51 @@ def test_an_unreachable_database_is_reported_on_stderr(tmp_path: Path) -> None:
     assert (0, 0) == tuple(Scrape(command.out).value(f"paper_{name}") for name in ("up", "database_up"))
     assert "no metrics from the database: the database is not available" in command.err
     assert "s3cret-word" not in command.err + command.out
+
+
+HALF_REQUESTS = """
+import resource, socket, sys
+
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+clients = []
+for number in range(2_000):
+    client = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10)
+    clients.append(client)
+    try:
+        client.sendall(b"GET /metrics HTTP/1.1\\r\\nHost: localhost\\r\\n")
+    except OSError:
+        pass  # the server has closed it
+print(len(clients), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_thousand_half_requests_of_another_user_do_not_stop_trading(embedded_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    env = environment(tmp_path, prices="simulated", database_url=embedded_url, metrics_port=str(port))
+    another = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    python = shutil.which("python3", path="/usr/bin:/bin") or sys.executable  # one that another user may run
+    with Program("start", env=env) as service:
+        service.wait_for()
+        before = psutil.Process(service.pid).num_fds()
+        with subprocess.Popen(
+            [python, "-c", HALF_REQUESTS, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/",
+            **another,  # type: ignore[call-overload]
+        ) as attack:  # fmt: skip
+            assert attack.stdout is not None
+            assert "2000\n" == attack.stdout.readline()
+            decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", env=env)
+            assert decided.code == 0, decided.err
+            # Those that are answered, and a few that are just being closed.
+            assert psutil.Process(service.pid).num_fds() < before + 100
+            attack.communicate("", timeout=30)
+        until(lambda: is_answered(port), "a scrape is answered again")
+        assert service.stop().code == 0
+
+
+def is_answered(port: int) -> bool:
+    try:
+        return fetch(port).value("paper_up") == 1
+    except OSError:
+        return False

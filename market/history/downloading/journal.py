@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from domain.errors import PaperTradingError
+from domain.files.private_files import make_private_folder, open_own_file, sync_folder
 from market.history.downloading.pages import Row
-from market.private_files import make_private_folder, sync_folder
 
 VERSION = 1
 
@@ -166,7 +166,7 @@ def _document(line: bytes) -> dict[str, Any] | None:
 def _locked(path: Path) -> Iterator[BinaryIO]:
     """Yield the file, created if need be and open for reading and writing, locked by this process."""
     while True:
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+        with os.fdopen(open_own_file(path, os.O_RDWR | os.O_CREAT), "r+b") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

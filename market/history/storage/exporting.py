@@ -14,8 +14,8 @@ import pyarrow.parquet
 from pyarrow import compute
 
 from domain.errors import SettingsError
+from domain.files.private_files import written_atomically
 from market.history.candles import Candles
-from market.private_files import written_atomically
 
 FORMATS = (".csv", ".csv.gz", ".parquet")
 """Endings of the names of files that can be written."""
@@ -47,7 +47,7 @@ def between(candles: Candles, since: datetime | None, until: datetime | None) ->
 
 
 def export(candles: Candles, path: Path) -> None:
-    """Write a series to a file, completely or not at all; an existing file is replaced.
+    """Write a series to a file that only this user may read, completely or not at all; an existing file is replaced.
 
     Numbers are exact. ``timestamp`` is the begin of a bar, ``close_time`` when its close was published. A value that is
     not known is empty.
@@ -58,7 +58,7 @@ def export(candles: Candles, path: Path) -> None:
     """
     ending = format_of(path)
     with ExitStack() as stack:
-        stream: BinaryIO = stack.enter_context(written_atomically(path, private=False))
+        stream: BinaryIO = stack.enter_context(written_atomically(path))
         if ending == ".parquet":
             pyarrow.parquet.write_table(_named(candles), stream, compression="zstd")
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from domain.errors import PaperTradingError
+from domain.files.owners import exposure
+from domain.files.private_files import open_own_file, written_atomically
 from domain.types import Symbol
 from market.history.candles import SCHEMA, Candles
 from market.history.storage.manifest import InvalidManifest, Manifest, parse_manifest, seal
 from market.history.streaming.series import SpooledCandles
 from market.history.streaming.spool import BLOCK_ROWS, Spool, of_equal_size
 from market.history.timeframe import Timeframe
-from market.private_files import written_atomically
 
 ROWS_A_GROUP = BLOCK_ROWS
 """Rows that a reader has in memory at a time."""
@@ -137,6 +139,9 @@ def _bytes_of(chunk: Any) -> Any:
 
 def _opened(path: Path) -> Any:
     try:
+        if (reason := exposure(path.parent)) is not None:
+            raise DamagedFile(f"{path}: it is not read, because another user can change its folder: {reason}")
+        os.close(open_own_file(path, os.O_RDONLY))  # nobody else can exchange it between this and the next line
         return pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise DamagedFile(f"{path}: there is no such file") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import socket
@@ -14,6 +15,7 @@ import pytest
 
 from actors.settings import Settings
 from console.alerts.channels import CommandChannel, UrlChannel, channels
+from console.alerts.environment import library_environment
 from console.alerts.outbox import Notification
 from domain.errors import SettingsError
 from tests.support.system.alarms import TEST, alarm, failure, no_proxy, python, state
@@ -172,3 +174,32 @@ def test_a_program_that_cannot_be_run_stops_the_start(tmp_path: Path) -> None:
     gone.unlink()
     error = failure(channel)
     assert ("gone cannot be run: No such file or directory", True) == (str(error), error.again)
+
+
+SECRETS = {
+    "PAPER_DATABASE_URL": "postgresql://paper:s3cret@db/paper", "PAPER_ALERT_URL": "https://example.com/s3cret",
+    "PGPASSWORD": "s3cret", "PGPASSFILE": "/s3cret", "AWS_SECRET_ACCESS_KEY": "s3cret",
+    "https_proxy": "http://u:s3cret@p",
+}  # fmt: skip
+
+
+def test_a_command_gets_no_secret_of_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = {"LANG": "C.UTF-8", "LC_TIME": "C", "TZ": "Asia/Tokyo", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    for name, value in (SECRETS | needed | {"USER": "me", "LOGNAME": "me"}).items():
+        monkeypatch.setenv(name, value)
+    out = tmp_path / "out"
+    CommandChannel(["sh", "-c", f"env -0 > {shlex.quote(str(out))}"]).deliver(Notification(alarm()), 5)
+    entries = [entry.partition("=") for entry in out.read_text().split("\0") if entry]
+    seen = {name: value for name, _, value in entries if name not in {"PWD", "OLDPWD", "SHLVL", "_"}}  # the shell's own
+    expected = {name: value for name, value in os.environ.items() if name.startswith("LC_")}
+    expected |= needed | {"USER": "me", "LOGNAME": "me", "PATH": os.environ["PATH"]}
+    assert expected | {"PAPER_ALERT_KIND": "test", "PAPER_ALERT_TEXT": "it burns"} == seen
+
+
+def test_a_service_gets_the_proxies_and_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    environment = library_environment()
+    assert (None, None, None, b"http://u:s3cret@p") == tuple(
+        environment.get(name) for name in (b"PAPER_DATABASE_URL", b"PAPER_ALERT_URL", b"PGPASSWORD", b"https_proxy")
+    )

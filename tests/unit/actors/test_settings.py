@@ -114,6 +114,7 @@ def test_amounts_are_exact() -> None:
         ("home", 5, "setting home = 5: must be a path"),
         ("metrics_port", 0, "setting metrics_port = 0: must be at least 1"),
         ("metrics_port", "65536", "setting metrics_port = '65536': must be at most 65535"),
+        ("metrics_socket", "", "setting metrics_socket = '': must not be empty"),
         ("max_decision_age", -1, "setting max_decision_age = -1: must be at least 0"),
         ("max_decision_age", "nan", "setting max_decision_age = 'nan': must be"),
         ("log_level", "loud", "setting log_level = 'loud': must be TRACE, DEBUG, INFO, WARNING or ERROR"),
@@ -313,6 +314,12 @@ def test_secret_texts_are_the_texts_of_exchange_options_that_may_be_secret() -> 
     assert secrets == list(Settings(exchange_options=options).secret_texts())
 
 
+def test_a_path_that_no_socket_can_have_is_refused() -> None:
+    assert Path("/x") == Settings(metrics_socket="/x").metrics_socket
+    message = error_message(metrics_socket="/" + "x" * 103)
+    assert message.endswith(": must have at most 103 bytes, as the system allows no more for a socket")
+
+
 def test_of_the_alert_command_only_a_plain_program_name_is_printed() -> None:
     for command, text in (("curl -H x", "curl ********"), ("sh", "sh"), ("TOKEN=s3cret curl", "******** ********")):
         assert text == Settings(alert_command=command).redacted()["alert_command"]
@@ -322,7 +329,7 @@ NOT_RECORDED = {
     "home", "database_url", "database_schema", "price_retention_days", "price_thinning_days",
     "alert_command", "alert_url",
     "alert_services", "alert_trading", "alert_timezone", "alert_quiet_hours", "alert_no_decision_after", "log_level",
-    "metrics_port", "min_free_disk",
+    "metrics_port", "metrics_socket", "min_free_disk",
     *(name for name in Settings.model_fields if name.startswith("validation_")),  # a run keeps those of its beginning
 }  # fmt: skip
 CHANGES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import stat
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -81,3 +82,12 @@ def test_the_text_of_a_number_is_exact_and_plain(values: list[Decimal | None]) -
     expected = [None if value is None else plain(abs(value) if value == 0 else value) for value in values]
     assert expected == plain_text(column).to_pylist()
     assert expected[1:] == plain_text(column.slice(1)).to_pylist()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+def test_an_export_is_readable_by_its_owner_alone(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"btc{ending}"
+    path.touch()
+    path.chmod(0o666)
+    export(candles(ROWS), path)
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)

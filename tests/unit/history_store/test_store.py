@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import PaperTradingError, SettingsError
+from domain.files.private_files import locked
 from domain.types import Symbol
 from market.history import store as store_module
 from market.history.candles import Candles
@@ -28,7 +30,6 @@ from market.history.storage.merging import ContradictingRows, merge
 from market.history.storage.stored_file import DamagedFile
 from market.history.store import HistoryStore, SeriesKey
 from market.history.timeframe import Timeframe
-from market.private_files import locked
 from tests.support.history.candles import BEGIN, candles, closes, row
 
 KEY = SeriesKey("kraken", "BTC/USDT", "1h")
@@ -336,3 +337,36 @@ def test_an_odd_bar_that_both_files_have_is_no_overlap(tmp_path: Path) -> None:
     longer = merge(odd, candles([row("5")], begin=BEGIN + 4 * HOUR)).candles
     assert 1 == store.save("kraken", longer, []).merged.added
     assert ["1", "2", "3", "4", "5"] == closes(store.read(KEY))
+
+
+def test_a_store_that_another_user_can_change_is_neither_read_nor_written(tmp_path: Path) -> None:
+    store = HistoryStore(tmp_path)
+    store.save("kraken", candles([row("1")]), [source()])
+    folder = store.path(KEY).parent
+    folder.chmod(0o777)
+    reason = f"it may be written by everybody: chmod go-w '?{re.escape(str(folder))}"
+    for action in (store.read, store.manifest):
+        with pytest.raises(DamagedFile, match=f"it is not read, because another user can change its folder: {reason}"):
+            action(KEY)
+    with pytest.raises(PaperTradingError, match=reason):
+        store.save("kraken", candles([row("1"), row("2")]), [source("b.csv", "1")])
+    folder.chmod(0o700)
+    assert ["1"] == closes(store.read(KEY))
+    store.folder.chmod(0o777)
+    with pytest.raises(PaperTradingError, match=f"cannot write {store.folder}/.lock: it may be written by everybody"):
+        store.save("kraken", candles([row("1"), row("2")]), [source("b.csv", "1")])
+
+
+def test_a_stored_file_that_is_a_link_or_a_pipe_is_not_read(tmp_path: Path) -> None:
+    store = HistoryStore(tmp_path)
+    store.save("kraken", candles([row("1")]), [source()])
+    path = store.path(KEY)
+    path.rename(tmp_path / "other.parquet")
+    path.symlink_to(tmp_path / "other.parquet")
+    with pytest.raises(DamagedFile, match="cannot read it: it is a link: remove it"):
+        store.read(KEY)
+    path.unlink()
+    os.mkfifo(path)
+    assert ["cannot read it: it is no regular file: remove it"] == [
+        one.fault.partition(": ")[2] for one in store.stored()
+    ]

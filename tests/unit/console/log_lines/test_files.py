@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,3 +151,16 @@ def test_a_log_whose_folder_is_gone_may_come_back(tmp_path: Path) -> None:
         assert [] == new_messages(files)
         path.write_text(f"{line(2)}\n")
         assert ["line 2"] == new_messages(files)
+
+
+def test_a_link_or_pipe_in_place_of_a_log_is_not_read(path: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(line(1))
+    path.unlink()
+    path.symlink_to(secret)
+    with pytest.raises(PermissionError, match="it is a link"):
+        LogFiles(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(PermissionError, match="it is no regular file"):
+        LogFiles(path)

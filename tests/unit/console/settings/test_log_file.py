@@ -1,15 +1,17 @@
-"""A log file on a full disk: one sentence, and another when it can be written again."""
+"""A log file on a full disk, and one that another user has prepared."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from console import log_file
+from console import log_file, logs
 from console.log_file import LogFile
+from domain.errors import SettingsError
 
 
 def test_a_full_disk_is_reported_once_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,3 +45,43 @@ def test_it_is_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         sink.write("x" * 60)
     sink.stop()
     assert ["log.jsonl", "log.jsonl.1", "log.jsonl.2"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_a_prepared_link_or_pipe_is_refused_and_its_target_stays(tmp_path: Path) -> None:
+    victim = tmp_path / "authorized_keys"
+    victim.write_text("mine\n")
+    path = tmp_path / "log.jsonl"
+    path.symlink_to(victim)
+    with pytest.raises(PermissionError, match="it is a link: remove it"):
+        LogFile(path, print)
+    path.unlink()
+    os.link(victim, path)
+    with pytest.raises(PermissionError, match="it has a second name"):
+        LogFile(path, print)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(PermissionError, match="it is no regular file"):
+        LogFile(path, print)
+    assert "mine\n" == victim.read_text()
+
+
+def test_half_a_character_loses_no_line(tmp_path: Path) -> None:
+    reports: list[str] = []
+    path = tmp_path / "log.jsonl"
+    sink = LogFile(path, reports.append)
+    sink.write('{"message": "\udc80"}\n')
+    sink.stop()
+    assert ([], {"message": "\udc80"}) == (reports, json.loads(path.read_text()))
+
+
+def test_the_log_of_a_home_that_others_control_is_not_written(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o777)
+    with pytest.raises(SettingsError, match="cannot write the log there .*it may be written by everybody: chmod go-w"):
+        logs.to_file(home, "INFO")
+    home.chmod(0o700)
+    (home / "logs").mkdir()
+    (home / "logs").chmod(0o777)
+    with pytest.raises(SettingsError, match=f"{home}/logs: it may be written by everybody: chmod go-w {home}/logs"):
+        logs.to_file(home, "INFO")

@@ -2,76 +2,23 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from actors import Settings
-from actors.configuration import file_owners
 from actors.configuration.settings_sources import choose_settings_file
 from console.cli import main
 from domain.errors import SettingsError
-
-ME, GROUP, STRANGER = 4_001, 4_001, 4_002
-
-
-@dataclass(frozen=True)
-class Account:
-    pw_name: str
-    pw_uid: int
-    pw_gid: int
-
-
-class Machine:
-    """The users and groups of a machine, and this process as the user ``me``."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.users = [
-            Account("root", 0, 0),
-            Account("sync", 5, 0),
-            Account("me", ME, GROUP),
-            Account("bob", STRANGER, 9),
-        ]
-        self.groups: dict[int, tuple[str, list[str]]] = {0: ("root", []), GROUP: ("me", []), 9: ("bob", [])}
-        self.process_uid = ME
-        self.read_only = False
-        self.changed: dict[str, dict[str, int]] = {}
-        monkeypatch.setattr(os, "geteuid", lambda: self.process_uid)
-        monkeypatch.setattr(os, "getegid", lambda: GROUP)
-        monkeypatch.setattr(pwd, "getpwall", lambda: self.users)
-        monkeypatch.setattr(pwd, "getpwuid", self._user)
-        monkeypatch.setattr(grp, "getgrgid", self._group)
-        monkeypatch.setattr(os, "fstatvfs", self._file_system)
-        monkeypatch.setattr(os, "statvfs", self._file_system)
-        self._stat = os.fstat
-        monkeypatch.setattr(file_owners.os, "fstat", self._fstat)
-        self.uid, self.gid = ME, GROUP
-
-    def _user(self, uid: int) -> Account:
-        return {user.pw_uid: user for user in self.users}[uid]
-
-    def _group(self, gid: int) -> Any:
-        name, members = self.groups[gid]
-        return SimpleNamespace(gr_name=name, gr_mem=members)
-
-    def _file_system(self, _: object) -> Any:
-        return SimpleNamespace(f_flag=os.ST_RDONLY if self.read_only else 0)
-
-    def _fstat(self, descriptor: int) -> Any:
-        status = self._stat(descriptor)
-        return os.stat_result([*status[:4], self.uid, self.gid, *status[6:]])
+from tests.support.users.machine import GROUP, STRANGER, Account, Machine
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    return Machine(monkeypatch)
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+    return Machine(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -134,15 +81,15 @@ def test_the_folder_of_a_link_counts_and_that_of_its_file(file: Path, tmp_path: 
 
 
 def test_a_file_of_another_user_is_refused_and_one_of_root_is_read(file: Path, machine: Machine) -> None:
-    machine.uid = STRANGER
+    machine.opened_uid = STRANGER
     assert (
         f"{file} belongs to the user bob, and settings are read only from a file of me or root: chown me {file}"
     ) == refusal()
-    machine.uid = 77  # without a name on this machine
+    machine.opened_uid = 77  # without a name on this machine
     assert f"{file} belongs to the user 77" in str(refusal())
-    machine.uid = 0
+    machine.opened_uid = 0
     assert refusal() is None
-    machine.uid = STRANGER
+    machine.opened_uid = STRANGER
     machine.process_uid = 0
     assert "are read only from a file of root: chown root" in str(refusal())
 
@@ -165,7 +112,7 @@ def test_a_group_may_write_only_if_nobody_else_is_in_it(
     file: Path, machine: Machine, gid: int, members: list[str], others: list[Account], expected: str | None
 ) -> None:
     file.chmod(0o664)
-    machine.gid = gid
+    machine.opened_gid = gid
     machine.users += others
     if gid in machine.groups:
         machine.groups[gid] = machine.groups[gid][0], members
@@ -183,11 +130,43 @@ def test_what_lies_on_a_read_only_file_system_is_read(file: Path, machine: Machi
     assert refusal() is None
 
 
-def test_a_file_that_is_no_file_has_no_writers(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe, 0o666)
-    descriptor = os.open(pipe, os.O_RDWR)
+@pytest.fixture
+def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A pipe in the place of the settings file of the working folder; nobody writes it."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "paper.toml"
+    os.mkfifo(path, 0o600)
+    yield path
+    choose_settings_file(None)
+
+
+def test_a_pipe_where_the_file_is_looked_for_is_refused_at_once(pipe: Path) -> None:
+    assert "paper.toml is no regular file, so that it is not read: remove it" == refusal()
+
+
+def test_a_pipe_that_an_option_names_is_refused_at_once_if_others_may_write_it(pipe: Path, machine: Machine) -> None:
+    choose_settings_file(str(pipe))
+    machine.opened_uid = STRANGER
+    assert f"{pipe} belongs to the user bob" in str(refusal())
+    machine.read_only = True  # a pipe may be written there all the same
+    assert f"{pipe} belongs to the user bob" in str(refusal())
+    machine.opened_uid = 0
+    pipe.chmod(0o606)
+    assert f"{pipe} may be written by everybody, and so is not read: chmod go-w {pipe}" == refusal()
+
+
+def test_a_pipe_of_this_user_that_an_option_names_is_read_when_its_writer_comes(pipe: Path, machine: Machine) -> None:
+    choose_settings_file(str(pipe))
+    writer = threading.Thread(target=lambda: pipe.write_text("seed = 2\n"), daemon=True)
+    writer.start()
+    assert refusal() is None
+    writer.join(10)
+    assert not writer.is_alive()
+
+
+def test_a_device_that_an_option_names_is_read() -> None:
+    choose_settings_file(os.devnull)
     try:
-        file_owners.refuse_if_others_write(pipe, descriptor)
+        assert 1 == Settings().seed
     finally:
-        os.close(descriptor)
+        choose_settings_file(None)
