@@ -28,8 +28,8 @@ with other members; a folder with the sticky bit, such as `/tmp`, is fine, and s
 read-only, as a container has it. Any other file ends the command with the `chmod` or `chown` that mends it. It must be
 a regular file; one that `--config` names may also be a pipe or a device.
 
-`home` must be a folder of your own, too: it and each folder above it are checked in the same way, and root does not work
-in the home of another user ([operations.md](operations.md#whose-files)).
+`home` must be a folder of your own, too: it and each folder above it are checked in the same way, and root does not
+work in the home of another user ([operations.md](operations.md#whose-files)).
 
 `run.py check` shows the settings in effect and the source of each; `run.py check --explain NAME` shows what this page
 says about one. An unknown name or a wrong value ends every command with exit code 2 and one sentence.

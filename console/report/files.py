@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from domain.errors import InvalidRequest, PaperTradingError
-from domain.files.private_files import PART_SUFFIX, create_file, open_folder, written_atomically
+from domain.files.private_files import PART_SUFFIX, create_file, names_in, open_folder, written_atomically
 
 
 def require_writable_file(file: Path) -> None:
@@ -93,10 +93,10 @@ def folder_written_atomically(folder: Path) -> Iterator[Callable[[str], BinaryIO
         with open_folder(folder if is_there else folder.parent) as place, _temporary_folder(place) as (name, partial):
             yield lambda file: create_file(file, partial)
             if is_there:
-                for file in sorted(os.listdir(partial)):
-                    os.replace(file, file, src_dir_fd=partial, dst_dir_fd=place)  # noqa: PTH105 - by descriptor
+                for file in names_in(partial):
+                    os.replace(file, file, src_dir_fd=partial, dst_dir_fd=place)
             else:
-                os.rename(name, folder.name, src_dir_fd=place, dst_dir_fd=place)  # noqa: PTH104 - by descriptor
+                os.rename(name, folder.name, src_dir_fd=place, dst_dir_fd=place)
     except OSError as error:
         raise PaperTradingError(f"cannot write {folder}: {error.strerror}") from error
 
@@ -112,17 +112,17 @@ def _temporary_folder(place: int) -> Iterator[tuple[str, int]]:
         OSError: it cannot be made, or another user exchanged it.
     """
     name = f".report-{os.urandom(8).hex()}{PART_SUFFIX}"
-    os.mkdir(name, 0o700, dir_fd=place)  # noqa: PTH102 - by descriptor
+    os.mkdir(name, 0o700, dir_fd=place)
     with open_folder(name, within=place) as folder:
-        if os.fstat(folder).st_uid != os.geteuid() or os.listdir(folder):
+        if os.fstat(folder).st_uid != os.geteuid() or names_in(folder):
             raise PermissionError(errno.EPERM, "another user exchanges what is written there", name)
         try:
             yield name, folder
         except BaseException:
             # By its descriptor: another user could have put a folder with files of this user in its place.
-            for file in os.listdir(folder):
-                os.unlink(file, dir_fd=folder)  # noqa: PTH108 - by descriptor
+            for file in names_in(folder):
+                os.unlink(file, dir_fd=folder)
             raise
         finally:
             with suppress(OSError):  # it is gone where it has become the folder of the files
-                os.rmdir(name, dir_fd=place)  # noqa: PTH106 - by descriptor
+                os.rmdir(name, dir_fd=place)

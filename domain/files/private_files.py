@@ -123,6 +123,11 @@ def create_file(name: str, folder: int) -> BinaryIO:
     return os.fdopen(os.open(name, flags, PRIVATE_FILE, dir_fd=folder), "wb")
 
 
+def names_in(folder: int) -> list[str]:
+    """Return the names of what lies in a folder, by its descriptor."""
+    return sorted(os.listdir(folder))
+
+
 @contextmanager
 def written_atomically(file: Path) -> Iterator[BinaryIO]:
     """Yield a stream whose bytes become ``file`` at the end: a reader, and a kill, leave the old file or the new one.
@@ -143,10 +148,10 @@ def written_atomically(file: Path) -> Iterator[BinaryIO]:
                     yield stream
                     stream.flush()
                     os.fsync(stream.fileno())
-                os.replace(temporary, file.name, src_dir_fd=folder, dst_dir_fd=folder)  # noqa: PTH105 - by descriptor
+                os.replace(temporary, file.name, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
                 with suppress(FileNotFoundError):
-                    os.unlink(temporary, dir_fd=folder)  # noqa: PTH108 - by descriptor
+                    os.unlink(temporary, dir_fd=folder)
             _sync(folder)
     except OSError as error:
         raise PaperTradingError(f"cannot write {file}: {error.strerror or error}") from error
@@ -203,8 +208,10 @@ def _make_folder(folder: Path, mode: int) -> None:
 def _require_regular(path: Path, status: os.stat_result) -> None:
     if stat.S_ISREG(status.st_mode):
         return
-    kinds = {stat.S_IFDIR: "it is a folder", stat.S_IFLNK: "it is a link: remove it"}
-    raise _refusal(path, kinds.get(stat.S_IFMT(status.st_mode), "it is no regular file: remove it"))
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kind = "a link" if stat.S_ISLNK(status.st_mode) else "no regular file"
+    raise _refusal(path, f"it is {kind}: remove it")
 
 
 def _refusal(path: Path, reason: str) -> OSError:

@@ -78,7 +78,7 @@ def test_root_works_in_no_home_of_another_user(place: Path) -> None:
     for command, ended in zip(COMMANDS, run_all(*COMMANDS, env=environment(home)), strict=True):
         assert (2, 1) == (ended.code, len(ended.err.splitlines())), command
         assert f"belongs to the user {VICTIM}: run the command as {VICTIM} (sudo -u {VICTIM} …)" in ended.err, command
-    assert [] == os.listdir(home)
+    assert [] == list(home.iterdir())
 
 
 def test_root_does_not_believe_a_folder_that_another_user_can_exchange(place: Path) -> None:
@@ -137,6 +137,6 @@ def test_what_an_attacker_has_prepared_is_not_used(place: Path) -> None:
     }
     assert "mine\n" == victims_file.read_text()
     written = {name: (theirs / name).stat() for name in ("page.html", "fills.csv")}
-    assert {name: (VICTIM, 0o600) for name in written} == {
+    assert dict.fromkeys(written, (VICTIM, 0o600)) == {
         name: (pwd.getpwuid(status.st_uid).pw_name, stat.S_IMODE(status.st_mode)) for name, status in written.items()
     }

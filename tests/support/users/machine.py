@@ -87,4 +87,3 @@ class Machine:
 def owned(status: os.stat_result, uid: int, gid: int) -> os.stat_result:
     """Return a file's status with other owners."""
     return os.stat_result([*status[:4], uid, gid, *status[6:]])
-

@@ -114,7 +114,6 @@ def test_amounts_are_exact() -> None:
         ("home", 5, "setting home = 5: must be a path"),
         ("metrics_port", 0, "setting metrics_port = 0: must be at least 1"),
         ("metrics_port", "65536", "setting metrics_port = '65536': must be at most 65535"),
-        ("metrics_socket", "", "setting metrics_socket = '': must not be empty"),
         ("max_decision_age", -1, "setting max_decision_age = -1: must be at least 0"),
         ("max_decision_age", "nan", "setting max_decision_age = 'nan': must be"),
         ("log_level", "loud", "setting log_level = 'loud': must be TRACE, DEBUG, INFO, WARNING or ERROR"),
@@ -312,12 +311,6 @@ def test_secret_texts_are_the_texts_of_exchange_options_that_may_be_secret() -> 
     }  # fmt: skip
     secrets = ["http://me:s3cret@proxy:1", "abcd", "a longer text", "0123456789", "4711471147114711", "a=b"]
     assert secrets == list(Settings(exchange_options=options).secret_texts())
-
-
-def test_a_path_that_no_socket_can_have_is_refused() -> None:
-    assert Path("/x") == Settings(metrics_socket="/x").metrics_socket
-    message = error_message(metrics_socket="/" + "x" * 103)
-    assert message.endswith(": must have at most 103 bytes, as the system allows no more for a socket")
 
 
 def test_of_the_alert_command_only_a_plain_program_name_is_printed() -> None:

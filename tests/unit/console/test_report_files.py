@@ -22,6 +22,10 @@ def _open_to_all() -> Iterator[None]:
     os.umask(before)
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -53,15 +57,17 @@ def test_the_files_of_an_existing_folder_are_private_and_replace_others(tmp_path
     (tmp_path / "fills.csv").write_text("old")
     write(tmp_path, "fills.csv")
     assert ("fills.csv", 0o600) == ((tmp_path / "fills.csv").read_text(), mode(tmp_path / "fills.csv"))
-    assert ["fills.csv"] == os.listdir(tmp_path)
+    assert ["fills.csv"] == names(tmp_path)
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "fills.csv").write_text("old")
-    with pytest.raises(PaperTradingError, match="No space left"), folder_written_atomically(tmp_path) as create:
-        create("fills.csv").close()
-        raise OSError(28, "No space left on device")
-    assert (["fills.csv"], "old") == (os.listdir(tmp_path), (tmp_path / "fills.csv").read_text())
+    writing = folder_written_atomically(tmp_path)
+    writing.__enter__()("fills.csv").close()
+    full = OSError(28, "No space left on device")
+    with pytest.raises(PaperTradingError, match="No space left"):
+        writing.__exit__(OSError, full, None)
+    assert (["fills.csv"], "old") == (names(tmp_path), (tmp_path / "fills.csv").read_text())
 
 
 def test_a_link_in_place_of_the_temporary_folder_moves_no_file_of_the_user(tmp_path: Path) -> None:
@@ -76,7 +82,7 @@ def test_a_link_in_place_of_the_temporary_folder_moves_no_file_of_the_user(tmp_p
         temporary.symlink_to(private)
         with create("fills.csv") as file:
             file.write(b"fill")
-    assert (["id_ed25519"], "fill") == (os.listdir(private), (shared / "fills.csv").read_text())
+    assert (["id_ed25519"], "fill") == (names(private), (shared / "fills.csv").read_text())
 
 
 def test_a_folder_in_place_of_the_new_temporary_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,4 +100,4 @@ def test_a_folder_in_place_of_the_new_temporary_one_is_refused(tmp_path: Path, m
     with pytest.raises(PaperTradingError, match="another user exchanges what is written there"):
         write(tmp_path / "shared", "fills.csv")
     (planted,) = (tmp_path / "shared").iterdir()
-    assert ["planted.csv"] == os.listdir(planted)  # it may be a folder of this user's: nothing in it is removed
+    assert ["planted.csv"] == names(planted)  # it may be a folder of this user's: nothing in it is removed

@@ -20,7 +20,7 @@ def home(machine: Machine, tmp_path: Path) -> Path:
     """A folder of this user in one of root."""
     folder = tmp_path / "srv"
     folder.mkdir(mode=0o755)
-    machine.owners[folder] = 0
+    machine.owners |= {tmp_path: 0, folder: 0}
     home = folder / "paper"
     home.mkdir(mode=0o700)
     return home

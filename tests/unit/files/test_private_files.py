@@ -31,6 +31,10 @@ def open_to_all() -> Iterator[None]:
     os.umask(before)
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -77,7 +81,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     for flags in (APPEND, os.O_RDWR | os.O_CREAT, os.O_RDONLY):
         assert "it is no regular file: remove it" == refusal(pipe, flags)
-    assert "it is a folder" == refusal(tmp_path, os.O_RDONLY)
+    assert "Is a directory" == refusal(tmp_path, os.O_RDONLY)
 
 
 def test_a_file_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +146,7 @@ def test_a_folder_that_is_exchanged_during_the_writing_gets_nothing(tmp_path: Pa
         folder.rename(tmp_path / "away")
         folder.symlink_to(elsewhere)
         stream.write(b"new")
-    assert ([], ["report.html"]) == (os.listdir(elsewhere), os.listdir(tmp_path / "away"))
+    assert ([], ["report.html"]) == (names(elsewhere), names(tmp_path / "away"))
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +159,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(PaperTradingError, match="No space left on device"), written_atomically(path) as stream:
         stream.write(b"new")
-    assert (["report.html"], "old") == (os.listdir(tmp_path), path.read_text())
+    assert (["report.html"], "old") == (names(tmp_path), path.read_text())
 
 
 def test_a_file_system_that_cannot_sync_a_folder_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def test_the_log_of_a_home_that_others_control_is_not_written(tmp_path: Path) ->
     home = tmp_path / "home"
     home.mkdir()
     home.chmod(0o777)
-    with pytest.raises(SettingsError, match="cannot write the log there .*it may be written by everybody: chmod go-w"):
+    with pytest.raises(SettingsError, match=r"cannot write the log there .*it may be written by everybody: chmod go-w"):
         logs.to_file(home, "INFO")
     home.chmod(0o700)
     (home / "logs").mkdir()
