@@ -46,6 +46,7 @@ from persistence.embedded.server import EmbeddedServer, running
 from persistence.embedded.watch import EmbeddedWatch
 from persistence.lease import Lease
 from persistence.listener import Listener
+from persistence.roles.urls import warn_of_own_user
 from persistence.sessions.address import display_address, with_schema
 from persistence.sessions.answers import AnswerWatch
 from persistence.storage.store import StorageStore
@@ -222,7 +223,7 @@ class TradingSystem(TradingClient):
         """Return a client of the system that serves a database, in this process or in another one.
 
         Args:
-            database_url: URL as `run.py db url` prints it; None: the one that the settings name.
+            database_url: URL as `run.py db role create` prints it; None: the one that the settings name.
 
         Raises:
             NotRunning: no URL is set, and no embedded database runs.
@@ -238,6 +239,7 @@ class TradingSystem(TradingClient):
                 # Stay attached until this process ends: the server must not stop before.
                 database_url = EmbeddedServer.attach(settings.home).url
             database_url = with_schema(database_url, settings.database_schema)
+        warn_of_own_user(database_url)
         probe(database_url)  # report a wrong URL here, not at the first decision
         return AttachedSystem(database_url)
 

@@ -220,8 +220,7 @@ def _command_line(command: str) -> Any:
         module, attribute = place.split(":")
         target = getattr(importlib.import_module(module), attribute)
         if isinstance(target, typer.Typer):
-            for subcommand in target.registered_commands:
-                subcommand.help = _formatted_help(_docstring(subcommand.callback))
+            _format_subcommands(target)
             # The help of a group also explains the command that it runs by default, such as `validate NAME`.
             more = inspect.cleandoc(target.info.help) if isinstance(target.info.help, str) else ""
             app.add_typer(target, name=name, help=_formatted_help(f"{summary}\n\n{more}".rstrip()))
@@ -229,6 +228,15 @@ def _command_line(command: str) -> Any:
             help_text = _formatted_help(f"{summary}\n\n{_docstring(target)}")
             app.command(name, help=help_text, context_settings=CONTEXT_SETTINGS.get(name))(target)
     return typer.main.get_command(app)
+
+
+def _format_subcommands(group: typer.Typer) -> None:
+    """Give each command of a group, and of the groups in it, its help text."""
+    for subcommand in group.registered_commands:
+        subcommand.help = _formatted_help(_docstring(subcommand.callback))
+    for subgroup in group.registered_groups:
+        if subgroup.typer_instance is not None:
+            _format_subcommands(subgroup.typer_instance)
 
 
 def _docstring(command: Callable[..., object] | None) -> str:

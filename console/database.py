@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from actors.settings import Settings
-from domain.errors import LeaseBlocked, LeaseHeld, NotRunning
+from domain.errors import LeaseBlocked, LeaseHeld, NotRunning, RightMissing
 from domain.program import command_name
 from domain.validation.progress import Progress
 from persistence import schema
@@ -16,7 +16,8 @@ from persistence.error_translation import translated
 from persistence.lease import Lease, open_own_session
 from persistence.queries.row_lists import LedgerReader
 from persistence.queries.validation import open_progress
-from persistence.sessions.address import PUBLIC, display_address, with_schema
+from persistence.roles.urls import warn_of_own_user
+from persistence.sessions.address import PUBLIC, display_address, parse_url, with_schema
 
 
 def has_database(settings: Settings) -> bool:
@@ -44,13 +45,29 @@ def running_url(settings: Settings) -> str | None:
 def connected(settings: Settings) -> Iterator[str]:
     """Yield the database's URL; an embedded server stops afterwards, unless another process uses it."""
     if settings.url is not None:
-        yield with_schema(settings.url, settings.database_schema)
+        warn_of_own_user(settings.url)
+        with _naming_role(settings.url):
+            yield with_schema(settings.url, settings.database_schema)
         return
     server = EmbeddedServer.attach(settings.home)
     try:
         yield with_schema(server.url, settings.database_schema)
     finally:
         server.release(spare_sessions=True)
+
+
+@contextmanager
+def _naming_role(url: str) -> Iterator[None]:
+    """Add to the error about a right that is missing whose right it is, and who has it."""
+    try:
+        yield
+    except RightMissing as error:
+        role = parse_url(url).get("user") or "of this database"
+        detail = error.reason or str(error)
+        msg = (
+            f"role {role} may not do this ({detail}): ask the owner of the database, or use the URL of a role that may"
+        )
+        raise RightMissing(msg) from error
 
 
 @contextmanager
@@ -79,8 +96,10 @@ def ensure_schema(url: str) -> None:
 
     Raises:
         LeaseHeld: a process with another schema serves it.
+        DatabaseUnsuitable: the role of the URL may not upgrade it.
     """
     if not schema.is_current(url):
+        schema.require_may_upgrade(url)
         try:
             lease = Lease.take(url)
         except LeaseHeld as error:

@@ -11,6 +11,7 @@ The tree::
     ├── DatabaseError
     │   ├── DatabaseUnavailable        cannot be reached, or the connection was lost; try again
     │   ├── DatabaseUnsuitable         reached, but not usable: newer schema, missing rights, wrong version
+    │   │   └── RightMissing           the role may not do that; its owner, or a role with the right, may
     │   ├── DatabaseBusy               a lock of another session, or a deadlock; a retry may succeed
     │   ├── WriteRefused               the database rejects these values
     │   ├── DecisionsEnded             decisions to be ended have ended or are gone; nothing was written
@@ -121,6 +122,10 @@ class DatabaseUnavailable(DatabaseError):
 
 class DatabaseUnsuitable(DatabaseError):
     """The database answers but is not usable: newer schema, missing rights, wrong version."""
+
+
+class RightMissing(DatabaseUnsuitable):
+    """The role of the database lacks a right that the statement needs; the owner has it."""
 
 
 class DatabaseBusy(DatabaseError):

@@ -14,6 +14,7 @@ from domain.errors import (
     DatabaseUnavailable,
     DatabaseUnsuitable,
     PaperTradingError,
+    RightMissing,
     WriteRefused,
 )
 from persistence.disk_refusals import record_refusal
@@ -32,7 +33,7 @@ ERRORS_BY_SQLSTATE: Mapping[str, tuple[type[DatabaseError], str]] = {
     "55P03": (DatabaseBusy, "the database is busy"),
     "0A000": (DatabaseBusy, "the statement does not fit the tables as they are now"),  # perhaps only a prepared one
     "26000": (DatabaseBusy, "the database has forgotten a prepared statement"),  # psycopg prepares it again
-    "42501": (DatabaseUnsuitable, "the database role lacks a right"),
+    "42501": (RightMissing, "the database role lacks a right"),
     "3F": (DatabaseUnsuitable, "the database lacks the schema"),
     "42P01": (DatabaseUnsuitable, "the tables are not as this program made them"),
     "42703": (DatabaseUnsuitable, "the tables are not as this program made them"),

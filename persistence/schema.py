@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from domain.errors import DatabaseUnsuitable
+from domain.program import command_name
 from persistence.connections import naming_blockers, pool, reading
 from persistence.error_translation import first_line
 from persistence.sessions.address import PUBLIC, display_address, schema_of
@@ -29,6 +30,15 @@ WHERE n.nspname = :schema AND c.relname = ANY(:tables) AND c.relkind IN ('r', 'p
 ORDER BY 2, 1 LIMIT 1
 """
 """A rule on INSERT, UPDATE or DELETE (pg_rewrite's 3, 2 and 4); nothing deletes decisions."""
+MAY_UPGRADE = """
+SELECT current_user, coalesce(
+    (SELECT pg_has_role(current_user, c.relowner, 'USAGE') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = :schema AND c.relname = 'paper_schema_version'),
+    (SELECT has_schema_privilege(n.oid, 'CREATE') FROM pg_namespace n WHERE n.nspname = :schema),
+    has_database_privilege(current_database(), 'CREATE'))
+"""
+NEEDED_RIGHTS = {"trading_decisions": "UPDATE", "paper_roles": "SELECT"}
+"""What the service needs on a table, where that is not INSERT; SELECT it needs on all."""
 COLUMN = re.compile(r"^    ([a-z_]+) +[a-z]", re.MULTILINE)
 
 
@@ -58,6 +68,13 @@ def newest_version() -> str:
 def own_tables() -> frozenset[str]:
     """Return the names of all tables in the files of ``sql/``, and of the table with the schema version."""
     return frozenset({VERSION_TABLE, *(name for name, _ in CREATED.findall(_all_files()))})
+
+
+def own_columns() -> frozenset[tuple[str, str]]:
+    """Return table and name of each column in the files of ``sql/``."""
+    statements = _all_files()
+    created = {(table, column) for table, body in CREATED.findall(statements) for column in COLUMN.findall(body)}
+    return frozenset(created | set(ADDED.findall(statements)))
 
 
 def _all_files() -> str:
@@ -118,6 +135,30 @@ def upgrade(database_url: str) -> str:
         return newest_version()
 
 
+def require_may_upgrade(database_url: str) -> None:
+    """Raise unless the role of a URL may upgrade the database: it owns the tables, or may create them.
+
+    Without this a role that only sends or reads would take the lease, which keeps a service from starting.
+
+    Raises:
+        DatabaseUnsuitable: it may not; the message says who may.
+    """
+    with pool(database_url, "schema") as engine, reading(engine) as connection:
+        _require_upgrader(connection, database_url)
+
+
+def _require_upgrader(connection: Connection, database_url: str) -> None:
+    schema = schema_of(database_url)
+    version = current_version(connection, schema)
+    role, may = connection.execute(text(MAY_UPGRADE), {"schema": schema}).one()
+    if not may:
+        has = "has no tables of this program" if version is None else f"has schema {version}"
+        raise DatabaseUnsuitable(
+            f"the database {display_address(database_url)} {has}, this program brings {newest_version()}, and role"
+            f" {role} may not upgrade it: its owner runs `{command_name()} db upgrade`"
+        )
+
+
 def rehearse(database_url: str) -> None:
     """Do what `upgrade` does but for TimescaleDB, and take it back; while a service runs only what locks no table.
 
@@ -142,7 +183,10 @@ def rehearse(database_url: str) -> None:
 
 def _migrate(connection: Connection, database_url: str) -> None:
     schema = schema_of(database_url)
-    if _check(current_version(connection, schema), database_url) != newest_version():
+    version = _check(current_version(connection, schema), database_url)
+    if version != newest_version():
+        if version is not None:
+            _require_upgrader(connection, database_url)
         _create(connection, schema)
         # Rarely needed and slow to import: commands that only read must start fast.
         importlib.import_module("persistence.migrations.runner").run(connection, schema)
@@ -194,7 +238,7 @@ def _require_tables(connection: Connection, schema: str) -> None:
         try:
             with connection.begin_nested():
                 connection.execute(text(f"SELECT {', '.join(names)} FROM {_quoted(schema)}.{table} LIMIT 0"))
-                right = "UPDATE" if table == "trading_decisions" else "INSERT"
+                right = NEEDED_RIGHTS.get(table, "INSERT")
                 name = f"{_quoted(schema)}.{table}"
                 if not connection.execute(text("SELECT has_table_privilege(:name, :right)"), locals()).scalar():
                     raise DatabaseUnsuitable(f"the database role lacks the right {right} on table {schema}.{table}")

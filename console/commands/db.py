@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.settings import Settings
+from console.commands import roles
 from console.database import connected, database_label, of_older_tables
 from console.display.format import answer, size, terminal
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Utc, quiet_settings, with_settings
@@ -28,6 +29,7 @@ from persistence.lease import Lease
 from persistence.sessions.address import dsn, with_schema
 
 app = typer.Typer(rich_markup_mode=None)
+app.add_typer(roles.app, name="role", help="Make, list and remove roles that send decisions or read.")
 BackupPath = Annotated[str, typer.Argument(metavar="FILE", help="The backup file.")]
 
 
@@ -96,6 +98,7 @@ def restore(
         "ledger_ok": not restored.differences,
         "ledger_differences": restored.differences,
         "rights_left_out": restored.rights_left_out,
+        "roles_left_out": [role.name for role in restored.roles_left_out],
     }
     answer(as_json, document, lambda: _print_restored(document, restored))
 
@@ -137,8 +140,9 @@ def show_url(settings: Settings, as_json: AsJson = False) -> None:
     \b
       psql "$(run.py db url)" -c "SELECT * FROM v_paper_ledger_check"
 
-    A configured URL is printed with its password, which no other command and no log shows. The embedded database has no
-    password; it accepts connections while the service or another command runs.
+    It is that of the owner, who may do everything; run.py db role create makes roles that send or read. A configured
+    URL is printed with its password, which no other command and no log shows. The embedded database has no password; it
+    accepts connections while the service or another command runs.
     """
     if settings.url is not None:
         url = dsn(with_schema(settings.url, settings.database_schema))
@@ -197,5 +201,8 @@ def _print_restored(document: dict[str, Any], restored: restores.Restored) -> No
         )
     for difference in restored.differences:
         say(f"the books did not balance in the backup: {difference}")
+    for role in restored.roles_left_out:
+        options = " ".join(f"--{kind}" for kind in role.kinds)
+        say(f"role {role.name} has no rights now; `{command_name()} db role create {role.name} {options}` gives them")
     for statement in restored.rights_left_out:
         say(f"skipped, because its role does not exist here: {statement}")

@@ -18,11 +18,12 @@ from console.listing.nothing import no_rows, require_known_names
 from console.listing.options import DEFAULT_ROWS, AsCsv, with_filter
 from console.options import AsJson, with_settings
 from console.streams import print_for_people
-from domain.errors import InvalidRequest
+from domain.errors import InvalidRequest, RightMissing
 from domain.types import OutcomeStatus
 from domain.wording import one_line
 from persistence.queries import row_lists
 from persistence.queries.listing.row_filter import RowFilter, RowList
+from persistence.queries.row_lists import LedgerReader
 
 Cells = dict[str, Callable[[Mapping[str, Any]], str]]
 """Columns of a table: heading, and the function that formats a row's cell."""
@@ -144,7 +145,7 @@ def print_list(
     with ledger_reader(settings) as reader:
         if wanted.portfolio is not None:
             reader.require_portfolio(wanted.portfolio)
-        listing, sources, currencies = reader.listing(row_list, wanted), reader.price_sources(), reader.currencies()
+        listing, sources, currencies = reader.listing(row_list, wanted), _sources(reader), reader.currencies()
         if not listing.rows:
             require_known_names(reader, wanted)
     if as_csv:
@@ -164,6 +165,14 @@ def print_list(
             out.print(f"\n{line}", style="dim")
 
     answer(as_json, {name.rsplit(maxsplit=1)[-1]: listing.rows, **sources}, print_rows)
+
+
+def _sources(reader: LedgerReader) -> dict[str, list[str]]:
+    """Return the sources of the prices of all fills; none for a role that sends decisions alone, and sees no fills."""
+    try:
+        return reader.price_sources()
+    except RightMissing:
+        return row_lists.by_reality(())
 
 
 def list_table(out: Console, cells: Cells, rows: Sequence[Mapping[str, Any]]) -> Text:

@@ -42,8 +42,18 @@ from domain.validation.progress import Course, Progress
 from domain.wording import one_line
 from persistence.connections import probe
 from persistence.queries.open_orders import frozen_orders, open_orders, other_source, other_source_sentence
-from persistence.queries.row_lists import LedgerReader, not_running_message
+from persistence.queries.row_lists import LedgerReader, by_reality, not_running_message
+from persistence.roles.visibility import sees_results
+from persistence.sessions.address import parse_url
 
+OF_OTHERS: dict[str, Any] = {
+    **by_reality(()),
+    **dict.fromkeys(("portfolios", "positions", "frozen_orders", "other_source", "halted", "validation"), ()),
+    **dict.fromkeys(("ledger_ok", "storage", "quarantined"), None),
+    "ledger_differences": [],
+    "future_snapshots": {"number": 0, "last": None},
+}
+"""What a role cannot see that only sends decisions."""
 VALIDATION_COLOURS = {Course.LOST: "bold red", Course.BEHIND: "yellow"}
 
 
@@ -131,8 +141,7 @@ def _process(settings: Settings) -> dict[str, Any] | None:
 def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
     served = reader.served()
     url = reader.url
-    differences = [row["difference"] for row in reader.ledger_differences()]
-    return {
+    state = {
         "running": bool(served["running"]),
         "database_away": None,
         "not_running": None if served["running"] else not_running_message(served),
@@ -144,14 +153,21 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "renewed_seconds_ago": served["renewed_ago"],
         "database": database_label(settings, url),
         "server": probe(url),
+        "open_orders": len(open_orders(reader)),
+        "decisions": reader.outcomes(),
+        "waiting": reader.waiting(),
+        "limited_to": None,
+    }
+    if not sees_results(reader):
+        return {**state, **OF_OTHERS, "limited_to": parse_url(url).get("user")}
+    differences = [row["difference"] for row in reader.ledger_differences()]
+    return {
+        **state,
         **reader.price_sources(),
         "portfolios": reader.portfolios(),
         "positions": reader.positions(),
-        "open_orders": len(open_orders(reader)),
         "frozen_orders": frozen_orders(reader),
         "other_source": other_source(reader),
-        "decisions": reader.outcomes(),
-        "waiting": reader.waiting(),
         "quarantined": reader.quarantined(),
         "halted": reader.halted(),
         "validation": [_progress(one) for one in validation_progress(url)],
@@ -220,6 +236,14 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
         say("validation", f"{row['run']} of {row['portfolio']}: {sentence(row['progress'])}", style)
     if document["quarantined"]:
         say("quarantine", f"{document['quarantined']} (see v_paper_quarantine)", "yellow")
+    if document["limited_to"] is not None:
+        say("role", f"{document['limited_to']} may see its own decisions and orders alone")
+    else:
+        _print_books(document, out)
+
+
+def _print_books(document: dict[str, Any], out: Console) -> None:
+    say = partial(print_fact, out)
     if document["ledger_ok"]:
         say("books", "balance")
     else:

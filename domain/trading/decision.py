@@ -214,7 +214,7 @@ def _refusal(error: ValidationError) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class CancelTarget:
-    """What a CANCEL or AMEND is about: one of the three, or all orders of the portfolio.
+    """What a CANCEL or AMEND is about: one of the three, or all of the portfolio, of the decisions ``among`` alone.
 
     Attributes:
         decision_id: the order of this decision.
@@ -227,6 +227,7 @@ class CancelTarget:
     decision_id: DecisionId | None = None
     order_id: OrderId | None = None
     symbol: str | None = None
+    among: frozenset[DecisionId] | None = None
     flaw: str | None = None
     pending: bool = False
 

@@ -28,7 +28,7 @@ from domain.trading.decision_steps import (
 from domain.trading.freshness.newest_quotes import NewestQuotes
 from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import amend, amended_instrument
-from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.cancelling import CancelOrders, is_among
 from domain.trading.open_orders.protection import protect
 from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
 from domain.trading.prices import mark
@@ -315,7 +315,7 @@ class DecisionQueue:
             symbol = instrument.symbol
 
         def named(other: PendingDecision, of: Symbol | None) -> bool:
-            if other.portfolio != portfolio or target.order_id is not None:
+            if other.portfolio != portfolio or target.order_id is not None or not is_among(other.id, target.among):
                 return False
             return other.id == target.decision_id if target.decision_id is not None else symbol in {None, of}
 
@@ -327,8 +327,9 @@ class DecisionQueue:
             if not self._waiting[of]:
                 del self._waiting[of]
         request = CancelOrders(
-            decision.id, portfolio, target.decision_id, target.order_id, symbol, tuple(ended), account.state.label
-        )
+            decision.id, portfolio, target.decision_id, target.order_id, symbol, tuple(ended), account.state.label,
+            target.among,
+        )  # fmt: skip
         in_flight = account.in_flight
         if account.settling or (in_flight is not None and named(in_flight[0], in_flight[1].symbol)):
             account.cancels.append(request)

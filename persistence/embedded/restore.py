@@ -17,6 +17,8 @@ from persistence.embedded.backup import TABLES, Contents, count_contents
 from persistence.embedded.backup_file import BackupFile
 from persistence.embedded.errors import BackupRefused
 from persistence.lease import Lease, holder_name
+from persistence.roles.registry import carry_over, registered
+from persistence.roles.rights import Role
 from persistence.sessions.address import PUBLIC, with_schema
 
 EPOCH_INCREMENT = 1_000_000
@@ -37,12 +39,14 @@ class Restored:
         contents: of the database now.
         differences: rows of ``v_paper_ledger_check``; the books balance as far as they did in the backup.
         rights_left_out: GRANT statements of the backup whose role does not exist here.
+        roles_left_out: roles of `run.py db role` without rights now: they do not exist here, or the backup is older.
     """
 
     schemas: Mapping[str, str]
     contents: Contents
     differences: tuple[str, ...]
     rights_left_out: tuple[str, ...]
+    roles_left_out: tuple[Role, ...] = ()
 
 
 def contents(database_url: str) -> Contents:
@@ -101,16 +105,23 @@ def _restore(cursor: psycopg.Cursor, backup_file: BackupFile, *, replace: bool, 
     epochs = _locked_epochs(cursor)
     if not replace:
         _require_nothing_to_lose(cursor)
+    roles = {name: registered(cursor, name) for name in epochs}
     cursor.execute("DROP OWNED BY CURRENT_USER CASCADE")
     left_out = backup_file.restore_into(cursor)
-    differences = []
+    differences: list[str] = []
+    without_rights: list[Role] = []
     for name in backup_file.schemas:
         _raise_epoch(cursor, name, *epochs.get(name, (0, 0)))
+        without_rights += carry_over(cursor, name, roles.get(name, ()))
         if cancel_waiting:
             cursor.execute(sql.SQL(CANCEL).format(sql.Identifier(name, "trading_decisions")))
         check = sql.SQL("SELECT difference FROM {}").format(sql.Identifier(name, "v_paper_ledger_check"))
         differences += [row[0] for row in cursor.execute(check).fetchall()]
-    return Restored(backup_file.schemas, count_contents(cursor), tuple(differences), tuple(left_out))
+    named = tuple(f" TO {role.name};" for role in without_rights)
+    left_out = [statement for statement in left_out if not statement.endswith(named)]
+    return Restored(
+        backup_file.schemas, count_contents(cursor), tuple(differences), tuple(left_out), tuple(without_rights)
+    )
 
 
 def _locked_epochs(cursor: psycopg.Cursor) -> dict[str, tuple[int, int]]:

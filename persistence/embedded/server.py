@@ -36,6 +36,7 @@ from persistence.embedded import wheel
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.orphans import await_starters, end_processes_in
 from persistence.embedded.sessions import foreign_sessions
+from persistence.embedded.shared_socket import SharedSocket, open_to_roles, remove_default_folder, socket_options
 from persistence.embedded.socket_folder import (
     disarm_stale_locks,
     make_socket_folder,
@@ -111,6 +112,25 @@ class EmbeddedServer:
             if not (self._data / "PG_VERSION").exists():
                 raise EmbeddedServerError(f"There is no database in {self._data} any more: put the folder back.")
             self._bring_up()
+
+    def open_to_roles(self, socket: SharedSocket, *, restart: bool = False) -> bool:
+        """Let roles with a password in, on a second socket; return whether that is open already.
+
+        Args:
+            socket: the second one.
+            restart: restart the server where it is not, which ends all sessions; else the next start opens it.
+
+        Raises:
+            SettingsError: its folder cannot be used.
+            EmbeddedServerError: the server cannot be reached or restarted.
+        """
+        self._require_attached()
+        with self._exclusive():
+            is_open = open_to_roles(self._superuser, self._home, socket, self._user())
+            if restart and not is_open:
+                self._stop()
+                self._bring_up()
+            return is_open or restart
 
     def _require_attached(self) -> None:
         if self._attached is None:
@@ -221,8 +241,9 @@ class EmbeddedServer:
     def _start(self) -> None:
         make_socket_folder(self._socket_folder, self._data, self._server_user())
         disarm_stale_locks(self._socket_folder, self._data, _PORT)
-        options = f"-c listen_addresses= -c port={_PORT} -c unix_socket_directories={self._socket_folder}"
-        options += " -c unix_socket_permissions=0700 -c max_connections=100 -c fsync=on -c synchronous_commit=on"
+        options = f"-c listen_addresses= -c port={_PORT} -c max_connections=100 -c reserved_connections=20"
+        options += " -c fsync=on -c synchronous_commit=on"
+        options += socket_options(self._home, self._socket_folder, self._user())
         log = self._data / "log"
         deadline = time.monotonic() + 10
         while True:
@@ -251,6 +272,7 @@ class EmbeddedServer:
         if self._socket_folder != self._data:
             with suppress(OSError):
                 self._socket_folder.rmdir()
+        remove_default_folder(self._home)
 
     @property
     def _superuser(self) -> str:
@@ -276,6 +298,12 @@ class EmbeddedServer:
                 connection.execute("CREATE ROLE paper LOGIN")
             if not has_database:
                 connection.execute("CREATE DATABASE paper OWNER paper")
+            # So that other roles cannot use up all connections.
+            connection.execute("GRANT pg_use_reserved_connections TO paper")
+
+    def _user(self) -> tuple[int, int]:
+        """Return user and group that run the server."""
+        return self._server_user() or (os.geteuid(), os.getegid())
 
     def _server_user(self) -> tuple[int, int] | None:
         """Return user and group of the server; None: those of this process. PostgreSQL refuses to run as root."""

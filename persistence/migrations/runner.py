@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import psycopg
 from alembic import command, op
 from alembic.config import Config
 from sqlalchemy import Connection
 
 from persistence.migrations import kept_rights
+from persistence.roles.registry import grant_all
 from persistence.schema import read_file, view_files
 
 
@@ -27,13 +29,18 @@ def config_for(connection: Connection, schema: str) -> Config:
 def run(connection: Connection, schema: str) -> None:
     """Run each migration that the schema does not have yet, and give the views their present definitions.
 
-    A view that a migration dropped is made anew, with the rights and comments that it had.
+    A view that a migration dropped is made anew, with the rights and comments that it had. The roles of
+    `run.py db role` get their rights on what is new.
     """
     kept = kept_rights.find(connection)
     command.upgrade(config_for(connection, schema), "head")
     for name in view_files():
         _execute(connection, name)
     kept_rights.restore(connection, kept)
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    with driver.cursor() as cursor:
+        grant_all(cursor, schema)
 
 
 def run_file(name: str) -> None:

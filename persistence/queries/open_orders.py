@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from domain.errors import RightMissing
 from domain.types import OrderStatus
 from persistence.queries.listing.row_filter import FLAT_SYMBOL, RowFilter, RowList, flat_symbol
 from persistence.queries.row_lists import LedgerReader
@@ -117,7 +118,10 @@ def portfolios_with_orders(ledger_reader: LedgerReader, symbol: str | None = Non
 
 def symbol_is_known(ledger_reader: LedgerReader, symbol: str) -> bool:
     """Return whether there is an order, a position or a price of a market; it may read all orders."""
-    (row,) = ledger_reader.rows(SYMBOL_IS_KNOWN, symbol=flat_symbol(symbol), exact=symbol.strip().upper())
+    try:
+        (row,) = ledger_reader.rows(SYMBOL_IS_KNOWN, symbol=flat_symbol(symbol), exact=symbol.strip().upper())
+    except RightMissing:  # a role that only sends sees no prices, so nobody knows that it is mistyped
+        return True
     return bool(row["known"])
 
 

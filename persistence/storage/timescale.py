@@ -37,6 +37,10 @@ IS_HYPERTABLE = """
 SELECT EXISTS (SELECT FROM timescaledb_information.hypertables
                WHERE hypertable_schema = current_schema() AND hypertable_name = 'market_prices')
 """
+IS_OWNER = """
+SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class
+WHERE relname = 'market_prices' AND relnamespace = CAST(current_schema() AS regnamespace)
+"""
 DROP_CHUNKS = "SELECT count(*) FROM {}.drop_chunks('market_prices', older_than => %s)"
 
 
@@ -48,9 +52,10 @@ def adopt_timescale(connection: Connection, statements: str) -> None:
         statements: the text of ``sql/timescale.sql``.
     """
     preloaded = connection.execute(text("SELECT current_setting('timescaledb.disable_load', true)")).scalar()
+    is_owner = connection.execute(text(IS_OWNER)).scalar()
     connection.rollback()
-    if preloaded is None:
-        return
+    if preloaded is None or not is_owner:
+        return  # the owner of the tables does it
     try:
         with connection.begin():
             connection.exec_driver_sql(statements, execution_options={"no_parameters": True})

@@ -27,7 +27,7 @@ from persistence.connections import transaction
 from persistence.error_translation import first_line, translated
 from persistence.rows import columns_of
 from persistence.stores.books.account import read_pending
-from persistence.stores.cancel_targets import resolve_target
+from persistence.stores.cancel_targets import TargetResolver
 from persistence.stores.decision_rows import STORED_NUMBERS, row_flaw, row_terms
 from persistence.stores.intake.submissions import find_decisions, id_literal, insert_decisions, read_outcomes
 from persistence.stores.store import Store
@@ -101,7 +101,8 @@ class DecisionStore(Store):
                 prepare = False if len(under_way) > MAX_PREPARED_IDS else None
                 cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare)
                 rows = cursor.fetchall()
-                return [_from_row(cursor, row, received) for row in rows]
+                targets = TargetResolver(cursor)
+                return [_from_row(targets, row, received) for row in rows]
         except (WriteRefused, UnicodeDecodeError):  # one row has an unreadable value; the other rows must still be read
             return self._pending_one_by_one(under_way, limit, received)
 
@@ -115,7 +116,8 @@ class DecisionStore(Store):
     ) -> list[PendingDecision | Refusal]:
         with transaction(self.engine) as cursor:
             ids = cursor.execute(PENDING_IDS, [id_literal(under_way), limit]).fetchall()
-            return [_read_alone(cursor, row[0], received) for row in ids]
+            targets = TargetResolver(cursor)
+            return [_read_alone(cursor, targets, row[0], received) for row in ids]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         """Write the outcomes of decisions that get no order.
@@ -194,7 +196,9 @@ class DecisionStore(Store):
             return read_outcomes(cursor, ids)
 
 
-def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received: Instant) -> PendingDecision | Refusal:
+def _read_alone(
+    cursor: psycopg.Cursor, targets: TargetResolver, id_: DecisionId, received: Instant
+) -> PendingDecision | Refusal:
     try:
         with translated(), cursor.connection.transaction():  # a savepoint: the transaction must go on to the next rows
             rows = cursor.execute(PENDING_ONE, [id_literal([id_]), 1]).fetchall()
@@ -202,14 +206,14 @@ def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received: Instant) -> P
         return _unreadable(id_, first_line(error))
     except WriteRefused as error:
         return _unreadable(id_, first_line(error.__cause__ or error))
-    return _from_row(cursor, rows[0], received) if rows else _unreadable(id_, "it changed while it was read")
+    return _from_row(targets, rows[0], received) if rows else _unreadable(id_, "it changed while it was read")
 
 
 def _unreadable(id_: DecisionId, reason: str) -> Refusal:
     return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, reason)
 
 
-def _from_row(cursor: psycopg.Cursor, values: Sequence[Any], received: Instant) -> PendingDecision | Refusal:
+def _from_row(targets: TargetResolver, values: Sequence[Any], received: Instant) -> PendingDecision | Refusal:
     row = dict(zip(READ, values, strict=True))  # psycopg's own rows by name take longer
     flaw = row_flaw(row)
     if flaw is not None:
@@ -226,7 +230,7 @@ def _from_row(cursor: psycopg.Cursor, values: Sequence[Any], received: Instant) 
             detail = f"run {run} is not bound to strategy {strategy}"
             return Refusal(row["id"], row["portfolio"], OutcomeStatus.REJECTED, Reason.UNDER_VALIDATION, detail)
     terms, action = row_terms(row), Action(row["decision"].strip().upper())
-    target = resolve_target(cursor, row, action) if action in TARGETED else None
+    target = targets.resolve(row, action) if action in TARGETED else None
     own = {name: row[name] for name in OWN}
     waited = row["now"] - row["created_at"]
     return PendingDecision(**own, action=action, received=received, waited=waited, terms=terms, target=target)

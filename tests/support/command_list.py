@@ -42,11 +42,18 @@ def commands() -> dict[str, Any]:
     """Return each command of the program by its words, such as ``portfolio list``, as typer knows it."""
     by_name: dict[str, Any] = {}
     for name in COMMANDS:
-        command = _command_line(name).commands[name]
-        if members := getattr(command, "commands", None):
-            by_name |= {f"{name} {member}": part for member, part in members.items()}
-        else:
-            by_name[name] = command
+        by_name |= _members(name, _command_line(name).commands[name])
+    return by_name
+
+
+def _members(name: str, command: Any) -> dict[str, Any]:
+    """Return a command by its name, or those of a group, and of the groups in it."""
+    members = getattr(command, "commands", None)
+    if not members:
+        return {name: command}
+    by_name: dict[str, Any] = {}
+    for member, part in members.items():
+        by_name |= _members(f"{name} {member}", part)
     return by_name
 
 
@@ -69,7 +76,7 @@ def command_of(words: tuple[str, ...]) -> str | None:
         return "start"
     if words[0] == "validate" and " ".join(words[:2]) not in commands():
         return "validate show"
-    return next((name for count in (2, 1) if (name := " ".join(words[:count])) in commands()), None)
+    return next((name for count in (3, 2, 1) if (name := " ".join(words[:count])) in commands()), None)
 
 
 def options_of(name: str) -> set[str]:

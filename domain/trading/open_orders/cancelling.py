@@ -24,6 +24,7 @@ class CancelOrders:
         before_sizing: decisions that it ends because they are not sized yet. They end with it, in one transaction:
             after a crash none of them is sized while the CANCEL has ended.
         label: what people call the portfolio; empty: its id.
+        among: only orders of these decisions; None: of any.
     """
 
     decision_id: DecisionId
@@ -33,6 +34,7 @@ class CancelOrders:
     symbol: Symbol | None = None
     before_sizing: tuple[DecisionId, ...] = ()
     label: str = field(default="", compare=False)
+    among: frozenset[DecisionId] | None = None
 
     def without_orders(self, left_alone: Sequence[OpenOrder] = ()) -> Refusal:
         """Return the end of the decision where it cancels no open order; the targets that were not sized end with it.
@@ -78,7 +80,8 @@ class CancelOrders:
             return f"decision {self.target_id}"
         if self.order_id is not None:
             return f"order {self.order_id}"
-        return self.symbol if self.symbol is not None else f"portfolio {self.label or self.portfolio}"
+        name = self.symbol if self.symbol is not None else f"portfolio {self.label or self.portfolio}"
+        return name if self.among is None else f"its sender in {name}"
 
 
 def _frozen_detail(orders: Sequence[OpenOrder]) -> str:
@@ -86,16 +89,23 @@ def _frozen_detail(orders: Sequence[OpenOrder]) -> str:
     return f"order {names} is left alone after an internal error"
 
 
+def is_among(decision_id: DecisionId, among: frozenset[DecisionId] | None) -> bool:
+    """Return whether a sender may mean a decision: one of its own, or any where ``among`` is None."""
+    return among is None or decision_id in among
+
+
 def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:
     """Return the open orders that a CANCEL names, in the order of their acceptance."""
     if request.order_id is not None:
         one = open_orders.get(request.order_id)
         return [one] if one is not None else []
+    of, among = request.target_id, request.among
     if request.symbol is not None:
-        return list(open_orders.of(request.symbol))
-    of = request.target_id
-    cancelled = [one for one in open_orders if of is None or (one.order.decision_id == of and not one.order.is_exit)]
-    return sorted(cancelled, key=lambda one: one.order.seq)
+        cancelled = list(open_orders.of(request.symbol))
+    else:
+        named = [one for one in open_orders if of is None or (one.order.decision_id == of and not one.order.is_exit)]
+        cancelled = sorted(named, key=lambda one: one.order.seq)
+    return [one for one in cancelled if is_among(one.order.decision_id, among)]
 
 
 def cancel_unread(decisions: Sequence[PendingDecision], elsewhere: Collection[DecisionId]) -> list[Refusal]:

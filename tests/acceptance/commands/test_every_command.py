@@ -60,6 +60,10 @@ history check
 history export BTC/USDT out.csv
 history remove BTC/USDT --yes
 db url
+db role create agent --sender
+db role list
+db role password agent
+db role remove agent
 db backup backup.dump
 """
 """Each command once, right; files are in the working folder."""
@@ -81,7 +85,7 @@ REFUSED = {
     "validate --accept-underpowered": "has no effect",
 }
 """Documented commands about shares or a time that this home does not have, and what it says instead."""
-UNSERVED = {"start", "demo", "db restore", "history download"}
+UNSERVED = {"start", "demo", "db restore", "db role create", "db role password", "db role remove", "history download"}
 """Documented commands that are not for a served home, or need an exchange; `ELSEWHERE` says where they are tried."""
 HOLDS = """
     INSERT INTO trading_decisions (symbol, decision, confidence, strategy)

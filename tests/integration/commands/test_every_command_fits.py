@@ -40,6 +40,7 @@ READING: Mapping[str, Sequence[str]] = {
     "history list": [""],
     "history check": [""],
     "db url": [""],
+    "db role list": [""],
 }
 """Commands that change nothing, with the rest of their command lines."""
 CHANGING: Mapping[str, Sequence[str]] = {
@@ -70,6 +71,9 @@ CHANGING: Mapping[str, Sequence[str]] = {
     "db backup": ["{home}/a.backup"],
     "db restore": ["{home}/a.backup"],
     "db upgrade": [""],
+    "db role create": ["agent{columns} --sender"],
+    "db role password": ["agent{columns}"],
+    "db role remove": ["agent{columns}"],
 }
 """Commands that change something, or that end with a sentence."""
 NOT_RENDERED = {

@@ -18,8 +18,8 @@ from domain.analytics.period_returns import daily_period_returns, monthly_period
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.trading.decision import Reason
 from persistence.connections import engine_for
-from tests.support.database.reader import make_reader, reader_url, remove_reader
 from tests.support.database.reports import history_now
+from tests.support.database.roles import make_reader, reader_url, remove_role
 from tests.support.database.servers import Server
 from tests.support.system.dashboard import Row, Selection, board, missing, queries, rows
 from tests.support.system.histories import CAPITAL, NOW, as_of, write
@@ -101,7 +101,7 @@ def data(server: Server) -> Iterator[DashboardData]:
                 for variable in ("symbol", "strategy")
             }
         yield DashboardData(url, reader, histories, lists)
-    remove_reader(server, url)
+    remove_role(server, url)
     server.drop_database(url)
 
 

@@ -73,6 +73,11 @@ def _accepted(row: Row, decision: Decision) -> Accepted | IdempotencyConflict:
     return IdempotencyConflict("idempotency_key", quoted(decision.idempotency_key), row.id, fields)
 
 
+def may_name(cancel: Row, row: Row) -> bool:
+    """Return whether a CANCEL or AMEND may name a decision: its sender's own, an older one, or any for the owner."""
+    return cancel.sent_by in {OWNER, None} or row.is_of(cancel.sent_by)
+
+
 def named_rows(rows: Iterable[Row], target: str, sender: str | None) -> list[Row]:
     """Return the decisions that the target of a CANCEL is the id, the uid or the key of; several only of others."""
     rows = list(rows)

@@ -53,7 +53,7 @@ from domain.types import (
 )
 from tests.support.actors.memory_account import MemoryAccount
 from tests.support.actors.memory_prices import MemoryPrices
-from tests.support.actors.memory_rows import OWNER, Row, find_row, named_rows
+from tests.support.actors.memory_rows import OWNER, Row, find_row, may_name, named_rows
 from tests.support.actors.stored_state import (
     OrderEntry,
     marked,
@@ -196,11 +196,13 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
         event, portfolio = result.event, result.state.name
         (self.fills if isinstance(event, Filled) else self.events).append(result)
         reason = f"{event.reason}: {event.detail}" if isinstance(event, OrderEnded) else None
-        self.orders[result.order.order_id] = OrderEntry(portfolio, result.status, reason)
+        self.orders[result.order.order_id] = OrderEntry(portfolio, result.status, reason, result.order.decision_id)
         for change in result.exits:
             if change.ended:
                 reason = f"cancelled: position closed by order {result.order.order_id}"
-                self.orders[change.open_order.order.order_id] = OrderEntry(portfolio, OrderStatus.CANCELLED, reason)
+                self.orders[change.open_order.order.order_id] = OrderEntry(
+                    portfolio, OrderStatus.CANCELLED, reason, change.open_order.order.decision_id
+                )
         if result.trade is not None:
             self.trades.append(result.trade)
         present = self.portfolios[portfolio]
@@ -289,16 +291,18 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
         if target is not None and decision.decision is Action.AMEND and target.lower() in {"all", "symbol"}:
             return CancelTarget(flaw=f"an AMEND names one order, not {target!r}")
         if target is None or target.lower() == "all":
-            return None if target is None else CancelTarget()
+            return None if target is None else CancelTarget(among=self._among(cancel))
         if target.lower() == "symbol":
             if decision.symbol == ANY_SYMBOL:
                 return CancelTarget(flaw="target 'symbol' needs the decision's symbol, which is left out")
-            return CancelTarget(symbol=decision.symbol)
+            return CancelTarget(symbol=decision.symbol, among=self._among(cancel))
         rows = named_rows(self.rows.values(), target, cancel.sent_by)
         if len(rows) > 1:
             flaw = f"several senders have the idempotency_key {target!r}; name the decision by its id"
             return CancelTarget(flaw=flaw)
         for row in rows:
+            if not may_name(cancel, row):
+                return CancelTarget(flaw=f"{target!r} is of another sender")
             status = row.outcome.status.value if row.outcome is not None else None
             reason = row.outcome.reason if row.outcome is not None else None
             named = CancelTarget(decision_id=row.id, pending=row.outcome is None and row.opened is None)
@@ -306,11 +310,20 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
             return present_target(named, target, portfolio == owner, portfolio, status, reason)
         for order_id, entry in self.orders.items():
             if target == str(order_id):
+                if not may_name(cancel, self.rows[entry.decision_id]):
+                    return CancelTarget(flaw=f"{target!r} is of another sender")
                 status = entry.status.value if entry.status is not OrderStatus.OPEN else None
                 named = CancelTarget(order_id=order_id)
                 return present_target(named, target, entry.portfolio == present, entry.portfolio, status, entry.reason)
         by_symbol = "; to cancel by symbol: target 'symbol', or run.py cancel --symbol" if "/" in target else ""
         return CancelTarget(flaw=f"no decision or order is {target!r}{by_symbol}")
+
+    def _among(self, cancel: Row) -> frozenset[DecisionId] | None:
+        if cancel.sent_by in {OWNER, None}:
+            return None
+        resting = {entry.decision_id for entry in self.orders.values() if entry.status is OrderStatus.OPEN}
+        pending = {id_ for id_, row in self.rows.items() if row.outcome is None and row.opened is None}
+        return frozenset(id_ for id_ in resting | pending if self.rows[id_].is_of(cancel.sent_by))
 
     # Failures and Connections
 

@@ -13,7 +13,7 @@ from domain.trading.decision import CancelTarget
 from domain.trading.events import Event, OrderAmended
 from domain.trading.open_orders.open_order import OpenOrder, OpenOrders, TrailingMark
 from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioState, Progress
-from domain.types import OrderStatus, PortfolioName
+from domain.types import DecisionId, OrderStatus, PortfolioName
 
 PRICE = Decimal("1e-18")
 MONEY = Decimal("1e-12")
@@ -25,6 +25,7 @@ class OrderEntry(NamedTuple):
     portfolio: PortfolioName
     status: OrderStatus
     reason: str | None
+    decision_id: DecisionId
 
 
 def stored_state(portfolio: PortfolioState, before: PortfolioState) -> PortfolioState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from decimal import Decimal
 
 from domain.trading.decision import CancelTarget
 from domain.trading.engine import Engine
@@ -180,3 +181,38 @@ def test_a_cancel_while_an_order_fills_has_exactly_one_result() -> None:
             sent += 1
             trade.send("SELL")
             assert 1 == len(trade.ends().pop(sent))
+
+
+# of a sender that may name its own decisions alone
+
+
+def test_cancel_of_all_ends_the_orders_of_the_named_decisions_and_no_others() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.see("10", symbol="ETH/USDT")
+    for _ in range(2):
+        trade.send("BUY 1 limit 95")
+        trade.send("BUY 2 limit 9", symbol="ETH/USDT")
+    assert ["cancelled: cancelled: by decision 5"] == trade.cancel(
+        CancelTarget(symbol="eth-usdt", among=frozenset({1, 2}))
+    )
+    assert "5 executed: cancelled: 1 order of its sender in ETH/USDT" == trade.outcomes()[-1]
+    assert ["cancelled: cancelled: by decision 6"] == trade.cancel(CancelTarget(among=frozenset({1, 2})))
+    assert "6 executed: cancelled: 1 order of its sender in portfolio default" == trade.outcomes()[-1]
+    assert [3, 4] == sorted(one.order.decision_id for one in trade.state.open_orders)
+    assert ["rejected: nothing to cancel: no order of its sender in portfolio default is open"] == trade.cancel(
+        CancelTarget(among=frozenset({1}))
+    )
+
+
+def test_cancel_of_all_takes_out_only_named_decisions_that_are_not_sized_yet() -> None:
+    trade = Trade()
+    trade.send("BUY 1")
+    trade.send("BUY 2")
+    trade.cancel(CancelTarget(among=frozenset({2})))
+    assert [
+        "2 cancelled: cancelled: by decision 3, before it was sized",
+        "3 executed: cancelled: decision 2, before it was sized",
+    ] == trade.outcomes()
+    trade.see("100")
+    assert [Decimal(1)] == [position.quantity for position in trade.state.positions.values()]

@@ -10,6 +10,7 @@ from domain.errors import (
     DatabaseError,
     DatabaseUnavailable,
     DatabaseUnsuitable,
+    RightMissing,
     SettingsError,
     WriteRefused,
 )
@@ -41,7 +42,7 @@ from persistence.sessions.address import display_address, parse_url
         (psycopg.errors.NumericValueOutOfRange("overflow"), WriteRefused),
         (psycopg.errors.CheckViolation("violates"), WriteRefused),
         (psycopg.DataError("cannot contain NUL"), WriteRefused),
-        (psycopg.errors.InsufficientPrivilege("permission denied"), DatabaseUnsuitable),
+        (psycopg.errors.InsufficientPrivilege("permission denied"), RightMissing),
         (psycopg.ProgrammingError("invalid URI query parameter"), DatabaseUnsuitable),
         (psycopg.errors.UndefinedColumn("no such column"), DatabaseUnsuitable),
         (psycopg.errors.UndefinedTable("no such table"), DatabaseUnsuitable),

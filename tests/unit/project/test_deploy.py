@@ -106,7 +106,7 @@ def test_the_health_check_may_do_no_more_than_the_service() -> None:
         "Wants",
         "WantedBy",
     }
-    limits = ("StartLimit", "Timeout", "Restart")
+    limits = ("StartLimit", "Timeout", "Restart", "RuntimeDirectory")
 
     def shared(unit: str) -> list[tuple[str, str]]:
         return [option for option in options(unit) if option[0] not in own and not option[0].startswith(limits)]

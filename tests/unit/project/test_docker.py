@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -19,6 +20,7 @@ from actors.settings import Settings
 from console.cli import _command_line
 from deploy.dashboard.__main__ import FILE, text
 from deploy.dashboard.parts import GRAFANA, UID, WIDTH
+from tests.support.command_list import command_of, options_of
 from tests.support.system.dashboard import board, panels, queries
 
 ROOT = Path(__file__).parents[3]
@@ -41,22 +43,110 @@ def environment(service: str) -> dict[str, str]:
 
 
 def test_each_service_lasts_says_how_it_fares_and_opens_no_port_to_others() -> None:
-    assert {"database", "paper", "grafana"} == SERVICES.keys()
+    assert {"database", "upgrade", "paper", "grafana"} == SERVICES.keys()
     for name, service in SERVICES.items():
-        assert service["restart"] == "unless-stopped", name
-        assert service["healthcheck"]["test"][0] == "CMD", name
+        if name != "upgrade":
+            assert service["restart"] == "unless-stopped", name
+            assert service["healthcheck"]["test"][0] == "CMD", name
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), name
         # What comes from elsewhere has a version; the program is built here.
-        assert ("build" in service) == (name == "paper")
+        assert ("build" in service) == (name in {"paper", "upgrade"})
         if "build" not in service:
             assert re.search(r":(\d+\.\d+\.\d+|latest-pg\d+)$", service["image"]), name
     assert f"grafana/grafana:{GRAFANA}" == SERVICES["grafana"]["image"]
     assert "ports" not in SERVICES["paper"]
-    for name in ("paper", "grafana"):
+    for name in ("upgrade", "paper", "grafana"):
         assert {"condition": "service_healthy"} == SERVICES[name]["depends_on"]["database"]
-        assert (["ALL"], ["no-new-privileges:true"]) == (SERVICES[name]["cap_drop"], SERVICES[name]["security_opt"])
-    assert SERVICES["paper"]["read_only"] is True
+
+
+def test_each_container_is_hardened() -> None:
+    for name, service in SERVICES.items():
+        assert (["ALL"], ["no-new-privileges:true"]) == (service["cap_drop"], service["security_opt"]), name
+        assert "privileged" not in service, name
+    # What the image of PostgreSQL needs to give the volume to its own user, and to become that user.
+    assert {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"} == set(SERVICES["database"]["cap_add"])
+    assert {"database"} == {name for name, service in SERVICES.items() if "cap_add" in service}
+    assert ["/tmp", "/run/postgresql"] == SERVICES["database"]["tmpfs"]
+    for name in ("database", "upgrade", "paper"):
+        assert SERVICES[name]["read_only"] is True, name
+
+
+def test_each_role_has_one_task_and_one_password() -> None:
+    database = environment("database")
+    assert "postgres" == database["POSTGRES_USER"]
+    assert "postgresql://paper@database:5432/paper" == environment("upgrade")["PAPER_DATABASE_URL"]
+    assert "postgresql://paper_service@database:5432/paper" == environment("paper")["PAPER_DATABASE_URL"]
+    passwords = {
+        "postgres": database["POSTGRES_PASSWORD"],
+        "paper": environment("upgrade")["PGPASSWORD"],
+        "paper_service": environment("paper")["PGPASSWORD"],
+        "paper_sender": database["SENDER_PASSWORD"],
+        "reader": environment("grafana")["READER_PASSWORD"],
+    }
+    assert 5 == len(set(passwords.values()))
+    assert passwords["paper"] == database["OWNER_PASSWORD"]
+    assert passwords["paper_service"] == database["SERVICE_PASSWORD"]
+    assert passwords["reader"] == database["READER_PASSWORD"]
+    script = (DEPLOY / "timescaledb" / "roles.sh").read_text(encoding="utf-8")
+    made = set(re.findall(r"if make (\w+) ([A-Z]+_PASSWORD)", script))
+    assert {
+        ("paper", "OWNER_PASSWORD"),
+        ("paper_service", "SERVICE_PASSWORD"),
+        ("paper_sender", "SENDER_PASSWORD"),
+        ("reader", "READER_PASSWORD"),
+    } == made
+    assert {variable for _, variable in made} < database.keys()
+    # The superuser password reaches nothing but the database itself.
+    others = [value for name in ("upgrade", "paper", "grafana") for value in environment(name).values()]
+    assert passwords["postgres"] not in others
+    assert {"condition": "service_completed_successfully"} == SERVICES["paper"]["depends_on"]["upgrade"]
+
+
+def test_the_upgrade_gives_the_rights_by_commands_that_exist() -> None:
+    (script,) = SERVICES["upgrade"]["command"]
+    assert ["/bin/sh", "-euc"] == SERVICES["upgrade"]["entrypoint"]
+    calls = [shlex.split(call) for call in re.findall(r"paper (db [\w -]+)", script)]
+    assert [
+        ["db", "upgrade"],
+        ["db", "role", "create", "paper_service", "--service", "--existing"],
+        ["db", "role", "create", "paper_sender", "--sender", "--existing"],
+    ] == calls
+    for words in calls:
+        name = command_of(tuple(words))
+        assert name is not None
+        assert {option for option in words if option.startswith("--")} <= options_of(name)
+
+
+@pytest.mark.parametrize(
+    ("variables", "called"),
+    [
+        ({}, None),
+        ({"SERVICE_PASSWORD": "s"}, ["db upgrade", "db role create paper_service --service --existing"]),
+        (
+            {"SERVICE_PASSWORD": "s", "SENDER_PASSWORD": "a b"},
+            [
+                "db upgrade",
+                "db role create paper_service --service --existing",
+                "db role create paper_sender --sender --existing",
+            ],
+        ),
+    ],
+)
+def test_the_upgrade_calls_the_program_and_asks_for_the_password_of_the_service(
+    variables: dict[str, str], called: list[str] | None, tmp_path: Path
+) -> None:
+    program = tmp_path / "paper"
+    program.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    shell, option = SERVICES["upgrade"]["entrypoint"]
+    script = SERVICES["upgrade"]["command"][0].replace("$$", "$")  # as compose does
+    env = {"PATH": f"{tmp_path}:{os.defpath}", "SENDER_PASSWORD": "", **variables}
+    done = subprocess.run([shell, option, script], env=env, capture_output=True, text=True, check=False, timeout=10)
+    if called is None:
+        assert done.returncode != 0
+        assert "set SERVICE_PASSWORD to a password of your choice" in done.stderr
+    assert (called or []) == done.stdout.splitlines()
 
 
 def test_each_named_volume_is_declared_and_each_file_is_there() -> None:
@@ -80,8 +170,9 @@ def test_no_secret_stands_in_any_file() -> None:
         for name, value in environment(service).items():
             if SECRET.search(name):
                 assert INTERPOLATED.fullmatch(value), f"{service}: {name}"
-    assert "@" not in environment("paper")["PAPER_DATABASE_URL"].partition("://")[2].partition("paper@")[2]
-    assert ":" not in environment("paper")["PAPER_DATABASE_URL"].partition("://")[2].partition("@")[0]
+    for service in ("upgrade", "paper"):
+        user, separator, place = environment(service)["PAPER_DATABASE_URL"].partition("://")[2].partition("@")
+        assert ("@", False, False) == (separator, ":" in user, "@" in place)
     assert not SECRET.search(DOCKERFILE)
     for line in (DEPLOY / "example.env").read_text(encoding="utf-8").splitlines():
         assert line.startswith("#") or line.endswith("PASSWORD="), line
@@ -91,15 +182,17 @@ def test_no_secret_stands_in_any_file() -> None:
 
 def test_a_variable_that_is_missing_is_asked_for() -> None:
     defaults = {name: (sign, rest) for name, sign, rest in INTERPOLATED.findall(COMPOSE)}
-    passwords = {"POSTGRES_PASSWORD", "READER_PASSWORD", "GRAFANA_PASSWORD"}
+    passwords = {f"{name}_PASSWORD" for name in ("POSTGRES", "OWNER", "SERVICE", "SENDER", "READER", "GRAFANA")}
     assert passwords | {"POSTGRES_PORT", "GRAFANA_PORT"} == defaults.keys()
-    assert ("?", "set POSTGRES_PASSWORD to a password of your choice") == defaults["POSTGRES_PASSWORD"]
+    needed = {"POSTGRES_PASSWORD", "OWNER_PASSWORD"}
+    for name in needed:
+        assert ("?", f"set {name} to a password of your choice") == defaults[name]
     # Those who want TimescaleDB alone need no other, so compose itself must not ask for these.
-    assert [("-", ""), ("-", "")] == [defaults["READER_PASSWORD"], defaults["GRAFANA_PASSWORD"]]
+    assert dict.fromkeys(passwords - needed, ("-", "")) == {name: defaults[name] for name in passwords - needed}
     required = {
         line.removesuffix("=") for line in (DEPLOY / "example.env").read_text().splitlines() if line.endswith("=")
     }
-    assert {"POSTGRES_PASSWORD", "READER_PASSWORD", "GRAFANA_PASSWORD"} == required
+    assert passwords == required
 
 
 @pytest.mark.parametrize(
@@ -127,9 +220,7 @@ def test_grafana_does_not_start_without_its_passwords(env: dict[str, str], missi
 
 def test_what_the_program_gets_are_settings_of_its_own() -> None:
     assert {"PAPER_DATABASE_URL", "PGPASSWORD"} == environment("paper").keys()
-    assert "postgresql://paper@database:5432/paper" == environment("paper")["PAPER_DATABASE_URL"]
-    assert {"POSTGRES_USER": "paper", "POSTGRES_DB": "paper"}.items() <= environment("database").items()
-    assert environment("paper")["PGPASSWORD"] == environment("database")["POSTGRES_PASSWORD"]
+    assert "paper" == environment("database")["POSTGRES_DB"]
     names = re.findall(rf"\b{VARIABLE_PREFIX}([A-Z_]+)=", DOCKERFILE)
     assert names == ["HOME"]
     assert {name.lower() for name in names} <= set(Settings.model_fields)
@@ -293,6 +384,6 @@ def test_grafana_lets_nobody_in_and_tells_nobody(name: str) -> None:
 
 def test_the_page_beside_them_names_each_file_and_variable() -> None:
     page = (DEPLOY / "README.md").read_text(encoding="utf-8")
-    for name in ("docker-compose.yml", "Dockerfile", "example.env", "paper.env", "reader.sh", "grafana/", "dashboard/"):
+    for name in ("docker-compose.yml", "Dockerfile", "example.env", "paper.env", "roles.sh", "grafana/", "dashboard/"):
         assert name in page, name
     assert [name for name, _, _ in INTERPOLATED.findall(COMPOSE) if name not in page] == []

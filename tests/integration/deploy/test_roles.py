@@ -1,4 +1,4 @@
-"""deploy/timescaledb/reader.sh makes a role that reads what there is and what will be, and can do nothing else."""
+"""deploy/timescaledb/roles.sh makes a role for each task, and the program gives it the rights for that alone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
+from actors import Decision, TradingSystem
 from persistence import schema
-from tests.support.database.reader import PASSWORD, make_reader, reader_url, remove_reader
+from persistence.roles.administration import RoleAdministration
+from persistence.roles.rights import Role
+from tests.support.database.roles import PASSWORD, make_reader, reader_url, remove_role, run_script
+from tests.support.database.server import url_of
 from tests.support.database.servers import Server
+from tests.support.system.running_system import running_system
 
 
 @pytest.fixture
@@ -25,7 +32,7 @@ def url(server: Server) -> Iterator[str]:
     assert "may read" in make_reader(server, made, "the first one")
     schema.upgrade(made)
     yield made
-    remove_reader(server, made)
+    remove_role(server, made)
     server.drop_database(made)
 
 
@@ -83,7 +90,41 @@ def test_run_again_it_changes_the_password(server: Server, url: str) -> None:
 
 def test_without_a_password_there_is_none(embedded_server: Server) -> None:
     made = embedded_server.create_database()
-    assert "no role" in make_reader(embedded_server, made, "")
+    assert "no role reader is made" in make_reader(embedded_server, made, "")
     with embedded_server.connect() as admin:
         assert [] == admin.execute("SELECT FROM pg_roles WHERE rolname = 'reader'").fetchall()
     embedded_server.drop_database(made)
+
+
+def test_service_and_sender_work_with_the_rights_that_the_owner_gives(server: Server) -> None:
+    if not server.may_stop:
+        pytest.skip("roles are made on servers of the tests' own alone")
+    url = server.create_database()
+    names = ("paper_service", "paper_sender")
+    try:
+        printed = run_script(server, url, owner_password="o", service_password="se", sender_password=PASSWORD)
+        assert "the role paper owns database" in printed
+        assert "READER_PASSWORD is not set, so no role reader is made" in printed
+        service, sender = (url_of(conninfo_to_dict(url) | {"user": name}) for name in names)
+        # As the container `upgrade` does it, as often as it starts.
+        for _ in range(2):
+            schema.upgrade(url)
+            RoleAdministration(url).adopt(Role("paper_service", serves=True))
+            RoleAdministration(url).adopt(Role("paper_sender", sends=True))
+        with running_system(service) as system, TradingSystem.attach(sender) as client:
+            sent = Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")
+            assert "executed" == client.submit(sent).get(timeout=20).status
+            assert [] == system.ledger_reader.ledger_differences()
+        with psycopg.connect(service) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DROP TABLE paper_fills CASCADE")
+        with server.connect(str(conninfo_to_dict(url)["dbname"])) as admin:
+            admin.execute("CREATE ROLE stranger LOGIN")
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(url_of(conninfo_to_dict(url) | {"user": "stranger"}))
+    finally:
+        with server.connect() as admin:  # the owner of the other tests' databases is as it was
+            admin.execute("ALTER ROLE paper CONNECTION LIMIT -1")
+            admin.execute(sql.SQL("ALTER ROLE paper PASSWORD {}").format(sql.Literal(server._password)))
+        for name in (*names, "stranger"):
+            remove_role(server, url, name)
+        server.drop_database(url)
