@@ -9,6 +9,8 @@ PIP := touch .venv/.unfinished && $(PY) -m pip install --quiet --no-input --disa
 DONE := rm .venv/.unfinished && touch
 # The number of processes that run tests at once, each with its own servers: 4 on 2 cores, because most of them wait.
 JOBS ?= 4
+# What bandit reads.
+PROGRAM := run.py paper_trading_actors.py actors console deploy domain market persistence sql
 # A process that died is not replaced: pytest-xdist 3.8 would run the fatal test again in each new process, and it waits for
 # ever if a new process gets a file with one test left (tests/integration/tools/test_hanging_tests.py).
 CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python
@@ -23,12 +25,12 @@ endif
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test clocks faults fortnight check bench screens pictures clean
+.PHONY: help install demo test clocks faults fortnight check bench screens pictures lock audit sbom images clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="…" goes to demo, test, clocks, faults, fortnight, bench and pictures: make demo ARGS="--seconds 10". PYTHON=… chooses the Python.'
+	@echo 'ARGS="…" goes to demo, test, clocks, faults, fortnight, bench, pictures and lock: make demo ARGS="--seconds 10". PYTHON=… chooses the Python.'
 
 install: .venv/.installed ## set up .venv, with a Python of at least 3.11
 	@echo '.venv is ready; next: make demo.'
@@ -49,11 +51,12 @@ clocks: .venv/.installed-test ## run the tests under six clocks: leap day, new y
 	@.ci/clocks $(ARGS)
 
 # import-linter has no module for `-m`.
-check: .venv/.installed-dev ## check format, style, types, and which package imports which
+check: .venv/.installed-dev ## check format, style, types, which package imports which, and what bandit finds
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	$(PY) -m bandit --quiet --configfile pyproject.toml --recursive $(PROGRAM)
 
 bench: .venv/.installed ## measure rate and latency against plain psycopg, resting orders, consoles, a long history, a report on a year
 	@$(PY) -m benchmarks $(ARGS)
@@ -67,6 +70,20 @@ screens: .venv/.installed-test ## draw docs/screens.md again
 
 pictures: .venv/.installed-test ## draw docs/pictures again; the report's picture needs Chromium
 	@$(PY) -m docs.pictures $(ARGS)
+
+lock: .venv/.installed-dev ## write the lock files of container and CI from pyproject.toml; ARGS=--upgrade: the newest versions
+	@$(PY) -m deploy.supply.lock $(ARGS)
+
+# make itself ends with 2 whatever the recipe ends with: the module ends with 1 where it finds something, and with 3 where it
+# could not ask.
+audit: .venv/.installed-dev ## ask a database whether vulnerabilities of the locked packages are known; needs a network
+	@$(PY) -m deploy.supply.audit
+
+sbom: .venv/.installed-dev ## write build/paper-trading.cdx.json, the bill of materials of the container
+	@$(PY) -m deploy.supply.bill
+
+images: .venv/.installed-dev ## pin the images of deploy/ by digest; needs docker and a network
+	@$(PY) -m deploy.supply.images
 
 clean: ## remove .venv and the files of tools; never any data
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -97,3 +114,10 @@ clean: ## remove .venv and the files of tools; never any data
 
 .venv/.installed-dev: pyproject.toml .venv/.created
 	@$(PIP) -e '.[test,dev]' && $(DONE) .venv/.installed .venv/.installed-test $@
+
+# What CI installs: the packages of the lock file, each by its hash, and the program without any other. `pip check` says
+# whether pyproject.toml asks for something that the lock file does not have.
+.venv/.installed-locked: .ci/requirements.txt pyproject.toml .venv/.created
+	@$(PIP) --require-hashes --requirement .ci/requirements.txt
+	@$(PIP) --no-deps --no-build-isolation -e . && $(PY) -m pip check
+	@$(DONE) .venv/.installed .venv/.installed-test .venv/.installed-dev $@

@@ -261,7 +261,7 @@ class Wiring:
 
     def _supervisor(self, start: StartingPoint) -> Behaviour:
         intensity = Intensity(self._settings.max_restarts, timedelta(seconds=self._settings.restart_window))
-        generator = random.Random(self._settings.seed)  # noqa: S311 - spreads restarts
+        generator = random.Random(self._settings.seed)  # nosec B311  # noqa: S311 - spreads restarts
         budget = Budget(dict.fromkeys(self._children, intensity), intensity, Backoff(), generator)
         hooks = ProcessHooks(
             ready=self.ready.set,

@@ -150,7 +150,7 @@ def prices(simulated: SimulatedInstrument, seed: int, step: float) -> Iterator[D
         step: seconds of market time between two prices.
     """
     instrument = simulated.instrument
-    generator = random.Random(f"{seed}:{instrument.symbol}")  # noqa: S311 - reproducible on purpose, not a secret
+    generator = random.Random(f"{seed}:{instrument.symbol}")  # nosec B311  # noqa: S311 - reproducible on purpose, not a secret
     years = step / SECONDS_PER_YEAR
     shift = (simulated.drift - simulated.volatility * simulated.volatility / 2) * years
     spread = simulated.volatility * math.sqrt(years)

@@ -62,7 +62,7 @@ def samples(seed: int) -> Iterator[Sample]:
     yield Sample("BUY", "DOGE/USDT", high, quantity=Decimal(5))  # worth about a dollar
     yield Sample("SELL", "SOL/USDT", high, CAUTIOUS)
     yield Sample("SELL", "XRP/USDT", high)  # no position
-    chance = random.Random(seed)  # noqa: S311 - a demo that can be repeated, not a secret
+    chance = random.Random(seed)  # nosec B311  # noqa: S311 - a demo that can be repeated, not a secret
     bought = {("default", "BTC/USDT"), ("default", "ETH/USDT")}
     while True:
         yield _random(chance, bought)
@@ -93,7 +93,7 @@ class SampleAgent:
     def __init__(self, url: str, seed: int) -> None:
         self._connection = connect(url, "sample agent")
         self._samples = samples(seed)
-        self._chance = random.Random(f"{seed}:reasons")  # noqa: S311
+        self._chance = random.Random(f"{seed}:reasons")  # nosec B311  # noqa: S311
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ from persistence.sessions.address import make_url, parse_url
 OF_OWNER = ("user", "password", "passfile", "sslcert", "sslkey", "sslpassword", "requirepeer")
 """Parameters of the owner's URL that are his alone."""
 ROOT = 0
-PASSWORD_PLACE = "PASSWORD"  # noqa: S105 - what stands in a URL for a password that is not known here
+PASSWORD_PLACE = "PASSWORD"  # nosec B105  # noqa: S105 - what stands in a URL for a password that is not known here
 
 
 def role_url(owner_url: str, name: str, password: str | None = None, *, folder: Path | None = None) -> str:

@@ -77,7 +77,7 @@ class PieceReader:
         rows = page.between(begin, end)
         stop = await self._stop(page, begin, end)
         compared = 0
-        draw = random.Random(f"{self._seed} {begin}").random()  # noqa: S311 - it must be reproducible
+        draw = random.Random(f"{self._seed} {begin}").random()  # nosec B311  # noqa: S311 - it must be reproducible
         if compare or draw < COMPARED_SHARE:
             compared = await self._compare(rows, begin, stop)
         gaps, empty = await self._fill(rows, begin, stop)

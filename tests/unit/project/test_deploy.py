@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,6 +22,8 @@ DEPLOY = ROOT / "deploy"
 SERVICES = ("paper-trading.service", "paper-trading-health.service")
 UNITS = (*SERVICES, "paper-trading-health.timer")
 INSTALLED = "/opt/paper-trading"
+MOST_EXPOSED = 1.5
+"""Highest exposure of a service by systemd's own measure, from 0 (confined) to 10 (may do everything)."""
 
 
 def options(unit: str) -> list[tuple[str, str]]:
@@ -65,6 +68,29 @@ def test_systemd_has_nothing_to_say_against_the_units(tmp_path: Path) -> None:
 )
 def test_a_misspelt_option_is_found(right: str, wrong: str, complaint: str, tmp_path: Path) -> None:
     assert complaint in complaints(tmp_path, (right, wrong))
+
+
+def exposure(folder: Path, unit: str, change: tuple[str, str] = ("", "")) -> float:
+    """Return how much a service may do, by systemd's own measure."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    file = folder / unit
+    file.write_text((DEPLOY / unit).read_text(encoding="utf-8").replace(*change), encoding="utf-8")
+    command = [analyze, "security", "--offline=true", "--no-pager", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    level = re.search(r"exposure level for \S+: (\d+\.\d)", done.stdout)
+    assert level is not None, done.stdout + done.stderr
+    return float(level[1])
+
+
+@pytest.mark.parametrize("unit", SERVICES)
+def test_a_service_may_do_no_more_than_before(unit: str, tmp_path: Path) -> None:
+    assert exposure(tmp_path, unit) <= MOST_EXPOSED
+
+
+def test_a_restriction_that_is_missing_is_measured(tmp_path: Path) -> None:
+    assert exposure(tmp_path, SERVICES[0], ("NoNewPrivileges=yes", "")) > MOST_EXPOSED
 
 
 @pytest.mark.parametrize(("unit", "command"), [(SERVICES[0], "start"), (SERVICES[1], "status")])

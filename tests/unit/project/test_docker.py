@@ -53,8 +53,8 @@ def test_each_service_lasts_says_how_it_fares_and_opens_no_port_to_others() -> N
         # What comes from elsewhere has a version; the program is built here.
         assert ("build" in service) == (name in {"paper", "upgrade"})
         if "build" not in service:
-            assert re.search(r":(\d+\.\d+\.\d+|latest-pg\d+)$", service["image"]), name
-    assert f"grafana/grafana:{GRAFANA}" == SERVICES["grafana"]["image"]
+            assert re.search(r":(\d+\.\d+\.\d+|latest-pg\d+)(@sha256:[0-9a-f]{64})?$", service["image"]), name
+    assert f"grafana/grafana:{GRAFANA}" == SERVICES["grafana"]["image"].partition("@")[0]
     assert "ports" not in SERVICES["paper"]
     for name in ("upgrade", "paper", "grafana"):
         assert {"condition": "service_healthy"} == SERVICES[name]["depends_on"]["database"]
@@ -260,7 +260,8 @@ def test_the_image_gets_the_whole_program_and_nothing_else() -> None:
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     modules = {f"{module}.py" for module in tools["py-modules"]}
     packages = {name for name in paper_trading_actors.PACKAGES if (ROOT / name).is_dir()}
-    assert {"pyproject.toml", *modules, *packages} == set(copied())
+    papers = {"deploy/requirements.txt", "LICENSE", "NOTICE", "pyproject.toml"}
+    assert papers | modules | packages == set(copied())
 
 
 def test_what_is_copied_is_not_hidden_and_nothing_else_is_seen() -> None:
@@ -277,8 +278,8 @@ def test_layers_that_change_often_come_last_and_run_as_an_ordinary_user() -> Non
     order = [
         line.split()[:2] for line in DOCKERFILE.splitlines() if line.startswith(("COPY", "RUN", "USER", "ENTRYPOINT"))
     ]
-    assert [["COPY", "pyproject.toml"], ["RUN", "python"]] == order[:2]
-    assert "--only-binary=:all:" in instructions("RUN")[0]
+    assert [["COPY", "deploy/requirements.txt"], ["RUN", "pip"]] == order[:2]
+    assert {"--require-hashes", "--only-binary=:all:"} < set(instructions("RUN")[0].split())
     user = instructions("USER")
     assert len(user) == 1
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user[0])

@@ -98,7 +98,7 @@ def test_the_index_names_every_page_once() -> None:
 
 
 def test_each_link_from_one_page_to_another_leads_to_a_file_and_a_heading() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*.md")]
     broken = []
     for page in pages:
         text = FENCE.sub("", page.read_text(encoding="utf-8"))
@@ -116,6 +116,17 @@ def test_the_readme_is_about_a_thousand_words_and_its_paths_exist() -> None:
     paths = re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", readme)
     assert len(paths) >= 6
     assert [path for path in paths if not (ROOT / path).is_file()] == []
+
+
+def test_each_test_that_a_page_names_exists() -> None:
+    """Those that a page names within a file, `file.py::test`, too."""
+    missing = []
+    for page in (ROOT / "docs" / "security.md", ROOT / "docs" / "guarantees.md"):
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8")):
+            file = ROOT / path
+            if not file.is_file() or (name and f"\ndef {name}(" not in file.read_text(encoding="utf-8")):
+                missing.append(f"{page.name}: {path} {name}".strip())
+    assert missing == []
 
 
 def test_the_page_of_settings_is_the_one_that_is_generated() -> None:
