@@ -48,22 +48,23 @@ CREATE TRIGGER paper_decision_received BEFORE INSERT ON trading_decisions FOR EA
 -- the owner, because a sender need not be allowed to use the sequence.
 CREATE FUNCTION paper_decision_id() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    last_made   text;
     is_identity boolean;
     made_by     text;
-    last_made   text;
 BEGIN
-    SELECT a.attidentity <> '', CASE WHEN a.attidentity = '' THEN pg_get_expr(d.adbin, d.adrelid) END INTO is_identity, made_by
+    BEGIN
+        last_made := currval(pg_get_serial_sequence(TG_RELID::regclass::text, 'id'));
+    EXCEPTION WHEN object_not_in_prerequisite_state THEN
+        last_made := NULL; -- this session has not been given one
+    END;
+    IF NEW.id::text = last_made THEN
+        RETURN NEW;
+    END IF;
+    SELECT a.attidentity <> '', pg_get_expr(d.adbin, d.adrelid) INTO is_identity, made_by
     FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = TG_RELID AND a.attname = 'id';
     IF is_identity THEN
-        BEGIN
-            last_made := currval(pg_get_serial_sequence(TG_RELID::regclass::text, 'id'));
-        EXCEPTION WHEN object_not_in_prerequisite_state THEN
-            last_made := NULL; -- this session has not been given one
-        END;
-        IF NEW.id::text IS DISTINCT FROM last_made THEN
-            RAISE EXCEPTION 'the id of a decision is given by the database; leave it out' USING ERRCODE = 'insufficient_privilege';
-        END IF;
+        RAISE EXCEPTION 'the id of a decision is given by the database; leave it out' USING ERRCODE = 'insufficient_privilege';
     ELSIF made_by IS NOT NULL THEN
         EXECUTE 'SELECT ' || made_by INTO NEW.id;
     END IF;

@@ -188,13 +188,14 @@ def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str)
     assert (first.code, first.out) == (0, "decision 1 accepted: BUY BTC/USDT\n")
     assert second.out.startswith("decision 2 accepted: BUY ETH/USDT\nexecuted: bought ")
     again, nothing, unknown, elsewhere, part = run_all(
-        "decide BUY ETH/USDT --confidence 0.8 --idempotency-key k1 --json",
+        "decide BUY ETH/USDT --confidence 0.8 --idempotency-key k1 --strategy s --json",
         "decide SELL XRP/USDT --confidence 0.8 --wait --json",
         """decide BUY "'; DROP TABLE paper_orders; --" --confidence 0.8 --wait""",
         "decide BUY BTC/USDT --confidence 0.8 --portfolio nowhere --wait",
         "decide SELL ETH/USDT --confidence 0.9 --quantity 0.1 --wait --json",
         env=served,
     )
+    assert again.code == 0, again.err
     assert [ended.code for ended in (again, nothing, unknown, elsewhere, part)] == [0, 0, 0, 2, 0]
     assert (again.json["decision_id"], again.json["sent_before"], again.json["outcome"]) == (2, True, "executed")
     assert nothing.json["outcome"] == "rejected"
