@@ -10,6 +10,7 @@ from typing import Protocol
 from domain.alarms import Alarm
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, IdempotencyConflict, InvalidDecision, WriteRefused
 from domain.failures import Failure
+from domain.market_data.awaited_splits import LastPrices
 from domain.market_data.price_second import PriceSecond
 from domain.trading.account.applying import AccountResult
 from domain.trading.account.changes import AccountChange
@@ -18,7 +19,7 @@ from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
 from domain.trading.open_orders.settlement import Advance
 from domain.trading.portfolio import PortfolioRules, PortfolioState
-from domain.trading.quotes import Bar, PricePoint
+from domain.trading.quotes import Bar
 from domain.trading.snapshot import Snapshot
 from domain.types import DecisionId, Generation, Instant, PortfolioName, Symbol
 from domain.validation.verdict import Verdict
@@ -84,11 +85,10 @@ class Decisions(Protocol):
 class PriceRecords(Protocol):
     """The table of prices, as the PriceTracker uses it; see `persistence.stores.prices`."""
 
-    def read(self, reply_to: Callable[[Mapping[Symbol, PricePoint | None] | None], None]) -> None:
-        """Read the stored prices of the symbols with open positions; never waits.
+    def read(self, reply_to: Callable[[LastPrices | None], None]) -> None:
+        """Read what is stored of the symbols with open positions; never waits.
 
-        A thread soon calls ``reply_to`` with the last stored price by symbol, None if none is stored; or with None if
-        the database cannot be read now.
+        A thread soon calls ``reply_to`` with it, or with None if the database cannot be read now.
         """
 
     def offer(self, prices: Sequence[PriceSecond]) -> None:

@@ -35,6 +35,7 @@ from actors.supervision.alarms import SilenceMonitor
 from actors.supervision.held_prices import HeldPrices
 from actors.supervision.stale_prices import StalePrices
 from domain.alarms import Notify
+from domain.market_data.awaited_splits import LastPrices
 from domain.market_data.buffer import MarketDataBuffer
 from domain.market_data.price_second import PriceSecond
 from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, InstrumentCatalog
@@ -180,6 +181,7 @@ class PriceTracker(Behaviour):
                 del self._quotes[symbol]
             if self._stored is not None:
                 self._stored.pop(symbol, None)
+            self._read_stored()  # the splits that are awaited are others now
         self._report_held_back()
 
     def _set_catalog(self, catalog: InstrumentCatalog | None) -> None:
@@ -356,15 +358,16 @@ class PriceTracker(Behaviour):
             points = {**(self._stored or {}), **{symbol: quote.point for symbol, quote in self._quotes.items()}}
             reply_to(Prices(self._catalog, dict(self._quotes), points, self._held_prices.reasons))
 
-    def _take_stored(self, stored: Mapping[Symbol, PricePoint | None] | None) -> None:
+    def _take_stored(self, stored: LastPrices | None) -> None:
         if stored is None:
             # They cannot be read now, and those who requested prices must not wait for them.
             self._answer()
             return
-        self._stored = {symbol: point for symbol, point in stored.items() if point is not None}
+        self._stored = {symbol: point for symbol, point in stored.points.items() if point is not None}
         for symbol, point in self._stored.items():
             self._held_prices.filter.remember(symbol, point.price)
-        self._held = frozenset(stored)
+        self._held_prices.await_splits(stored.awaited)
+        self._held = frozenset(stored.points)
         self._source.subscribe(self._held | self._buffer.watched)
         outdated = self._outdated_subscriptions()
         dropped = [symbol for symbol in outdated if symbol not in self._held | self._buffer.watched]

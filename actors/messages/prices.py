@@ -7,6 +7,7 @@ from dataclasses import field
 from datetime import datetime
 
 from actors.messages.base import Latest, Message, PathMessage
+from domain.market_data.awaited_splits import LastPrices
 from domain.market_data.buffer import LostData
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import MarketData, PricePoint, Quote
@@ -83,13 +84,9 @@ class InstrumentsLoaded(Message):
 
 
 class StoredPrices(Message):
-    """To the PriceTracker: the stored prices of the symbols with open positions.
+    """To the PriceTracker: what is stored of the symbols with open positions; None if it cannot be read now."""
 
-    Attributes:
-        prices: the last stored price by symbol, None if none is stored; None if the database cannot be read now.
-    """
-
-    prices: Mapping[Symbol, PricePoint | None] | None
+    prices: LastPrices | None
 
 
 class SourceEnded(Message):

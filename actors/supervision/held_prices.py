@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Context
 from typing import Any
 
 from loguru import logger
 
 from domain.alarms import AlarmKind, Notify
 from domain.log_once import LogOnce
+from domain.market_data.awaited_splits import AwaitedSplit
 from domain.price_filter import MAX_PRICE_RATIO, PriceFilter, Suspect, Verdict
 from domain.program import command_name
-from domain.trading.arithmetic import plain
+from domain.trading.arithmetic import ZERO, plain
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import Quote
 from domain.types import Symbol
 from domain.wording import format_duration
+
+_SIX_DIGITS = Context(prec=6)
 
 
 class HeldPrices:
@@ -38,9 +42,21 @@ class HeldPrices:
         self._split_hold = split_hold
         self._notify = notify
         self._log = LogOnce.to(logger)
+        self._awaited: dict[Symbol, AwaitedSplit] = {}
+        self._unfollowed: dict[Symbol, str] = {}
+
+    def await_splits(self, awaited: Mapping[Symbol, AwaitedSplit]) -> None:
+        """Report prices that do not follow these splits, which are in the books; those of before count no more."""
+        for symbol in [name for name in self._unfollowed if awaited.get(name) != self._awaited.get(name)]:
+            del self._unfollowed[symbol]
+            if symbol not in awaited:
+                self._report(f"the price of {symbol} fits the books again", over=True)
+        self._awaited = dict(awaited)
 
     def judge(self, quote: Quote, catalog: InstrumentCatalog | None) -> Quote | None:
         """Return a quote that may be used, perhaps with `Quote.no_buy`; None for one that is set aside."""
+        if (awaited := self._awaited.get(quote.symbol)) is not None:
+            self._compare_with_split(quote, awaited)
         instrument = catalog.instruments.get(quote.symbol) if catalog is not None else None
         before = self.filter.suspects.get(quote.symbol)
         verdict = self.filter.judge(quote, instrument.asset_class if instrument is not None else "")
@@ -87,8 +103,9 @@ class HeldPrices:
 
     @property
     def sentences(self) -> list[str]:
-        """The splits that are suspected, each as a sentence."""
-        return [_sentence(suspect) for suspect in self.filter.suspects.values() if suspect.split is not None]
+        """The splits that are suspected, and those that a price has not followed, each as a sentence."""
+        suspected = [_sentence(suspect) for suspect in self.filter.suspects.values() if suspect.split is not None]
+        return [*suspected, *self._unfollowed.values()]
 
     def describe(self) -> Mapping[Symbol, Any]:
         """Return the prices that are held back, for consoles."""
@@ -102,6 +119,25 @@ class HeldPrices:
             }
             for symbol, suspect in self.filter.suspects.items()
         }
+
+    def _compare_with_split(self, quote: Quote, split: AwaitedSplit) -> None:
+        """Report once that a price is still as before a split in the books; let the price that follows it pass."""
+        symbol, price = quote.symbol, quote.price
+        if quote.seen_at <= split.at or not price.is_finite() or price <= ZERO:
+            return
+        if split.is_followed_by(price):
+            del self._awaited[symbol]
+            self.filter.forget(symbol)  # the books expect it, so it is no jump
+            if self._unfollowed.pop(symbol, None) is not None:
+                self._report(f"the price of {symbol} has followed the split {split.ratio}: {plain(price)}", over=True)
+        elif symbol not in self._unfollowed:
+            expected = plain(_SIX_DIGITS.plus(split.expected))
+            self._unfollowed[symbol] = (
+                f"the price of {symbol} has not followed the split {split.ratio} that is in the books: it is"
+                f" {plain(price)}, not about {expected}, so its positions have a wrong value"
+            )
+            back = f"{command_name()} portfolio adjust {symbol} --split {split.ratio.back} --all-portfolios --reason …"
+            self._report(f"{self._unfollowed[symbol]}; if it is no split, take it back with `{back}`")
 
     def _report_split(self, suspect: Suspect) -> None:
         symbol = suspect.first.symbol

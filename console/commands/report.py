@@ -197,6 +197,7 @@ def _read(engine: Engine, settings: Settings, request: ReportRequest) -> tuple[l
     """Read the requested reports, the portfolio with the most trades first, and the validation's verdicts."""
     collected, verdicts = [], {}
     names = _portfolio_names(engine, request)
+    part = reports.ReportPart(request.since, request.until, request.strategy, request.benchmarks)
     # The database checks the ledger while this process reads and computes.
     with ThreadPoolExecutor(1) as executor, _progress() as progress:
         ledger = executor.submit(reports.differences, engine)
@@ -209,9 +210,8 @@ def _read(engine: Engine, settings: Settings, request: ReportRequest) -> tuple[l
                 progress.update(task, completed=done, total=total + 1, doing=doing)
 
             report, verdicts[name] = reports.read_report_and_verdict(
-                engine, name, Criteria.from_settings(settings), ledger.result, since=request.since, until=request.until,
-                strategy=request.strategy, named=request.benchmarks, progress=show_progress,
-            )  # fmt: skip
+                engine, name, Criteria.from_settings(settings), ledger.result, part, show_progress
+            )
             progress.update(task, visible=False)
             # In a database with hand-written rows, trades may be older than their portfolio.
             in_period = request.until is None or report.until > report.since

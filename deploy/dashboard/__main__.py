@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.dashboard import running, trading
-from deploy.dashboard.parts import GREEN, RED, SOURCE, UID, grid_layout, target
+from deploy.dashboard.parts import CURRENCY_DECIMALS, GREEN, RED, SOURCE, UID, grid_layout, target
 from deploy.dashboard.trading import STRATEGY, STRATEGY_OR_NONE, SYMBOL
 from persistence.stores.portfolios import DECIDED_IN
 
@@ -53,10 +53,11 @@ def variable(name: str, label: str, sql: str, *, several: bool = False, hidden: 
 
 def marks(name: str, colour: str, condition: str, panel_ids: list[int]) -> dict[str, Any]:
     """Return annotations for the last closings that meet a condition."""
+    net = f"round(net_pnl, ({CURRENCY_DECIMALS.strip()}))"
     sql = f"""
     SELECT exit_time AS time,
            format('%s %s %s at %s, net %s', CASE side WHEN 'LONG' THEN 'sold' ELSE 'bought back' END,
-                  trim_scale(quantity), symbol, trim_scale(exit_price), round(net_pnl, 2)) AS text,
+                  trim_scale(quantity), symbol, trim_scale(exit_price), {net}) AS text,
            symbol || ',' || strategy AS tags
     FROM (
         SELECT exit_time, order_id, side, quantity, symbol, exit_price, net_pnl,

@@ -5,9 +5,12 @@ Source: Grafana's dashboard JSON, schema version 41 (Grafana 12); newer versions
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import Any
+
+from domain.currencies import ALIASES, DECIMALS, UNKNOWN_DECIMALS
 
 UID = "paper-trading"
 """Id of the provisioned data source, and of the dashboard."""
@@ -18,7 +21,8 @@ WIDTH = 24
 NULL_TEXT = "–"
 """Text for NULL."""
 
-MONEY = {"unit": "locale", "decimals": 2}
+MONEY = {"unit": "locale"}
+"""An amount; a panel's `Panel.money` gives it the decimals of the portfolio's currency."""
 RATIO = {"unit": "percentunit", "decimals": 2}
 COUNT = {"unit": "locale", "decimals": 0}
 NUMBER = {"unit": "none", "decimals": 2}
@@ -28,6 +32,28 @@ SECONDS = {"unit": "s", "decimals": 0}
 GREEN, RED, BLUE, ORANGE, GREY = "green", "red", "blue", "orange", "#808080"
 
 Override = dict[str, Any]
+
+
+def decimals_of(currency: str) -> str:
+    """Return SQL for the decimals of amounts in a currency, as `domain.currencies.decimals` has them."""
+    codes: dict[int, list[str]] = defaultdict(list)
+    for code, number in sorted((DECIMALS | {alias: DECIMALS[name] for alias, name in ALIASES.items()}).items()):
+        codes[number].append(f"'{code}'")
+    del codes[UNKNOWN_DECIMALS]
+    cases = [f"WHEN {currency} IN ({', '.join(codes[number])}) THEN {number}" for number in sorted(codes)]
+    return f"CASE {' '.join(cases)} ELSE {UNKNOWN_DECIMALS} END"
+
+
+def amount_text(amount: str, decimals: str) -> str:
+    """Return SQL for the text of an amount, for a column in which each row has a currency of its own."""
+    integer, fraction = "'FM999,999,999,999,999,999,990'", f"rpad('.', {decimals} + 1, '0')"
+    return f"to_char(round({amount}, {decimals}), {integer} || CASE {decimals} WHEN 0 THEN '' ELSE {fraction} END)"
+
+
+CURRENCY_DECIMALS = f"""
+SELECT {decimals_of("currency")} AS decimals
+FROM paper_trading_config WHERE portfolio = '$portfolio_id'
+"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +72,7 @@ class Panel:
         fields: properties by name of the field.
         options: of this type of panel.
         finest: shortest ``$__interval``; None: that of the data source.
+        money: names of fields with amounts in the portfolio's currency.
     """
 
     kind: str
@@ -59,6 +86,7 @@ class Panel:
     fields: dict[str, dict[str, Any]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     finest: str | None = None
+    money: tuple[str, ...] = ()
 
     def json(self, number: int, x: int, y: int) -> dict[str, Any]:
         """Return the panel as Grafana stores it.
@@ -88,6 +116,9 @@ class Panel:
             "fieldConfig": {"defaults": self.defaults, "overrides": overrides},
             "options": self.options,
         }
+        if self.money:
+            panel["targets"].append(target(CURRENCY_DECIMALS, "table", "decimals"))
+            panel["transformations"] = [_with_decimals(self.money)]
         return panel | ({} if self.finest is None else {"interval": self.finest})
 
 
@@ -117,10 +148,10 @@ def grid_layout(rows: tuple[Row, ...]) -> list[dict[str, Any]]:
     return items
 
 
-def target(sql: str, shape: str) -> dict[str, Any]:
+def target(sql: str, shape: str, name: str = "A") -> dict[str, Any]:
     """Return a query for a panel or an annotation; ``shape`` is ``time_series`` or ``table``."""
     return {
-        "refId": "A",
+        "refId": name,
         "datasource": SOURCE,
         "editorMode": "code",
         "format": shape,
@@ -132,6 +163,16 @@ def target(sql: str, shape: str) -> dict[str, Any]:
 def tidy(sql: str) -> str:
     """Return a query without its indentation in Python."""
     return dedent(sql).strip()
+
+
+def _with_decimals(fields: tuple[str, ...]) -> dict[str, Any]:
+    """Return Grafana's transformation *config from query results*; what overrides set has precedence over it."""
+    options = {
+        "configRefId": "decimals",
+        "mappings": [{"fieldName": "decimals", "handlerKey": "decimals"}],
+        "applyTo": {"id": "byRegexp", "options": f"/(^| )({'|'.join(fields)})$/"},
+    }
+    return {"id": "configFromData", "options": options}
 
 
 def _override(name: str, properties: dict[str, Any]) -> Override:
@@ -195,6 +236,17 @@ def bad_from(value: float) -> dict[str, Any]:
     """Return the properties that colour values from ``value`` on red, others green."""
     steps = [{"color": GREEN, "value": None}, {"color": RED, "value": value}]
     return {"color": {"mode": "thresholds"}, "thresholds": {"mode": "absolute", "steps": steps}}
+
+
+def amounts_as_text(*, by_sign: bool = False) -> dict[str, Any]:
+    """Return the properties of a column of `amount_text`; Grafana colours text by patterns alone."""
+    patterns = (("^-", RED), ("^[^-]", GREEN)) if by_sign else ()
+    mappings = [
+        {"type": "regex", "options": {"pattern": pattern, "result": {"color": colour, "index": number}}}
+        for number, (pattern, colour) in enumerate(patterns)
+    ]
+    coloured_text = {"mappings": mappings, "custom.cellOptions": {"type": "color-text"}} if by_sign else {}
+    return {"custom.align": "right"} | coloured_text
 
 
 def value_colours(**colours: str) -> dict[str, Any]:

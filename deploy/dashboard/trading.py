@@ -15,9 +15,12 @@ from deploy.dashboard.parts import (
     RED,
     Panel,
     Row,
+    amount_text,
+    amounts_as_text,
     bars,
     by_sign,
     coloured,
+    decimals_of,
     lines,
     stat,
     table,
@@ -58,20 +61,22 @@ PORTFOLIOS = table(
     "All portfolios",
     "Each portfolio in its own currency, valued at the last market prices (v_paper_portfolio_overview). Results at "
     "simulated or file prices prove nothing about real markets.",
-    """
-    SELECT o.portfolio, o.currency, o.total_value AS value, o.total_pnl AS result, o.total_pnl_pct AS "result %",
-           o.cash, o.num_positions AS positions, h.reason AS halted
-    FROM v_paper_portfolio_overview o LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY o.portfolio
+    f"""
+    SELECT o.portfolio, o.currency, {amount_text("o.total_value", "decimals")} AS value,
+           {amount_text("o.total_pnl", "decimals")} AS result, o.total_pnl_pct AS "result %",
+           {amount_text("o.cash", "decimals")} AS cash, o.num_positions AS positions, h.reason AS halted
+    FROM v_paper_portfolio_overview o CROSS JOIN LATERAL (SELECT {decimals_of("o.currency")} AS decimals) d
+    LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY o.portfolio
     """,
     10,
     empty="There is no portfolio yet.",
     height=7,
     defaults=NUMBER,
     fields={
-        "value": MONEY,
-        "cash": MONEY,
+        "value": amounts_as_text(),
+        "cash": amounts_as_text(),
         "positions": COUNT,
-        "result": MONEY | by_sign() | {"custom.cellOptions": {"type": "color-text"}},
+        "result": amounts_as_text(by_sign=True),
         "result %": RATIO,
         "halted": coloured(RED) | {"custom.cellOptions": {"type": "color-text"}},
     },
@@ -100,6 +105,7 @@ FIGURES = stat(
         "win rate": RATIO,
         "max drawdown": RATIO,
     },
+    money=("value", "result"),
 )
 
 EQUITY = lines(
@@ -120,6 +126,7 @@ EQUITY = lines(
     defaults=MONEY,
     fields={"value": coloured(BLUE), "cash": coloured(GREY)},
     finest="1s",
+    money=("value", "cash"),
 )
 
 DRAWDOWN = lines(
@@ -186,6 +193,7 @@ DAILY = bars(
     14,
     defaults=MONEY,
     fields={"result": by_sign() | {"custom.gradientMode": "scheme"}},
+    money=("result",),
 )
 
 MONTHLY = table(
@@ -200,6 +208,7 @@ FROM worth ORDER BY opens DESC""",
     empty="There is no snapshot yet.",
     defaults=MONEY,
     fields={"result": by_sign() | {"custom.cellOptions": {"type": "color-text"}}, "result %": RATIO},
+    money=("result", "value at its end"),
 )
 
 DISTRIBUTION = Panel(
@@ -270,6 +279,7 @@ IN_GROUPS = {
     "profit factor": NUMBER,
     "net": by_sign() | {"custom.cellOptions": {"type": "color-text"}},
 }
+AMOUNTS_IN_GROUPS = ("gross", "net", "commission", "spread", "slippage", "traded")
 GROUPS = (
     "In the time range: round trips that ended in it; gross and net of its closings, including partial ones; "
     "commission, spread and slippage of its executions, including entries. Net = gross − both commissions of the "
@@ -284,6 +294,7 @@ BY_SYMBOL = table(
     empty="Nothing was traded.",
     defaults=MONEY,
     fields=IN_GROUPS,
+    money=AMOUNTS_IN_GROUPS,
 )
 
 BY_STRATEGY = table(
@@ -294,6 +305,7 @@ BY_STRATEGY = table(
     empty="Nothing was traded.",
     defaults=MONEY,
     fields=IN_GROUPS,
+    money=AMOUNTS_IN_GROUPS,
 )
 
 COSTS = stat(
@@ -310,6 +322,7 @@ FROM executions WHERE $__timeFilter(filled_at) AND {SYMBOL} AND {STRATEGY}
     height=8,
     defaults=MONEY | coloured(ORANGE),
     fields={"of traded value": {"unit": "percentunit", "decimals": 3}},
+    money=("commission", "spread", "slippage", "total"),
 )
 
 COSTS_BY_DAY = bars(
@@ -326,6 +339,7 @@ FROM executions WHERE $__timeFilter(filled_at) AND {SYMBOL} AND {STRATEGY} GROUP
     defaults=MONEY,
     fields={"commission": coloured(ORANGE), "spread": coloured(BLUE), "slippage": coloured(GREY)},
     finest="1d",
+    money=("commission", "spread", "slippage"),
 )
 
 POSITIONS = table(
@@ -352,6 +366,7 @@ POSITIONS = table(
         "unrealised": MONEY | by_sign() | {"custom.cellOptions": {"type": "color-text"}},
         "unrealised %": RATIO,
     },
+    money=("value", "unrealised"),
 )
 
 ROWS = (

@@ -177,8 +177,9 @@ def _holding(
     (now,) = one_row(cursor, "SELECT paper_now()")
     ids = [portfolio] if portfolio is not None else [row[0] for row in cursor.execute(reports.IDS).fetchall()]
     for id_ in ids:
-        inputs = reports.report_inputs(cursor, id_, since, until, None)
-        results = reports.read_benchmarks(cursor, inputs, since, min(until or now, now), named)
+        part = reports.ReportPart(since, until, named=named)
+        inputs = reports.report_inputs(cursor, id_, part)
+        results = reports.read_benchmarks(cursor, inputs, part, min(until or now, now))
         write(result_files.holding_rows(id_, results))
         number += len(results)
     return Rows(HOLDING_FILE, number, 0)

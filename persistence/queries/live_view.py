@@ -42,10 +42,9 @@ SELECT c.name AS portfolio, c.portfolio AS portfolio_id, c.currency, c.initial_c
        c.current_capital AS cash, h.reason AS halted, a.net_deposits,
        c.initial_capital + a.deposits AS paid_in,
        (SELECT count(*) FROM paper_orders o WHERE o.portfolio = c.portfolio AND o.status = 'open') AS open_orders,
-       coalesce((SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio ORDER BY f.symbol LIMIT 1)
-                <> (SELECT settings ->> 'price_source' FROM paper_processes ORDER BY epoch DESC LIMIT 1), false)
-           AS other_source
+       source.other_source
 FROM paper_trading_config c LEFT JOIN v_paper_halted h ON h.portfolio_id = c.portfolio
+JOIN v_paper_portfolio_sources source ON source.portfolio_id = c.portfolio
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(e.cash_delta) FILTER (WHERE e.kind IN ('deposit', 'withdrawal')), 0) AS net_deposits,
            coalesce(sum(e.cash_delta) FILTER (WHERE e.kind = 'deposit'), 0) AS deposits

@@ -25,21 +25,18 @@ FROM paper_orders o {where}""",
 )
 
 FROZEN_ORDERS = """
-SELECT o.price_source, p.price_source AS present, count(*) AS orders
-FROM paper_orders o
-CROSS JOIN (SELECT settings ->> 'price_source' AS price_source FROM paper_processes ORDER BY epoch DESC LIMIT 1) p
-WHERE o.status = 'open' AND o.price_source <> p.price_source
+SELECT o.price_source, s.present_source AS present, count(*) AS orders
+FROM paper_orders o JOIN v_paper_portfolio_sources s ON s.portfolio_id = o.portfolio
+WHERE o.status = 'open' AND o.price_source <> s.present_source
 GROUP BY 1, 2 ORDER BY 1
 """
 """Open orders that are not filled because their price source is not the one of the last process."""
 
 OTHER_SOURCE = """
-SELECT c.name AS portfolio, f.price_source, p.price_source AS present
-FROM paper_trading_config c
-CROSS JOIN LATERAL (SELECT price_source FROM paper_fills WHERE portfolio = c.portfolio ORDER BY symbol LIMIT 1) f
-CROSS JOIN (SELECT coalesce(CAST(:source AS text), (SELECT settings ->> 'price_source' FROM paper_processes
-                                                    ORDER BY epoch DESC LIMIT 1)) AS price_source) p
-WHERE c.closed_at IS NULL AND f.price_source <> p.price_source ORDER BY 1
+SELECT s.portfolio, s.price_source, present
+FROM v_paper_portfolio_sources s JOIN paper_trading_config c ON c.portfolio = s.portfolio_id
+CROSS JOIN LATERAL coalesce(CAST(:source AS text), s.present_source) present
+WHERE c.closed_at IS NULL AND s.price_source <> present ORDER BY 1
 """
 """Portfolios that do not trade because their price source is not this one, or that of the last process."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -127,6 +127,26 @@ UNION SELECT {STRATEGY} FROM paper_orders WHERE portfolio = %(portfolio)s ORDER 
 """
 
 
+@dataclass(frozen=True, slots=True)
+class ReportPart:
+    """The part of a portfolio's history that a report is on; all of it by default.
+
+    Attributes:
+        since: start of the period; None: the portfolio's first day.
+        until: end of the period; None: now.
+        strategy: this one alone; ``(none)`` stands for decisions without a strategy.
+        named: symbols to compare with, instead of the usual ones; see `domain.analytics.report_parts.buy_and_hold`.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    strategy: str | None = None
+    named: Sequence[str] = ()
+
+
+WHOLE = ReportPart()
+
+
 def names(engine: Engine) -> list[str]:
     """Return the names of all portfolios, the one with the most fills first; earlier lives are not among them."""
     with consistent_read(engine) as cursor:
@@ -151,11 +171,7 @@ def read_report_and_verdict(
     portfolio: str,
     criteria: Criteria,
     ledger: Callable[[], Sequence[str]],
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    strategy: str | None = None,
-    named: Sequence[str] = (),
+    part: ReportPart = WHOLE,
     progress: Progress = lambda _done, _all: None,
 ) -> tuple[Report, Verdict]:
     """Return the report on a portfolio and its validation verdict now, both from one snapshot of the database.
@@ -165,11 +181,7 @@ def read_report_and_verdict(
         portfolio: its name; ``name@life`` for an earlier life.
         criteria: of the validation, unless the portfolio is in a validation run, which has its own.
         ledger: returns what `differences` returns; it is the same for every portfolio, and takes seconds.
-        since: start of the report's period; None: the portfolio's first day. The verdict has a period of its own.
-        until: end of the report's period; None: now.
-        strategy: the report is on this one alone; ``(none)`` stands for decisions without a strategy. The verdict is on
-            all of them.
-        named: symbols to compare with, instead of the usual ones; see `domain.analytics.report_parts.buy_and_hold`.
+        part: what the report is on. The verdict has a period of its own, and is on all strategies.
         progress: called with the number of rows read and of all rows.
 
     Raises:
@@ -180,46 +192,34 @@ def read_report_and_verdict(
         cursor.execute(IDLE_TIMEOUT)
         id_ = portfolio_id(cursor, portfolio)
         history = read_history(cursor, id_, progress)
-        made = read_report(cursor, history, id_, since=since, until=until, strategy=strategy, named=named)
+        made = read_report(cursor, history, id_, part)
         verdict = verdict_now(cursor, id_, criteria, history, ledger())
     return made, verdict
 
 
-def read_report(
-    cursor: psycopg.Cursor,
-    history: History,
-    portfolio: str,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    strategy: str | None = None,
-    named: Sequence[str] = (),
-) -> Report:
-    """Return the report on a portfolio, from its whole history that the same transaction has read.
-
-    The other arguments are those of `read_report_and_verdict`, but ``portfolio`` is the id.
-    """
-    inputs = report_inputs(cursor, portfolio, since, until, strategy)
+def read_report(cursor: psycopg.Cursor, history: History, portfolio: str, part: ReportPart = WHOLE) -> Report:
+    """Return the report on the portfolio of an id, from its whole history that the same transaction has read."""
+    inputs = report_inputs(cursor, portfolio, part)
     now = Valuation(history.until, *one_row(cursor, VALUE_NOW, {"portfolio": portfolio}))
     # Without it, the value would be that of the last snapshot, and the other figures newer.
-    part = history.valued(now).during(since, until)
-    lines = () if strategy is not None else read_benchmarks(cursor, inputs, since, part.until, named)
-    made = report(part, **inputs, benchmarks=lines)
+    during = history.valued(now).during(part.since, part.until)
+    lines = () if part.strategy is not None else read_benchmarks(cursor, inputs, part, during.until)
+    made = report(during, **inputs, benchmarks=lines)
     return replace(made, trip_notes=_notes(cursor, made.round_trips[-MAX_NOTES:]))
 
 
 def read_benchmarks(
-    cursor: psycopg.Cursor, inputs: Mapping[str, Any], since: datetime | None, until: datetime, named: Sequence[str]
+    cursor: psycopg.Cursor, inputs: Mapping[str, Any], part: ReportPart, until: datetime
 ) -> tuple[BuyAndHold, ...]:
     """Return what buying and holding brought in a period; nothing where nothing was held in it.
 
     Args:
         cursor: of `consistent_read`.
-        inputs: of `report_inputs` for the same period.
-        since: beginning of the period; None: with the portfolio.
-        until: its end.
-        named: symbols to compare with, instead of the usual ones.
+        inputs: of `report_inputs` for the same part.
+        part: has the beginning of the period, and the symbols.
+        until: end of the period.
     """
+    since, named = part.since, part.named
     portfolio = portfolio_id(cursor, inputs["portfolio"])
     held = benchmarks.held_symbols(cursor, portfolio, since, until)
     resolved = benchmarks.resolve(named, benchmarks.stored_symbols(cursor)) if named else ()
@@ -248,19 +248,14 @@ def _notes(cursor: psycopg.Cursor, trips: Sequence[RoundTrip]) -> Mapping[Positi
     return {position: TripNote(*note) for position, *note in cursor.execute(NOTES, parameters)} if trips else {}
 
 
-def report_inputs(
-    cursor: psycopg.Cursor, portfolio: str, since: datetime | None, until: datetime | None, strategy: str | None
-) -> dict[str, Any]:
-    """Return the arguments of `domain.analytics.report.report` besides the history.
-
-    The arguments are those of `read_report_and_verdict`, but ``portfolio`` is the id.
-    """
+def report_inputs(cursor: psycopg.Cursor, portfolio: str, part: ReportPart) -> dict[str, Any]:
+    """Return the arguments of `domain.analytics.report.report` besides the history, for the portfolio of an id."""
     parameters = {
         "portfolio": portfolio,
-        "since": since,
+        "since": part.since,
         # Not the history's end: a decision whose sender's clock is ahead of the database's still counts.
-        "until": until,
-        "strategy": strategy,
+        "until": part.until,
+        "strategy": part.strategy,
         "none": NO_STRATEGY,
     }
     currency, initial_capital, label = one_row(cursor, PORTFOLIO, parameters)
@@ -271,7 +266,7 @@ def report_inputs(
         "portfolio": label,
         "currency": currency,
         "initial_capital": initial_capital,
-        "strategy": strategy,
+        "strategy": part.strategy,
         "funnel": funnel(cursor.execute(DECISIONS, parameters).fetchall()),
         "positions": positions,
         "future_snapshots": FutureSnapshots(number, last) if number else None,

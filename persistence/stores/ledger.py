@@ -87,8 +87,7 @@ RULES = (
 )
 """Columns of a portfolio's rules."""
 
-FIRST_SOURCE = "(SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio ORDER BY f.symbol LIMIT 1)"
-"""The price source of a portfolio: all its fills have the same. The order is that of an index: one row is read."""
+PRICE_SOURCE = "(SELECT s.price_source FROM v_paper_portfolio_sources s WHERE s.portfolio_id = c.portfolio)"
 
 READ_RULES = f"""
 SELECT {", ".join(f"c.{name}" for name in RULES)}, c.current_capital, c.closed_at, c.replaced_at, h.reason AS halted,
@@ -156,7 +155,7 @@ class LedgerStore(Store):
         """Return the committed state of every portfolio, without its history."""
         with transaction(self.engine) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            rules = named_rows(cursor, READ_RULES.format(source=FIRST_SOURCE))
+            rules = named_rows(cursor, READ_RULES.format(source=PRICE_SOURCE))
             last = cursor.execute(READ_VERSIONS).fetchall()
             open_orders = read_open_orders(cursor)
             rows = named_rows(cursor, READ_POSITIONS)

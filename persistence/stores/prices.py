@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from loguru import logger
 
+from domain.market_data.awaited_splits import LastPrices
 from domain.market_data.price_second import PriceSecond
 from domain.trading.quotes import Bar, PricePoint, QuoteRange
 from domain.types import Instant, Symbol
@@ -18,19 +19,15 @@ from persistence.log_once import LogErrorsOnce
 from persistence.recorder import Recorder
 from persistence.rows import KEEP_EXISTING, insert_rows
 from persistence.storage.timescale import drop_old_prices
+from persistence.stores.books.awaited_splits import AwaitedSplitReader
 from persistence.stores.store import Store
 
 LAST_PRICES = """
-WITH present AS (SELECT settings ->> 'price_source' AS source FROM paper_processes ORDER BY epoch DESC LIMIT 1),
-others AS MATERIALIZED (
-    SELECT c.portfolio FROM paper_trading_config c
-    WHERE (SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio ORDER BY f.symbol LIMIT 1)
-       <> (SELECT source FROM present)
-)
+WITH sources AS MATERIALIZED (SELECT portfolio_id, other_source, present_source FROM v_paper_portfolio_sources)
 SELECT held.symbol, m.price, m.bid, m.ask
 FROM (
     SELECT p.symbol, max(p.split_at) AS split_at FROM paper_positions p
-    WHERE p.portfolio NOT IN (SELECT portfolio FROM others)
+    WHERE p.portfolio NOT IN (SELECT portfolio_id FROM sources WHERE other_source)
     GROUP BY p.symbol
 ) held
 LEFT JOIN LATERAL (
@@ -38,7 +35,7 @@ LEFT JOIN LATERAL (
     WHERE q.symbol = held.symbol AND q.time > coalesce(held.split_at, '-infinity')
       AND q.time <= paper_now() + interval '2 seconds'
     ORDER BY q.time DESC LIMIT 1
-) m ON coalesce(m.source = (SELECT source FROM present), true)
+) m ON coalesce(m.source = (SELECT present_source FROM sources LIMIT 1), true)
 """
 """Without the positions of portfolios that have another price source: the present one may not know their symbols."""
 
@@ -55,6 +52,13 @@ class PriceStore(Store):
     def __init__(self, database_url: str, lease: Lease) -> None:
         self.engine = engine_for(database_url, "PriceTracker")  # no writer: a long deletion has no time limit
         self._lease = lease
+        self._awaited_splits = AwaitedSplitReader()
+
+    def read(self) -> LastPrices:
+        """Return `last_prices`, and the splits that stored prices have not followed."""
+        prices = self.last_prices()
+        with transaction(self.engine) as cursor:
+            return LastPrices(prices, self._awaited_splits.read(cursor))
 
     def last_prices(self) -> Mapping[Symbol, PricePoint | None]:
         """Return the last stored price of each symbol with an open position of the present price source.
@@ -138,13 +142,13 @@ class PriceRecorder(Recorder[_Job]):
         self._store = store
         super().__init__("price recorder", store.close)
 
-    def read(self, reply: Callable[[Mapping[Symbol, PricePoint | None] | None], None]) -> None:
-        """Call ``reply`` soon with `PriceStore.last_prices`, or with None if they cannot be read now; never waits."""
+    def read(self, reply: Callable[[LastPrices | None], None]) -> None:
+        """Call ``reply`` soon with `PriceStore.read`, or with None if that is not possible now; never waits."""
 
         def read_and_reply() -> None:
-            prices: Mapping[Symbol, PricePoint | None] | None = None
+            prices: LastPrices | None = None
             try:
-                prices = self._store.last_prices()
+                prices = self._store.read()
             finally:
                 reply(prices)
 

@@ -17,19 +17,16 @@ SELECT CASE WHEN c.replaced_at IS NULL THEN c.name ELSE c.name || '@' || c.life 
        p.portfolio                                                          AS portfolio_id
 FROM paper_positions p
 JOIN paper_trading_config c USING (portfolio)
-CROSS JOIN LATERAL (
-    SELECT (SELECT f.price_source FROM paper_fills f WHERE f.portfolio = p.portfolio ORDER BY f.symbol LIMIT 1) AS own,
-           (SELECT settings ->> 'price_source' FROM paper_processes ORDER BY epoch DESC LIMIT 1) AS present
-) source
+JOIN v_paper_portfolio_sources source ON source.portfolio_id = p.portfolio
 LEFT JOIN LATERAL (
     SELECT (CASE c.price_rule WHEN 'quote' THEN paper_mark(q.price, q.bid, q.ask) ELSE q.price END)::numeric(38,18) AS price,
            q.time, q.source
     FROM market_prices q WHERE q.symbol = p.symbol AND q.time > coalesce(p.split_at, '-infinity')
-      AND q.time <= CASE WHEN source.own <> source.present
+      AND q.time <= CASE WHEN source.other_source
                          THEN (SELECT max(s.time) FROM v_paper_snapshots s WHERE s.portfolio = p.portfolio)
                          ELSE paper_now() + interval '2 seconds' END
     ORDER BY q.time DESC LIMIT 1
-) m ON coalesce(m.source = source.own, true)
+) m ON coalesce(m.source = source.price_source, true)
 CROSS JOIN LATERAL (SELECT coalesce(m.price, p.current_price) AS price) mark
 CROSS JOIN LATERAL (SELECT CASE p.side WHEN 'LONG' THEN 1 ELSE -1 END AS value) sign;
 
@@ -65,7 +62,7 @@ SELECT CASE WHEN c.replaced_at IS NULL THEN c.name ELSE c.name || '@' || c.life 
        coalesce(a.net_deposits, 0)                                              AS net_deposits,
        coalesce(a.dividends, 0)                                                 AS dividends,
        c.portfolio AS portfolio_id, c.name, c.life, c.closed_at,
-       (SELECT f.price_source FROM paper_fills f WHERE f.portfolio = c.portfolio ORDER BY f.symbol LIMIT 1) AS price_source
+       source.price_source
 FROM paper_trading_config c
 LEFT JOIN (
     SELECT portfolio_id AS portfolio, sum(position_value) AS positions_value, sum(unrealized_pnl) AS unrealized_pnl,
@@ -78,7 +75,8 @@ LEFT JOIN (
            sum(cash_delta) FILTER (WHERE kind IN ('deposit', 'withdrawal')) AS net_deposits,
            sum(cash_delta) FILTER (WHERE kind = 'dividend') AS dividends
     FROM paper_account_events GROUP BY portfolio
-) a USING (portfolio);
+) a USING (portfolio)
+JOIN v_paper_portfolio_sources source ON source.portfolio_id = c.portfolio;
 
 CREATE OR REPLACE VIEW v_paper_recent_trades AS
 SELECT exit_time, paper_portfolio_label(portfolio) AS portfolio, symbol, asset_class, side, quantity, entry_price, exit_price, entry_time, hold_duration,

@@ -63,6 +63,11 @@ class Ratio(NamedTuple):
         context = CONTEXT if side is None else DOWN if side is Side.BUY else UP
         return context.quantize(context.divide(context.multiply(before, self.old), self.new), STORED_QUANTUM)
 
+    @property
+    def back(self) -> Ratio:
+        """The ratio that takes it back."""
+        return Ratio(self.old, self.new)
+
     def __str__(self) -> str:
         return f"{plain(self.new)}:{plain(self.old)}"
 

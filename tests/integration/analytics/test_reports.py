@@ -21,7 +21,7 @@ from domain.validation.criteria import Criteria
 from persistence import schema
 from persistence.connections import engine_for
 from persistence.queries import reports, validation
-from persistence.queries.reports import read_report_and_verdict
+from persistence.queries.reports import ReportPart, read_report_and_verdict
 from tests.support.database.reports import report_now
 from tests.support.database.servers import Server
 from tests.support.system.histories import CAPITAL, DAYS, MIDNIGHT, NOW, SILENT
@@ -196,7 +196,8 @@ def test_periods_before_and_after_everything(engine: Engine, by_portfolio: dict[
 
 def test_the_verdict_covers_the_full_life_and_the_same_moment(engine: Engine) -> None:
     middle = MIDNIGHT - timedelta(days=30)
-    report, verdict = read_report_and_verdict(engine, "default", Criteria(), list, until=middle, strategy="trend")
+    part = ReportPart(until=middle, strategy="trend")
+    report, verdict = read_report_and_verdict(engine, "default", Criteria(), list, part)
     assert report_now(engine, "default", until=middle, strategy="trend") == report
     (alone,) = validation.verdicts(engine, Criteria(), portfolios=["default"])
     assert alone.criteria == verdict.criteria

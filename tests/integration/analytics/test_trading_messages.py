@@ -17,6 +17,7 @@ from domain.types import Symbol
 from persistence import schema
 from persistence.queries.trading_messages import TradingMessageReader
 from persistence.stores import portfolios
+from tests.support.database.set_time import database_time
 from tests.support.exchange.fixed_price_source import FixedPriceSource
 from tests.support.system.running_system import isolated_settings, until
 
@@ -37,7 +38,8 @@ def test_messages_of_a_running_system_and_its_summary(database_url: str) -> None
     settings = isolated_settings(database_url, alert_trading="fill, position_closed")
     messages = TradingMessages(settings.message_rules(), send, SystemClock())
     source = FixedPriceSource({"BTC/USDT": "110485.85"}, SystemClock(), 0.1, [Instrument(Symbol("BTC/USDT"), "USDT")])
-    begin = datetime.now(UTC)
+    schema.upgrade(database_url)
+    begin = database_time(database_url)
     with (
         TradingSystem.start(settings, source=source, observer=messages) as system,
         messages.serving(system.database_url, "simulated", real_prices=False),
@@ -60,20 +62,21 @@ def test_messages_of_a_running_system_and_its_summary(database_url: str) -> None
         net, cost = row
     (closed,) = [alarm.text for alarm in alarms if alarm.kind.value == "position_closed"]
     assert f", net {net:+.2f} USDT ({net / cost * 100:+.2f} %), after " in closed
+    now = database_time(database_url)
     reader = TradingMessageReader(database_url)
     try:
-        summaries = {row.portfolio: row for row in reader.summaries(begin, datetime.now(UTC))}
+        summaries = {row.portfolio: row for row in reader.summaries(begin, now)}
         summary = summaries["default"]
         assert (3, 1, 0, net) == (summary.fills, summary.closed, summary.won, summary.net)
         assert {"executed": 3} == summary.decisions
         assert (Decimal(10_000), 10_000 + net) == (summary.opening_value, summary.total_value)
         assert (Decimal(10_000), 0, 0) == (summary.peak, summary.deposits, summary.num_positions)
         assert [] == reader.summaries(begin - 2 * HOUR, begin - HOUR)  # nothing existed then
-        later = {row.portfolio: row for row in reader.summaries(datetime.now(UTC), datetime.now(UTC) + HOUR)}
+        later = {row.portfolio: row for row in reader.summaries(now, now + HOUR)}
         assert (0, 0, {}, 10_000 + net) == (
             later["default"].fills, later["default"].closed, later["default"].decisions, later["default"].opening_value
         )  # fmt: skip
-        peak = reader.peak("default", datetime.now(UTC))
+        peak = reader.peak("default", now)
         assert peak is not None
         assert (Decimal(10_000), 10_000 + net, Decimal(0)) == (peak.value, peak.gained, peak.net_deposits)
         assert reader.peak("default", begin - HOUR) is None

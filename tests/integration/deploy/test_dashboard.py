@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import psycopg
@@ -21,7 +21,17 @@ from persistence.connections import engine_for
 from tests.support.database.reports import history_now
 from tests.support.database.roles import make_reader, reader_url, remove_role
 from tests.support.database.servers import Server
-from tests.support.system.dashboard import Row, Selection, board, missing, queries, rows
+from tests.support.system.dashboard import (
+    Row,
+    Selection,
+    board,
+    decimals,
+    fields_with_decimals,
+    missing,
+    panels,
+    queries,
+    rows,
+)
 from tests.support.system.histories import CAPITAL, NOW, as_of, write
 
 REFUSED = [
@@ -39,6 +49,7 @@ CANCELLED = ("executed", "cancelled: 2 orders of portfolio default", "CANCEL")
 """It trades nothing, so the funnel does not count it."""
 REFUSED_AT = NOW - timedelta(hours=1)
 EPSILON = Decimal("1e-11")
+CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True)
@@ -196,7 +207,27 @@ def test_figures_are_those_of_the_module(data: DashboardData, name: str) -> None
     } == {key: row[key] for key in row if key not in {"value", "result", "result %"}}
     assert row["result"] == row["value"] - CAPITAL[name]
     (overview,) = [row for row in data.rows("All portfolios", data.select()) if row["portfolio"] == name]
-    assert (row["value"], row["result"]) == (overview["value"], overview["result"])
+    assert [f"{row[key].quantize(CENT, ROUND_HALF_UP):,}" for key in ("value", "result")] == [
+        overview[key] for key in ("value", "result")
+    ]
+
+
+@pytest.mark.parametrize("title", list(panels()))
+def test_amounts_and_nothing_else_have_the_decimals_of_the_currency(data: DashboardData, title: str) -> None:
+    panel = panels()[title]
+    if (reason := missing(panel["targets"][0]["rawSql"])) is not None:
+        pytest.skip(reason)
+    first, *_ = data.rows(title, data.select()) or [{}]
+    names = [name for name, value in first.items() if isinstance(value, Decimal | int | None)]
+    config = panel["fieldConfig"]
+    own = {
+        override["matcher"]["options"]: {one["id"]: one["value"] for one in override["properties"]}
+        for override in config["overrides"]
+    }
+    units = {name: own[name] if "unit" in own.get(name, {}) else config["defaults"] for name in names}
+    amounts = {name for name, how in units.items() if how.get("unit") == "locale" and "decimals" not in how}
+    assert amounts == fields_with_decimals(panel, names)
+    assert [{"decimals": 2}] * bool(amounts) == decimals(data.reader, panel, data.select())
 
 
 @pytest.mark.parametrize("name", ["default", "shares", "losers"])

@@ -13,7 +13,7 @@ import pytest
 from deploy.dashboard.running import UPTIME, VALIDATION
 from persistence import schema
 from persistence.stores import portfolios
-from tests.support.system.dashboard import Row, Selection, missing, panels, rows
+from tests.support.system.dashboard import Row, Selection, decimals, missing, panels, rows
 
 VERDICT = (
     "run_id", "run", "started_at", "ended_at", "end_reason", "day", "portfolio", "part", "criterion", "title",
@@ -49,6 +49,27 @@ def test_the_first_peak_of_a_drawdown_is_the_initial_capital(owner: psycopg.Conn
         )
     points = panel_rows(owner, "Drawdown", START, START + timedelta(days=1))
     assert [Decimal("-0.1"), Decimal("-0.05"), Decimal(0), Decimal("-0.5")] == [row["drawdown"] for row in points]
+
+
+def test_amounts_have_the_decimals_of_their_currency(owner: psycopg.Connection[Any]) -> None:
+    capital = {"JPY": "1234567.5", "BTC": "0.123456785", "KWD": "9.9995", "FOO": "1000.005"}
+    for currency, amount in capital.items():
+        owner.execute(
+            "INSERT INTO paper_trading_config (portfolio, currency, initial_capital) VALUES (%s, %s, %s)",
+            [f"in {currency}", currency, amount],
+        )
+    day = START, START + timedelta(days=1)
+    amounts = {row["currency"]: (row["cash"], row["result"]) for row in panel_rows(owner, "All portfolios", *day)}
+    assert {
+        "USDT": ("10,000.00", "0.00"), "JPY": ("1,234,568", "0"), "BTC": ("0.12345679", "0.00000000"),
+        "KWD": ("10.000", "0.000"), "FOO": ("1,000.01", "0.00"),
+    } == amounts  # fmt: skip
+    value = panels()["Value ($currency)"]
+    assert {"JPY": 0, "BTC": 8, "KWD": 3, "FOO": 2} == {
+        currency: row["decimals"]
+        for currency in capital
+        for row in decimals(owner, value, Selection(*day, {"portfolio": f"in {currency}"}))
+    }
 
 
 def test_health_shows_waiting_decisions_halts_failures_and_differences(owner: psycopg.Connection[Any]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
@@ -13,8 +12,9 @@ import pytest
 
 from actors import Decision, TradingSystem
 from domain.alarms import Notify
+from domain.market_data.awaited_splits import LastPrices
 from domain.market_data.price_second import PriceSecond
-from domain.types import Epoch, Symbol
+from domain.types import Epoch
 from persistence import lease as lease_module
 from persistence import schema
 from persistence.connections import connect
@@ -193,17 +193,17 @@ def _stored(url: str) -> int:
 
 
 def test_reading_stored_prices_does_not_wait_for_a_silent_database(held: Lease, embedded_url: str) -> None:
-    answers: SimpleQueue[Mapping[Symbol, Decimal | None] | None] = SimpleQueue()
+    answers: SimpleQueue[LastPrices | None] = SimpleQueue()
     with Proxy(embedded_url) as proxy:
         recorder = PriceRecorder(PriceStore(proxy.url_for(embedded_url), held))
         recorder.read(answers.put)
-        assert {} == answers.get(timeout=5)
+        assert LastPrices({}) == answers.get(timeout=5)
         proxy.freeze()
         recorder.read(answers.put)
         recorder.offer([PriceSecond.of(quote("100", at=NOON))])
         assert answers.empty()
         proxy.thaw()
-        assert {} == answers.get(timeout=5)  # the late answer
+        assert LastPrices({}) == answers.get(timeout=5)  # the late answer
         recorder.close()
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from domain.errors import DatabaseUnavailable
+from domain.market_data.awaited_splits import LastPrices
 from domain.market_data.price_second import PriceSecond
 from domain.trading.quotes import Bar, PricePoint
 from domain.types import Symbol
@@ -25,8 +26,17 @@ class MemoryPrices:
     prices: list[PriceSecond] = field(default_factory=list, kw_only=True)
     away: bool = field(default=False, kw_only=True)
 
-    def read(self, reply_to: Callable[[Mapping[Symbol, PricePoint | None] | None], None]) -> None:
-        reply_to(None if self.away else {one.last.symbol: one.last.point for one in self.prices})
+    def read(self, reply_to: Callable[[LastPrices | None], None]) -> None:
+        points: dict[Symbol, PricePoint | None] = {}
+        splits = self.split_times()
+        for one in self.prices:
+            counts = one.last.symbol not in splits or one.last.seen_at > splits[one.last.symbol]
+            points[one.last.symbol] = one.last.point if counts else None
+        reply_to(None if self.away else LastPrices(points))
+
+    def split_times(self) -> Mapping[Symbol, datetime]:
+        """Return when symbols of positions were split last: their earlier prices do not count."""
+        return {}
 
     def offer(self, prices: Sequence[PriceSecond]) -> None:
         self.prices.extend(prices)

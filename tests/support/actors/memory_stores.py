@@ -23,6 +23,7 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.failures import Failure
+from domain.trading.account.changes import last_splits
 from domain.trading.account.trades import Trade
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import (
@@ -50,6 +51,7 @@ from domain.types import (
     OrderStatus,
     OutcomeStatus,
     PortfolioName,
+    Symbol,
 )
 from tests.support.actors.memory_account import MemoryAccount
 from tests.support.actors.memory_prices import MemoryPrices
@@ -110,6 +112,9 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
     def open_portfolio(self, rules: PortfolioRules) -> None:
         """Insert a row into the table of portfolios."""
         self.portfolios[rules.portfolio] = PortfolioState.opened(rules)
+
+    def split_times(self) -> Mapping[Symbol, datetime]:
+        return last_splits(self.portfolios.values())
 
     # Ledger
 

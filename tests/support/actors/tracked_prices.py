@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,6 +23,7 @@ from actors.runtime.routes import Routes
 from actors.supervision.alarms import AlarmNotifier
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import DatabaseUnavailable
+from domain.market_data.awaited_splits import AwaitedSplit, LastPrices
 from domain.market_data.buffer import NUMBERS_OF_A_PROCESS, USUAL_LIMITS, BufferLimits, MarketDataBuffer
 from domain.market_data.price_second import PriceSecond
 from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument
@@ -40,11 +41,12 @@ class Records:
 
     def __init__(self) -> None:
         self.held: dict[Symbol, PricePoint | None] = {}
+        self.awaited: dict[Symbol, AwaitedSplit] = {}
         self.away = False
         self.offered: list[PriceSecond] = []
 
-    def read(self, reply_to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
-        reply_to(None if self.away else self.held)
+    def read(self, reply_to: Callable[[LastPrices | None], None]) -> None:
+        reply_to(None if self.away else LastPrices(self.held, self.awaited))
 
     def offer(self, prices: Sequence[PriceSecond]) -> None:
         self.offered += prices

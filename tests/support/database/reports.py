@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from typing import Any
 
 from sqlalchemy.engine import Engine
 
 from domain.analytics.performance import History
 from domain.analytics.report import Report
 from persistence.queries.history import consistent_read, read_history
-from persistence.queries.reports import read_report
+from persistence.queries.reports import ReportPart, read_report
 
 
 def history_now(engine: Engine, portfolio: str) -> History:
@@ -19,16 +18,7 @@ def history_now(engine: Engine, portfolio: str) -> History:
         return read_history(cursor, portfolio)
 
 
-def report_now(
-    engine: Engine,
-    portfolio: str,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    strategy: str | None = None,
-    named: Sequence[str] = (),
-) -> Report:
-    """Return the report on a portfolio, without a verdict."""
+def report_now(engine: Engine, portfolio: str, **part: Any) -> Report:
+    """Return the report on a portfolio, without a verdict; ``part`` are attributes of a `ReportPart`."""
     with consistent_read(engine) as cursor:
-        history = read_history(cursor, portfolio)
-        return read_report(cursor, history, portfolio, since=since, until=until, strategy=strategy, named=named)
+        return read_report(cursor, read_history(cursor, portfolio), portfolio, ReportPart(**part))

@@ -1,4 +1,4 @@
-"""The database's time, set by its owner as docs/database.md describes it."""
+"""The database's time, as it is, or set by its owner as docs/database.md describes it."""
 
 from __future__ import annotations
 
@@ -21,3 +21,11 @@ def set_time(owner: psycopg.Connection, time: datetime | timedelta | None) -> No
         case timedelta():
             body = sql.SQL("{} + {}").format(REAL, sql.Literal(time))
     owner.execute(SET.format(body))
+
+
+def database_time(url: str) -> datetime:
+    """Return the time by which the program judges what is now; the machine's clock may differ."""
+    with psycopg.connect(url) as session:
+        row = session.execute("SELECT paper_now()").fetchone()
+    assert row is not None
+    return row[0]  # type: ignore[no-any-return]

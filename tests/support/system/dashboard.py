@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,7 +110,7 @@ def expanded(sql: str, selection: Selection, finest: str | None = None) -> str:
 
 def rows(connection: Connection[Any], panel: Mapping[str, Any], selection: Selection) -> list[Row]:
     """Return the rows of a query, after checking what Grafana requires: column names, and the order of times."""
-    (target,) = panel["targets"]
+    target, *_ = panel["targets"]
     sql = expanded(target["rawSql"], selection, panel.get("interval"))
     with connection.cursor(row_factory=dict_row) as cursor:
         answer = cursor.execute(sql).fetchall()
@@ -124,6 +124,22 @@ def rows(connection: Connection[Any], panel: Mapping[str, Any], selection: Selec
         assert sorted(times) == times, "not in the order of time"
         assert all(isinstance(time, datetime) for time in times)
     return answer
+
+
+def decimals(connection: Connection[Any], panel: Mapping[str, Any], selection: Selection) -> list[Row]:
+    """Return the rows with which Grafana sets the decimals of a panel's amounts; none where it has none."""
+    return [
+        row
+        for target in panel["targets"][1:]
+        for row in rows(connection, {"targets": [target]}, selection)
+        if target["refId"] == panel["transformations"][0]["options"]["configRefId"]
+    ]
+
+
+def fields_with_decimals(panel: Mapping[str, Any], names: Iterable[str]) -> set[str]:
+    """Return the fields of a panel that get the `decimals` of its currency, as Grafana's pattern finds them."""
+    patterns = [one["options"]["applyTo"]["options"].strip("/") for one in panel.get("transformations", [])]
+    return {name for name in names if any(re.search(pattern, name) for pattern in patterns)}
 
 
 def missing(sql: str) -> str | None:

@@ -13,11 +13,29 @@ from domain.trading.account.trades import Trade
 from domain.trading.bookkeeping import Result
 from domain.trading.portfolio import PortfolioState
 from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
-from tests.support.values.builders import BTC, Number, deal, rules
+from tests.support.values.builders import BTC, ETH, Number, deal, rules
 
 DAY_1 = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+UNTIL = DAY_1 + 2 * DAY
+"""The end of the period in which `DEALS` happen."""
+
+# By hand, with a commission of 0.1 %, at least 1: a win of 97.9 net (100 − 1 − 1.1), a loss of 83 (−20 − 60 − 3), a
+# gross win of 1.5 that commissions of 2.0015 make a loss of 0.5015; half of a position that stays open, 8.5
+# (10 − 0.5 − 1). The first closing of the loss, 4 at 95, is −20 − 0.4 − 1.
+DEALS = (
+    (BTC, "BUY", 10, 100, 0),
+    (BTC, "SELL", 10, 110, 1),
+    (ETH, "BUY", 10, 100, 2),
+    (ETH, "SELL", 4, 95, 3),
+    (ETH, "SELL", 6, 90, 5),
+    (BTC, "BUY", 10, 100, 4),
+    (BTC, "SELL", 10, "100.15", 6),
+    (ETH, "BUY", 1, 100, 36),
+    (ETH, "SELL", "0.5", 120, 42),
+)
+"""Symbol, side, quantity, price and hour of each fill; for `dealt`."""
 
 
 def closing(

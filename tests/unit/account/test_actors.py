@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
 
-from actors.messages import ReadRequests
 from domain import failpoints
-from domain.audit import differences
-from domain.trading.account.requests import AccountKind, AccountRequest, Ratio
+from domain.trading.account.requests import AccountKind, Ratio
 from domain.types import PortfolioName
-from tests.support.account.account_run import account_request
+from tests.support.account.requested_changes import (
+    Point,
+    ask,
+    assert_memory_is_stored,
+    crashed,
+    new_stepper,
+    reached_points,
+    settle,
+    with_lost_connections,
+)
 from tests.support.actors.decision_path import begun, opened, put, status
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import Stepper
@@ -26,23 +31,7 @@ TEN_FOR_ONE = Ratio(Decimal(10), Decimal(1))
 
 @pytest.fixture
 def stepper() -> Stepper:
-    return begun(opened(MemoryDatabase()))
-
-
-def ask(stepper: Stepper, kind: AccountKind, **values: object) -> AccountRequest:
-    """Insert a request and wake the intake, as a notification of the database does."""
-    number = len(stepper.database.requests) + 1
-    request = account_request(kind, number=number, **values)  # type: ignore[arg-type]
-    stepper.database.requests.append(request)
-    stepper.tell("DecisionWatcher", ReadRequests())
-    return request
-
-
-def settle(stepper: Stepper) -> None:
-    stepper.settle()
-    stepper.pass_by(1)
-    stepper.tell("DecisionWatcher", ReadRequests())
-    stepper.settle()
+    return new_stepper()
 
 
 def buy(stepper: Stepper, number: int = 1) -> None:
@@ -201,19 +190,12 @@ def scene(stepper: Stepper) -> None:
     settle(stepper)
 
 
-def reached_points() -> list[tuple[str, str]]:
-    points: dict[tuple[str, str], None] = {}
-    before, failpoints.hook = failpoints.hook, lambda *point: points.setdefault(point)  # type: ignore[assignment]
-    try:
-        scene(begun(opened(MemoryDatabase())))
-    finally:
-        failpoints.hook = before
-    names = ("Account", "account", "ReadRequests", "ForgetPrice")
-    by_the_test = {("sends", "ReadRequests"), ("sent", "ReadRequests")}
-    return [point for point in points if any(name in point[1] for name in names) and point not in by_the_test]
-
-
-POINTS = reached_points()
+BY_THE_TEST = {("sends", "ReadRequests"), ("sent", "ReadRequests")}
+POINTS = [
+    point
+    for point in reached_points(scene, "Account", "account", "ReadRequests", "ForgetPrice")
+    if point not in BY_THE_TEST
+]
 
 
 def of_two_portfolios() -> Stepper:
@@ -270,18 +252,12 @@ def test_a_split_of_one_of_two_portfolios_leaves_the_price_held_back() -> None:
 
 
 @pytest.mark.parametrize("point", POINTS, ids=" ".join)
-def test_no_stop_of_before_a_split_fills_after_it_whatever_crashes(
-    point: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stepper = of_two_portfolios()
-    monkeypatch.setattr(failpoints, "hook", crash_at(point, 0))
-    split_all(stepper)
-    monkeypatch.setattr(failpoints, "hook", None)
+def test_no_stop_of_before_a_split_fills_after_it_whatever_crashes(point: Point) -> None:
+    stepper = crashed(split_all, point, 0, of_two_portfolios())
     assert ["done"] == [status_ for status_, _ in stepper.database.ends.values()]
     assert [] == stepper.database.trades
     assert 2 == len(stepper.database.changes)
-    keeper = stepper.cells["PositionKeeper"].behaviour
-    assert {} == differences(keeper._committed, stepper.database.load())  # type: ignore[attr-defined]
+    assert_memory_is_stored(stepper)
 
 
 def test_the_crash_points_are_those_of_a_requests_way() -> None:
@@ -294,49 +270,18 @@ def test_the_crash_points_are_those_of_a_requests_way() -> None:
 
 @pytest.mark.parametrize("skipped", range(3))
 @pytest.mark.parametrize("point", POINTS, ids=" ".join)
-def test_a_crash_at_any_point_changes_nothing(
-    point: tuple[str, str], skipped: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = begun(opened(MemoryDatabase()))
+def test_a_crash_at_any_point_changes_nothing(point: Point, skipped: int) -> None:
+    expected = new_stepper()
     scene(expected)
-    actual = begun(opened(MemoryDatabase()))
-    monkeypatch.setattr(failpoints, "hook", crash_at(point, skipped))
-    scene(actual)
-    monkeypatch.setattr(failpoints, "hook", None)
-    assert_same(expected, actual)
+    assert_same(expected, crashed(scene, point, skipped))
 
 
 @pytest.mark.parametrize("fault", ["fail_commits", "lose_answers"])
 @pytest.mark.parametrize("seed", range(6))
 def test_lost_connections_change_nothing(fault: str, seed: int) -> None:
-    expected = begun(opened(MemoryDatabase()))
+    expected = new_stepper()
     scene(expected)
-    actual, chance = begun(opened(MemoryDatabase())), random.Random(seed)
-    hook = failpoints.hook
-
-    def lose(*point: str) -> None:
-        if point == ("commits", "account") and chance.random() < 0.4:
-            setattr(actual.database, fault, 1)
-
-    failpoints.hook = lose
-    try:
-        scene(actual)
-    finally:
-        failpoints.hook = hook
-    assert_same(expected, actual)
-
-
-def crash_at(point: tuple[str, str], skipped: int) -> Callable[[str, str], None]:
-    """Return a hook that raises once at a point, after it was reached so many times."""
-    left = [skipped]
-
-    def reached(*present: str) -> None:
-        if present == point:
-            left[0] -= 1
-            if left[0] == -1:
-                raise RuntimeError("injected")
-
-    return reached
+    assert_same(expected, with_lost_connections(scene, fault, seed, 0.4))
 
 
 def assert_same(expected: Stepper, actual: Stepper) -> None:
@@ -347,5 +292,4 @@ def assert_same(expected: Stepper, actual: Stepper) -> None:
     assert before.version == after.version
     assert [one.quantity for one in expected.database.trades] == [one.quantity for one in actual.database.trades]
     assert len(expected.database.changes) == len(actual.database.changes)
-    keeper = actual.cells["PositionKeeper"].behaviour
-    assert {} == differences(keeper._committed, actual.database.load())  # type: ignore[attr-defined]
+    assert_memory_is_stored(actual)

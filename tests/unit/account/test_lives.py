@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from domain import failpoints
-from domain.audit import differences
 from domain.trading.account.applying import AccountResult
 from domain.trading.account.requests import AccountKind, AccountRefusal
 from domain.trading.bookkeeping import Result, apply
@@ -21,12 +18,20 @@ from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.portfolio import PortfolioState
 from domain.types import OrderType, OutcomeStatus, PortfolioName
 from tests.support.account.account_run import account_request
-from tests.support.actors.decision_path import begun, opened, put, status
-from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.account.requested_changes import (
+    Point,
+    ask,
+    assert_memory_is_stored,
+    crashed,
+    new_stepper,
+    reached_points,
+    settle,
+    with_lost_connections,
+)
+from tests.support.actors.decision_path import put, status
 from tests.support.actors.stepper import Stepper
 from tests.support.values.builders import NOON, deal, free, instant, instrument, quote, received, rules
 from tests.support.values.engine_run import SIZING, engine_of
-from tests.unit.account.test_actors import ask, crash_at, settle
 
 DEFAULT, SECOND_LIFE = PortfolioName("default"), PortfolioName("default@2")
 CLOSE, RESET = AccountKind.CLOSE, AccountKind.RESET
@@ -119,7 +124,7 @@ def test_only_the_portfolios_of_the_price_source_trade() -> None:
 
 @pytest.fixture
 def stepper() -> Stepper:
-    return begun(opened(MemoryDatabase()))
+    return new_stepper()
 
 
 def test_decisions_for_the_name_go_to_the_present_life(stepper: Stepper) -> None:
@@ -191,45 +196,16 @@ def scene(stepper: Stepper) -> None:
     settle(stepper)
 
 
-def reached_points() -> list[tuple[str, str]]:
-    points: dict[tuple[str, str], None] = {}
-    before, failpoints.hook = failpoints.hook, lambda *point: points.setdefault(point)  # type: ignore[assignment]
-    try:
-        scene(begun(opened(MemoryDatabase())))
-    finally:
-        failpoints.hook = before
-    names = ("Account", "account", "RulesChanged")
-    return [point for point in points if any(name in point[1] for name in names)]
-
-
 @pytest.mark.parametrize("skipped", range(2))
-@pytest.mark.parametrize("point", reached_points(), ids=" ".join)
-def test_each_reset_happens_once_and_each_decision_ends_once_whatever_crashes(
-    point: tuple[str, str], skipped: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stepper = begun(opened(MemoryDatabase()))
-    monkeypatch.setattr(failpoints, "hook", crash_at(point, skipped))
-    scene(stepper)
-    monkeypatch.setattr(failpoints, "hook", None)
-    assert_sound(stepper)
+@pytest.mark.parametrize("point", reached_points(scene, "Account", "account", "RulesChanged"), ids=" ".join)
+def test_each_reset_happens_once_and_each_decision_ends_once_whatever_crashes(point: Point, skipped: int) -> None:
+    assert_sound(crashed(scene, point, skipped))
 
 
 @pytest.mark.parametrize("fault", ["fail_commits", "lose_answers"])
 @pytest.mark.parametrize("seed", range(4))
 def test_lost_connections_make_no_second_life(fault: str, seed: int) -> None:
-    stepper, chance = begun(opened(MemoryDatabase())), random.Random(seed)
-    hook = failpoints.hook
-
-    def lose(*point: str) -> None:
-        if point == ("commits", "account") and chance.random() < 0.5:
-            setattr(stepper.database, fault, 1)
-
-    failpoints.hook = lose
-    try:
-        scene(stepper)
-    finally:
-        failpoints.hook = hook
-    assert_sound(stepper)
+    assert_sound(with_lost_connections(scene, fault, seed, 0.5))
 
 
 def assert_sound(stepper: Stepper) -> None:
@@ -241,5 +217,4 @@ def assert_sound(stepper: Stepper) -> None:
     words = [None if one is None else one[0] for one in outcomes]
     assert ["executed", "executed", "executed", "rejected", "executed"] == [*words[:4], words[5]]
     assert Decimal(500) > database.portfolios[SECOND_LIFE].cash
-    keeper = stepper.cells["PositionKeeper"].behaviour
-    assert {} == differences(keeper._committed, database.load())  # type: ignore[attr-defined]
+    assert_memory_is_stored(stepper)

@@ -12,25 +12,10 @@ from domain.analytics.report_parts.group_curves import group_curves
 from domain.analytics.report_parts.reconciliation import Reconciliation, reconciliation
 from domain.analytics.returns import Valuation
 from domain.analytics.trade_stats import Dimension, TradeHistory
-from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, closing, dealt, entry_of
+from tests.support.values.analytics_builders import DAY_1, DEALS, HOUR, UNTIL, closing, dealt, entry_of
 from tests.support.values.builders import BTC, ETH
 
-UNTIL = DAY_1 + 2 * DAY
 ZERO = Decimal(0)
-
-# By hand, with a commission of 0.1 %, at least 1: round trips of 97.9, −83 and −0.5015, and half of a position that
-# stays open, 8.5. The first closing of the loss, 4 at 95, is −20 − 0.4 − 1.
-DEALS = (
-    (BTC, "BUY", 10, 100, 0),
-    (BTC, "SELL", 10, 110, 1),
-    (ETH, "BUY", 10, 100, 2),
-    (ETH, "SELL", 4, 95, 3),
-    (ETH, "SELL", 6, 90, 5),
-    (BTC, "BUY", 10, 100, 4),
-    (BTC, "SELL", 10, "100.15", 6),
-    (ETH, "BUY", 1, 100, 36),
-    (ETH, "SELL", "0.5", 120, 42),
-)
 
 
 def dealings() -> TradeHistory:

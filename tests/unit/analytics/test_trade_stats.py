@@ -15,25 +15,10 @@ from domain.analytics.round_trips import Execution, round_trips
 from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
 from domain.trading.account.trades import Trade
 from domain.types import PositionSide
-from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, closing, dealt, entry_of, exit_of
+from tests.support.values.analytics_builders import DAY_1, DEALS, HOUR, UNTIL, closing, dealt, entry_of, exit_of
 from tests.support.values.builders import BTC, ETH
 
-UNTIL = DAY_1 + 2 * DAY
 ATOM = Decimal("1e-12")
-
-# By hand, with a commission of 0.1 %, at least 1: a win of 97.9 net (100 − 1 − 1.1), a loss of 83 (−20 − 60 − 3), a
-# gross win of 1.5 that commissions of 2.0015 make a loss of 0.5015; half of a position that stays open (10 − 0.5 − 1).
-DEALS = (
-    (BTC, "BUY", 10, 100, 0),
-    (BTC, "SELL", 10, 110, 1),
-    (ETH, "BUY", 10, 100, 2),
-    (ETH, "SELL", 4, 95, 3),
-    (ETH, "SELL", 6, 90, 5),
-    (BTC, "BUY", 10, 100, 4),
-    (BTC, "SELL", 10, "100.15", 6),
-    (ETH, "BUY", 1, 100, 36),
-    (ETH, "SELL", "0.5", 120, 42),
-)
 
 
 def of(*trades: Trade) -> TradeStats:

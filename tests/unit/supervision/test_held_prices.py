@@ -18,6 +18,8 @@ from actors.messages import (
     Tick,
     Watch,
 )
+from domain.market_data.awaited_splits import AwaitedSplit
+from domain.trading.account.requests import Ratio
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import Quote
 from domain.types import Instant, Symbol
@@ -135,3 +137,68 @@ def test_a_price_that_comes_back_ends_it(tracked: Tracked) -> None:
     see(tracked, "1210")
     assert [("1210", None)] == sized_from(tracked)
     assert "INFO NVDA/USD is back at 1210: no 10:1 split" == tracked.sent_alarms()[-1]
+
+
+# A split is in the books, and the price has not followed it.
+
+NOT_FOLLOWED = (
+    "the price of NVDA/USD has not followed the split 10:1 that is in the books: it is 1209.5, not about 120.888, so"
+    " its positions have a wrong value"
+)
+TAKE_BACK = "run.py portfolio adjust NVDA/USD --split 1:10 --all-portfolios --reason …"
+
+
+def book(tracked: Tracked, awaited: AwaitedSplit | None = None) -> None:
+    """Have a split of NVDA/USD in the books now, after which this is awaited."""
+    tracked.after(1)
+    tracked.records.held, tracked.records.awaited = {NVDA: None}, {} if awaited is None else {NVDA: awaited}
+    tracked.tracker.handle(ForgetPrice(NVDA, tracked.clock.now()))
+    tracked.after(1)
+
+
+def ten_for_one(tracked: Tracked) -> AwaitedSplit:
+    return AwaitedSplit(Ratio(Decimal(10), Decimal(1)), tracked.clock.now(), Decimal("1208.88"))
+
+
+def test_a_price_that_does_not_follow_a_split_is_reported_once_and_until_the_split_is_taken_back(
+    tracked: Tracked,
+) -> None:
+    book(tracked, ten_for_one(tracked))
+    for price in ("1209.5", "1211", "1200"):
+        see(tracked, price)
+    assert [f"WARNING {NOT_FOLLOWED}; if it is no split, take it back with `{TAKE_BACK}`"] == tracked.sent_alarms()
+    assert [NOT_FOLLOWED] == tracked.tracker.describe()["troubles"]
+    assert ["1209.5", "1211", "1200"] == [price for price, _ in sized_from(tracked)]
+    book(tracked)
+    see(tracked, "1201")
+    assert "INFO the price of NVDA/USD fits the books again" == tracked.sent_alarms()[-1]
+    assert (2, []) == (len(tracked.sent_alarms()), tracked.tracker.describe()["troubles"])
+
+
+def test_the_price_that_follows_a_split_in_the_books_is_no_jump(tracked: Tracked) -> None:
+    book(tracked, ten_for_one(tracked))
+    see(tracked, "1209.5")
+    tracked.sizer.clear()
+    tracked.after(60)
+    see(tracked, "120.5")
+    assert [("120.5", None)] == sized_from(tracked)
+    assert "INFO the price of NVDA/USD has followed the split 10:1: 120.5" == tracked.sent_alarms()[-1]
+    assert [] == tracked.tracker.describe()["troubles"]
+    see(tracked, "1209.5")  # now this is a jump
+    assert [("120.5", None)] == sized_from(tracked)
+
+
+def test_a_price_that_follows_at_once_says_nothing(tracked: Tracked) -> None:
+    book(tracked, ten_for_one(tracked))
+    see(tracked, "121")
+    assert ([("121", None)], []) == (sized_from(tracked), tracked.sent_alarms())
+
+
+def test_a_further_split_is_reported_anew(tracked: Tracked) -> None:
+    book(tracked, ten_for_one(tracked))
+    see(tracked, "1209.5")
+    twenty = AwaitedSplit(Ratio(Decimal(20), Decimal(1)), tracked.clock.now(), Decimal("1208.88"))
+    book(tracked, twenty)
+    see(tracked, "1209.5")
+    assert 2 == len(tracked.sent_alarms())
+    assert "the split 20:1 that is in the books: it is 1209.5, not about 60.444," in tracked.sent_alarms()[-1]
