@@ -13,7 +13,7 @@ from console.commands.account import decimal_option, wait_for_end
 from console.commands.flatten import require_confirmation
 from console.commands.halts import current_user
 from console.database import opened
-from console.display.format import amount, answer, sentence
+from console.display.format import answer, money, sentence
 from console.errors import Refused
 from console.options import AsJson, with_settings
 from console.outcomes import Sender
@@ -99,8 +99,8 @@ def clone(
         except WriteRefused as error:
             raise _refused(new, error) from error
         row = reader.portfolio(new)
-    text = f"portfolio {new} created with the rules of {name.strip()}: {amount(row['cash'])} {row['currency']}"
-    answer(as_json, {"portfolio": row}, text)
+    cash = f"{money(row['cash'], row['currency'])} {row['currency']}"
+    answer(as_json, {"portfolio": row}, f"portfolio {new} created with the rules of {name.strip()}: {cash}")
 
 
 def _refused(name: str, error: WriteRefused) -> SettingsError:

@@ -13,7 +13,6 @@ from actors.settings import Settings
 from console.commands import account, lives
 from console.database import ledger_reader, opened
 from console.display.format import (
-    amount,
     answer,
     money,
     number,
@@ -142,7 +141,7 @@ def create(
     answer(
         as_json,
         {"portfolio": row},
-        f"portfolio {row['portfolio']} created: {amount(row['cash'])} {row['currency']}",
+        f"portfolio {row['portfolio']} created: {money(row['cash'], row['currency'])} {row['currency']}",
     )
 
 

@@ -264,6 +264,8 @@ def test_portfolios(env: dict[str, str]) -> None:
     assert (row["portfolio"], row["currency"], row["cash"]) == ("europe", "EUR", "5000.5")
     assert (row["price_rule"], row["max_touch_share"]) == ("last", "0.5")
     assert "price rule" in " ".join(run("portfolio", "list", env=env).out.split())
+    created = run("portfolio", "create", "tokyo", "--capital", "1500000.5", "--currency", "JPY", env=env)
+    assert (created.code, created.out) == (0, "portfolio tokyo created: 1,500,001 JPY\n")
 
 
 def test_the_database_is_upgraded_once(env: dict[str, str], embedded_url: str) -> None:
