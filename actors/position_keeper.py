@@ -38,7 +38,7 @@ from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
 from domain.alarms import AlarmKind, Notify
 from domain.audit import differences
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
-from domain.trading.account.changes import apply_accounts, last_splits, outcome_of
+from domain.trading.account.changes import apply_accounts, last_splits, new_symbols, outcome_of
 from domain.trading.account.requests import AccountRefusal
 from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
@@ -190,7 +190,7 @@ class PositionKeeper(PathBehaviour):
         for name, state in touched.items():
             progress = state.progress._replace(marks=())
             self._committed[name] = replace(state, rules=self._committed[name].rules, progress=progress)
-        for symbol, at in last_splits(self._committed[name] for name in touched).items():
+        for symbol, at in {**last_splits(touched.values()), **new_symbols(changes)}.items():
             self._routes.price_tracker.tell(ForgetPrice(symbol, at))  # first: the next snapshots need other prices
         self._routes.snapshotter.tell(Committed({name: self._committed[name] for name in touched}))
         ended = [result for change in changes for result in change.ended]

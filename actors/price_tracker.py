@@ -117,6 +117,7 @@ class PriceTracker(Behaviour):
         self._unrecorded: dict[Symbol, PriceSecond] = {}
         self._stored: dict[Symbol, PricePoint] | None = None
         self._held: frozenset[Symbol] | None = None
+        self._read_at: Instant | None = None
         self._price_requests: list[Callable[[Prices], None]] = []
         self._requests_waited_a_tick = False
         # By symbol: when a decision last subscribed to it.
@@ -181,7 +182,7 @@ class PriceTracker(Behaviour):
                 del self._quotes[symbol]
             if self._stored is not None:
                 self._stored.pop(symbol, None)
-            self._read_stored()  # the splits that are awaited are others now
+            self._read_stored()  # other splits are awaited now, or other symbols are held
         self._report_held_back()
 
     def _set_catalog(self, catalog: InstrumentCatalog | None) -> None:
@@ -284,7 +285,8 @@ class PriceTracker(Behaviour):
     def _update_subscriptions(self) -> None:
         """Renew what is watched, and report silent symbols."""
         now = Instant.of(self._clock)
-        if self._held is None or self._outdated_subscriptions():
+        is_outdated = self._read_at is None or now.since(self._read_at) > SUBSCRIPTION_LIFETIME
+        if self._held is None or is_outdated or self._outdated_subscriptions():
             self._read_stored()
         if self._source.real and self._catalog is None:
             self._silence.check_instruments(self._started_at, now)
@@ -340,6 +342,7 @@ class PriceTracker(Behaviour):
 
     def _read_stored(self) -> None:
         # The recorder's thread reads them, so that prices go on while the database does not answer.
+        self._read_at = Instant.of(self._clock)
         self._records.read(lambda prices: self._routes.price_tracker.tell(StoredPrices(prices)))
 
     def _outdated_subscriptions(self) -> list[Symbol]:

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.trading.arithmetic import ZERO, multiply
+from domain.trading.arithmetic import ONE, ZERO, multiply
 
 UNKNOWN_DECIMALS = 2
 """Decimals of an amount in a currency that is not known."""
@@ -156,6 +156,11 @@ def asset_class(symbol: str) -> str:
 def decimals(currency: str) -> int:
     """Return the decimals with which people write amounts of a currency: 8 of BTC, 2 of USD, none of JPY."""
     return DECIMALS.get(_usual(currency), UNKNOWN_DECIMALS)
+
+
+def about_one_dollar(currency: str) -> Decimal:
+    """Return a round amount of a currency that is worth roughly a dollar; 1 of one that is not known."""
+    return ABOUT_ONE_DOLLAR.get(_usual(currency), ONE)
 
 
 class SmallestAmounts(NamedTuple):

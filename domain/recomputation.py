@@ -22,10 +22,13 @@ from domain.trading.execution import (
     unrounded_price,
 )
 from domain.trading.instruments import Instrument
-from domain.trading.orders import RULES_VERSION, Costs, ExecutionRules, Fill, NotFilled, Order
+from domain.trading.orders import RULES_VERSION, Costs, ExecutionRules, Fill, NotFilled, Order, dollar_of_rules
 from domain.trading.prices import base_price
 from domain.trading.quotes import Quote
 from domain.types import Instant, Liquidity, OrderId, OrderStatus, OrderType, PortfolioName, PriceRule, Side, Symbol
+
+FIRST_RECOMPUTABLE = 2
+"""The version of the rules since which an order has what its fills are computed from."""
 
 Row: TypeAlias = Mapping[str, Any]
 Value: TypeAlias = Decimal | str | None
@@ -84,7 +87,7 @@ class Recomputation:
 def not_recomputable(order: Row) -> str | None:
     """Return why the fills of an order cannot be recomputed, as a clause; None where they can."""
     made_by = order["rules_version"]
-    if made_by < RULES_VERSION:
+    if made_by < FIRST_RECOMPUTABLE:
         return f"it was made by version {made_by} of the rules, which stored neither the price rule nor the tick"
     if made_by > RULES_VERSION:
         return f"it was made by version {made_by} of the rules, and this program knows up to {RULES_VERSION}"
@@ -207,6 +210,7 @@ def order_from_rows(order: Row, rules: Row) -> Order:
             rules["min_commission"],
             order["maker_fee"],
             order["taker_fee"],
+            dollar_of_rules(order["rules_version"], rules["currency"]),
         ),
         execution=ExecutionRules(PriceRule(order["price_rule"]), rules["max_touch_share"]),
         created_at=order["created_at"],

@@ -110,7 +110,8 @@ class AcceptPrice(Message):
 class ForgetPrice(Message):
     """PositionKeeper to PriceTracker: a split of a symbol is in the books, so that earlier prices count no more.
 
-    It is sent again when a generation begins, because it may be lost in between.
+    That of a split is sent again when a generation begins, because it may be lost in between. It is sent, too, where
+    the symbol has replaced another one, so that its prices are needed.
 
     Attributes:
         at: the time of the split.

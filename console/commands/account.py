@@ -23,6 +23,7 @@ from domain.errors import InvalidRequest, NotRunning, WriteRefused
 from domain.program import command_name
 from domain.trading.account.requests import AccountKind
 from domain.trading.arithmetic import exact_number
+from domain.trading.decision import MAX_AMOUNT
 from domain.wording import one_line
 from persistence.listener import wake_ups
 from persistence.queries.row_lists import LedgerReader, not_running_message
@@ -189,14 +190,16 @@ def decimal_option(option: str, text: str) -> Decimal:
     except ValueError as error:
         raise InvalidRequest(f"{option} {text!r}: {error}") from None
     assert isinstance(value, Decimal)
+    if abs(value) >= MAX_AMOUNT:
+        raise InvalidRequest(f"{option} {text!r}: must be below 1e20")
     return value
 
 
 def _ratio(text: str) -> tuple[Decimal, Decimal]:
-    new, colon, old = text.partition(":")
-    if not colon:
+    parts = text.split(":")
+    if len(parts) != 2:
         raise InvalidRequest(f"ratio {text!r}: must be NEW:OLD, such as 10:1")
-    return decimal_option("ratio", new), decimal_option("ratio", old)
+    return decimal_option("ratio", parts[0]), decimal_option("ratio", parts[1])
 
 
 def _request(settings: Settings, name: str | None, as_json: bool, **values: object) -> None:

@@ -121,8 +121,6 @@ def _alarms_of_process(process: Mapping[str, Any]) -> list[tuple[str, str]]:
             problems.append((f"prices: {one_line(prices['source'])} {INSTRUMENTS_UNKNOWN}", DOUBT))
         if prices["silent"]:
             problems.append((f"prices: none arrive for {one_line(', '.join(prices['silent']))}", DOUBT))
-        if frozen := prices.get("frozen"):
-            problems.append((f"prices: frozen {one_line(', '.join(frozen))}", DOUBT))
         problems += [(f"prices: {one_line(trouble)}", DOUBT) for trouble in prices.get("troubles", ())]
     if process["failures"]:
         last = process["failures"][-1]

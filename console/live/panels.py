@@ -24,6 +24,8 @@ from domain.types import OutcomeStatus
 from domain.wording import one_line
 
 STALE_PRICE_AGE = timedelta(seconds=30)
+NOTABLE_LAG_S = 10
+"""A price that is older by the exchange's clock than by ours by more than this has both ages in the compact line."""
 """Default of `max_price_age`: no decision is executed at an older price."""
 TREND_COLUMNS = 12
 MIN_CURVE_COLUMNS = 8
@@ -181,31 +183,49 @@ def prices(state: ViewState, width: int, rows: int, scroll: Scroll) -> list[Text
     trends = [state.price_history.get(row["symbol"], ()) for row in price_rows]
     blocks = [(chart.blocks(trend, TREND_COLUMNS), "cyan") for trend in trends]
     changes = [Decimal(trend[-1] / trend[0] - 1) if len(trend) > 1 else None for trend in trends]
-    by_symbol = ((state.process or {}).get("prices") or {}).get("quotes") or {}
+    by_symbol = _quotes(state)
     quotes = [by_symbol.get(row["symbol"]) for row in price_rows]
+    exchange_ages = [_exchange_age(quote) for quote in quotes]
+    spreads = [spread(quote) if quote else "–" for quote in quotes]
+    sources = [one_line(row["source"])[:16] for row in price_rows]
+    # What nothing is known of, and what is the same in every row, gives way first.
     columns = [
         Column("price", [one_line(row["symbol"])[:16] for row in price_rows]),
         Column("last", [price(row["price"]) for row in price_rows], least=10, right=True),
         Column("age", [_age(state, row["time"]) for row in price_rows], least=6, right=True),
-        Column("by exchange", [_exchange_age(quote) for quote in quotes], right=True, gives_way=4),
-        Column("spread", [spread(quote) if quote else "–" for quote in quotes], right=True, gives_way=3),
-        Column("source", [one_line(row["source"])[:16] for row in price_rows], gives_way=5),
-        change_column("change", changes, gives_way=1),
-        Column("trend", blocks, least=TREND_COLUMNS, gives_way=2),
+        Column(
+            "by exchange", exchange_ages, right=True, gives_way=1 if {age for age, _ in exchange_ages} - {"–"} else 8
+        ),
+        Column("spread", spreads, right=True, gives_way=2 if set(spreads) - {"–"} else 7),
+        Column("source", sources, gives_way=3 if len(set(sources)) > 1 else 6),
+        change_column("change", changes, gives_way=4),
+        Column("trend", blocks, least=TREND_COLUMNS, gives_way=5),
     ]
     first = scroll.window("prices", [row["symbol"] for row in price_rows], rows - 1)
     return fitted_table(columns, width, rows, first=first)
 
 
 def prices_line(state: ViewState, width: int, rows: int) -> list[Text]:
-    """Return the last prices and their ages on as few lines as they take."""
+    """Return the last prices and their ages on as few lines as they take; by the exchange's clock if it says more."""
     assert state.database is not None
     price_rows = recent_prices(state)
-    items = [("prices", "bold")] if price_rows else [("prices", "bold"), ("none yet", "dim")]
+    sources, quotes = {one_line(row["source"])[:16] for row in price_rows}, _quotes(state)
+    items = [(f"prices of {sources.pop()}" if len(sources) == 1 else "prices", "bold")]
+    if not price_rows:
+        items.append(("none yet", "dim"))
     for row in price_rows:
-        age, style = _age(state, row["time"])
-        items.append((f"{one_line(row['symbol'])[:16]} {price(row['price'])} ({age})", style))
+        ages, style = _age(state, row["time"])
+        quote = quotes.get(row["symbol"])
+        if quote is not None and (quote["exchange_age_s"] or 0) - quote["age_s"] > NOTABLE_LAG_S:
+            by_exchange, lag_style = _exchange_age(quote)
+            ages, style = f"{ages}, by exchange {by_exchange}", lag_style or style
+        items.append((f"{one_line(row['symbol'])[:16]} {price(row['price'])} ({ages})", style))
     return flow(items, width, rows, "  ")
+
+
+def _quotes(state: ViewState) -> Mapping[str, Any]:
+    """Return the newest quotes of the process by symbol, as far as it tells them."""
+    return ((state.process or {}).get("prices") or {}).get("quotes") or {}
 
 
 def recent_prices(state: ViewState) -> list[Mapping[str, Any]]:

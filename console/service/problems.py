@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from console.display.times import utc_moment
 from domain.wording import one_line
 
 Document = Mapping[str, Any]
+_WORDS = re.compile(r"[^\s,;()]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def problems_of_process(process: Document, *, prices_needed: bool) -> Iterator[P
 
 def _problems_of_prices(prices: Document, *, needed: bool) -> Iterator[Problem]:
     source, silent = one_line(prices["source"]), prices["silent"]
-    reason = next((f" ({one_line(text)})" for text in prices.get("troubles", ())), "")
+    reason = _reason(prices)
     if prices["ended"]:
         return  # a recording has an end
     if instruments_unknown(prices) and needed:
@@ -65,3 +67,11 @@ def _problems_of_prices(prices: Document, *, needed: bool) -> Iterator[Problem]:
         yield Problem("no_prices", f"no {what} from {source}{since}{reason}, retrying")
     if frozen := prices.get("frozen"):
         yield Problem("frozen_prices", f"{source} repeats one price of {one_line(', '.join(frozen))}; it fills nothing")
+
+
+def _reason(prices: Document) -> str:
+    """Return the first trouble of the source, in brackets, that is not about another symbol than the silent ones."""
+    silent = set(prices["silent"])
+    others = {symbol for symbol in prices.get("last_seen", ()) if symbol not in silent}
+    troubles = [text for text in prices.get("troubles", ()) if others.isdisjoint(_WORDS.findall(text))]
+    return f" ({one_line(troubles[0])})" if troubles else ""

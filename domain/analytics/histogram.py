@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
-from domain.trading.arithmetic import CONTEXT, ONE, divide, multiply, subtract
+from domain.trading.arithmetic import CONTEXT, ONE, ZERO, divide, multiply, subtract
 
 WIDTHS = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
 
@@ -30,7 +30,7 @@ def histogram(values: Sequence[Decimal], max_bins: int = 40) -> tuple[Bin, ...]:
     """
     if not values:
         return ()
-    width = _width(subtract(max(values), min(values)), max_bins - 1)
+    width = _width(subtract(max(values), min(values)), max_bins - 1) or min(ONE.scaleb(values[0].adjusted()), ONE)
     counted = Counter(int(divide(value, width).to_integral_value(ROUND_FLOOR, CONTEXT)) for value in values)
     return tuple(
         Bin(multiply(Decimal(index), width), multiply(Decimal(index + 1), width), counted[index])
@@ -39,9 +39,9 @@ def histogram(values: Sequence[Decimal], max_bins: int = 40) -> tuple[Bin, ...]:
 
 
 def _width(span: Decimal, bins: int) -> Decimal:
-    """Return the smallest round width of which ``bins`` intervals cover the span."""
+    """Return the smallest round width of which ``bins`` intervals cover the span; 0 for none."""
     if not span:
-        return ONE
+        return ZERO
     minimum = divide(span, Decimal(bins))
     power = ONE.scaleb(minimum.adjusted())
     return next(width for factor in WIDTHS if (width := multiply(factor, power)) >= minimum)

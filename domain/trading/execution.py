@@ -26,6 +26,7 @@ TYPE_FACTOR = {
 }
 """By type: a triggered stop order is a market order, a triggered stop_limit order is a limit order."""
 LARGE_NOTIONAL = Decimal(100_000)
+"""In dollars: what exceeds the size at the touch by so much has twice the slippage."""
 MAX_SIZE_SURCHARGE = Decimal(4)
 MIN_SLIPPAGE_DRAW = Decimal("0.5")
 MAX_SLIPPAGE_DRAW = Decimal("1.5")
@@ -59,7 +60,9 @@ def slippage_draw(order_id: OrderId) -> Decimal:
     return add(MIN_SLIPPAGE_DRAW, divide(Decimal(int.from_bytes(digest[:8])), DRAWS))
 
 
-def slippage_rate(surcharged: Decimal, slippage_pct: Decimal, order_type: OrderType, u: Decimal) -> Decimal:
+def slippage_rate(
+    surcharged: Decimal, slippage_pct: Decimal, order_type: OrderType, u: Decimal, dollar: Decimal = ONE
+) -> Decimal:
     """Return the fraction by which the price moves against the order, to 1e-12.
 
     Args:
@@ -67,24 +70,26 @@ def slippage_rate(surcharged: Decimal, slippage_pct: Decimal, order_type: OrderT
         slippage_pct: the portfolio's setting, a fraction.
         order_type: a market order has four times the slippage of a limit order.
         u: the draw, see `slippage_draw`.
+        dollar: see `domain.trading.orders.Costs`.
     """
-    return SlippageFactors(slippage_pct, TYPE_FACTOR[order_type], size_factor(surcharged), u).rate
+    return SlippageFactors(slippage_pct, TYPE_FACTOR[order_type], size_factor(surcharged, dollar), u).rate
 
 
 def slippage_factors(order: Order, quantity: Decimal, base: BasePrice) -> SlippageFactors:
     """Return the factors of the slippage of a fill at a base price."""
-    surcharge = size_factor(surcharged_notional(quantity, base))
+    surcharge = size_factor(surcharged_notional(quantity, base), order.costs.dollar)
     draw = slippage_draw(order.order_id)
     return SlippageFactors(order.costs.slippage_pct, TYPE_FACTOR[order.order_type], surcharge, draw)
 
 
-def size_factor(surcharged: Decimal) -> Decimal:
-    """Return the factor by which size raises slippage: 1 + value / 100 000, at most 5.
+def size_factor(surcharged: Decimal, dollar: Decimal = ONE) -> Decimal:
+    """Return the factor by which size raises slippage: 1 + value in dollars / 100 000, at most 5.
 
     Args:
         surcharged: see `surcharged_notional`.
+        dollar: see `domain.trading.orders.Costs`.
     """
-    return add(ONE, min(divide(surcharged, LARGE_NOTIONAL), MAX_SIZE_SURCHARGE))
+    return add(ONE, min(divide(surcharged, multiply(LARGE_NOTIONAL, dollar)), MAX_SIZE_SURCHARGE))
 
 
 def unrounded_price(side: Side, base: Decimal, slip: Decimal) -> Decimal:
@@ -158,7 +163,7 @@ def surcharged_notional(quantity: Decimal, base: BasePrice) -> Decimal:
 def worst_cost(quantity: Decimal, base: BasePrice, tick: Decimal, costs: Costs, rule: PriceRule) -> Decimal:
     """Return the highest possible cost of buying ``quantity`` at market, with commission, in money."""
     surcharged = surcharged_notional(quantity, base)
-    slip = slippage_rate(surcharged, costs.slippage_pct, OrderType.MARKET, MAX_SLIPPAGE_DRAW)
+    slip = slippage_rate(surcharged, costs.slippage_pct, OrderType.MARKET, MAX_SLIPPAGE_DRAW, costs.dollar)
     notional = money(multiply(quantity, slippage_price(Side.BUY, base.price, slip, tick, rule)))
     return add(notional, commission(Side.BUY, notional, costs))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from domain.currencies import split_name
 from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, ZERO
 from domain.types import Symbol
 from domain.wording import did_you_mean
@@ -119,6 +120,11 @@ class InstrumentCatalog:
             return Unresolved(f"{typed!r} could be any of {', '.join(sorted(i.symbol for i in traded))}")
         if matches:
             return Unresolved(f"{matches[0].symbol} {matches[0].not_traded}")
+        # In the spelling of a vendor, such as EURUSD=X and XBTUSD.
+        pair = split_name(typed)
+        named = self._by_symbol.get(f"{pair.base}/{pair.quote}") if pair is not None else None
+        if named is not None and named.not_traded is None:
+            return named
         # A venue may have thousands of symbols, and a sender of one misspelled symbol may send many.
         compare_all = len(self) <= FULL_COMPARISON_LIMIT
         candidates = [symbol for symbol in self._by_symbol if compare_all or symbol[:1] == typed[:1].upper()]

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
+from domain.currencies import about_one_dollar
 from domain.trading.arithmetic import ONE, add, multiply, plain, round_to, subtract
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
@@ -23,9 +24,14 @@ from domain.types import (
     TimeInForce,
 )
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Version of the rules of `domain.trading.prices` and `execution`. Orders of version 1 were made before each stored its
-price rule and its tick."""
+price rule and its tick; up to version 2 the size surcharge took an amount of any currency for dollars."""
+
+
+def dollar_of_rules(version: int, currency: str) -> Decimal:
+    """Return `Costs.dollar` of an order in a currency that was made by a version of the rules."""
+    return about_one_dollar(currency) if version > 2 else ONE
 
 
 def order_id(decision_uid: UUID, leg: int) -> OrderId:
@@ -45,6 +51,7 @@ class Costs:
     Attributes:
         maker_fee: the venue's commission rate for makers, in place of ``commission_pct``; None where that counts.
         taker_fee: the same for takers.
+        dollar: an amount in the portfolio's currency that is worth roughly a dollar; the size surcharge counts in it.
     """
 
     slippage_pct: Decimal
@@ -52,6 +59,7 @@ class Costs:
     min_commission: Decimal
     maker_fee: Decimal | None = None
     taker_fee: Decimal | None = None
+    dollar: Decimal = ONE
 
     def rate(self, liquidity: Liquidity) -> Decimal:
         """Return the commission rate of a fill."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
+from domain.currencies import about_one_dollar
 from domain.errors import DecisionsEnded, Fenced
 from domain.immutable_map import ImmutableMap
 from domain.trading.account.changes import AccountChange, outcome_of
@@ -53,7 +54,7 @@ from persistence.rows import (
 )
 from persistence.stores.books.account import end_request, read_flows, write_change
 from persistence.stores.books.lives import write_end
-from persistence.stores.books.open_orders import VENUE_FEES, read_open_orders, save_marks
+from persistence.stores.books.open_orders import NO_RULES, read_open_orders, save_marks
 from persistence.stores.books.rows import (
     OrderChange,
     accepted_row,
@@ -82,7 +83,7 @@ SELECT {", ".join(columns_of(Position, ("last_price",)))}, portfolio, current_pr
 
 RULES = (
     *columns_of(PortfolioRules, ("costs", "execution", "halted", "shown_as")),
-    *columns_of(Costs, VENUE_FEES),
+    *columns_of(Costs, NO_RULES),
     *columns_of(ExecutionRules),
 )
 """Columns of a portfolio's rules."""
@@ -369,5 +370,6 @@ def _save_positions(cursor: psycopg.Cursor, fills: Sequence[Result]) -> None:
 
 def _rules(row: Row) -> PortfolioRules:
     execution = from_row(ExecutionRules, row, price_rule=PriceRule(str(row["price_rule"])))
-    costs = from_row(Costs, row, **dict.fromkeys(VENUE_FEES))
+    dollar = about_one_dollar(str(row["currency"]))
+    costs = from_row(Costs, row, maker_fee=None, taker_fee=None, dollar=dollar)
     return from_row(PortfolioRules, row, costs=costs, execution=execution, fees=FeeRule(str(row["fees"])))

@@ -62,6 +62,16 @@ def outcome_of(changes: Sequence[AccountChange]) -> str:
     return f"{DONE}{'. '.join(parts)}"
 
 
+def new_symbols(changes: Iterable[AccountChange]) -> dict[Symbol, datetime]:
+    """Return the symbols to which positions have changed, each with the time: their prices are needed from then on."""
+    results = (change.result for change in changes)
+    return {
+        result.position.symbol: result.event.at
+        for result in results
+        if result.position is not None and result.request.new_symbol is not None
+    }
+
+
 def last_splits(states: Iterable[PortfolioState]) -> dict[Symbol, datetime]:
     """Return the symbols of positions that a split has changed, each with the time of the last one."""
     times: dict[Symbol, datetime] = {}

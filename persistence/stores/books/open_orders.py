@@ -12,7 +12,7 @@ from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import OpenOrder, OpenOrders, TrailingMark
 from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import NO_EXITS
-from domain.trading.orders import Costs, ExecutionRules, ExitPlan, Level, Order, Target, Trail
+from domain.trading.orders import Costs, ExecutionRules, ExitPlan, Level, Order, Target, Trail, dollar_of_rules
 from domain.trading.portfolio import NO_OPEN_ORDERS
 from domain.types import Epoch, Generation, OrderType, PortfolioName, PriceRule, Side, TimeInForce
 from persistence.rows import columns_of, from_row, named_rows, one_row
@@ -20,8 +20,8 @@ from persistence.rows import columns_of, from_row, named_rows, one_row
 OF_FILLS = ("filled", "fills", "notional", "paid")
 """Fields of an open order that are sums over its fills."""
 
-VENUE_FEES = ("maker_fee", "taker_fee")
-"""Costs that an order has, and a portfolio has not."""
+NO_RULES = ("maker_fee", "taker_fee", "dollar")
+"""Costs that no rule of a portfolio sets: two an order has of its venue, one follows from the currency."""
 
 # An open order keeps the rules of its acceptance.
 READ_OPEN_ORDERS = f"""
@@ -31,9 +31,11 @@ SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_c
        o.amended, o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct,
        o.take_profits::text, o.trailing_stop, o.trailing_stop_pct, o.trail, o.trail_pct, o.trail_mark,
        o.trail_data_no, o.slippage, o.since, o.since_at, o.reserved, o.triggered_at, o.price_source, o.calendar,
-       {", ".join(f"r.{name}" for name in (*columns_of(Costs, VENUE_FEES), *columns_of(ExecutionRules)))},
+       o.rules_version, c.currency,
+       {", ".join(f"r.{name}" for name in (*columns_of(Costs, NO_RULES), *columns_of(ExecutionRules)))},
        o.maker_fee, o.taker_fee, {", ".join(f"f.{name}" for name in OF_FILLS)}, f.charged
 FROM paper_orders o
+JOIN paper_trading_config c ON c.portfolio = o.portfolio
 LEFT JOIN paper_portfolio_rules r ON r.portfolio = o.portfolio AND r.revision = o.config_revision
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(f.quantity), 0) + o.split_quantity AS filled, count(*) AS fills,
@@ -113,7 +115,7 @@ def _order(row: Mapping[str, Any]) -> Order:
         side=Side(row["side"]),
         order_type=OrderType(row["order_type"]),
         quantity=row["quantity"],
-        costs=from_row(Costs, row),
+        costs=from_row(Costs, row, dollar=dollar_of_rules(row["rules_version"], row["currency"])),
         execution=from_row(ExecutionRules, row, price_rule=PriceRule(row["price_rule"])),
         created_at=row["created_at"],
         strategy=row["strategy"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -27,12 +27,16 @@ class MemoryPrices:
     away: bool = field(default=False, kw_only=True)
 
     def read(self, reply_to: Callable[[LastPrices | None], None]) -> None:
-        points: dict[Symbol, PricePoint | None] = {}
+        points: dict[Symbol, PricePoint | None] = dict.fromkeys(self.held_symbols())
         splits = self.split_times()
         for one in self.prices:
             counts = one.last.symbol not in splits or one.last.seen_at > splits[one.last.symbol]
             points[one.last.symbol] = one.last.point if counts else None
         reply_to(None if self.away else LastPrices(points))
+
+    def held_symbols(self) -> Iterable[Symbol]:
+        """Return the symbols with open positions."""
+        return ()
 
     def split_times(self) -> Mapping[Symbol, datetime]:
         """Return when symbols of positions were split last: their earlier prices do not count."""

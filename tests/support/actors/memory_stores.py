@@ -113,6 +113,9 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
         """Insert a row into the table of portfolios."""
         self.portfolios[rules.portfolio] = PortfolioState.opened(rules)
 
+    def held_symbols(self) -> set[Symbol]:
+        return {symbol for state in self.portfolios.values() for symbol in state.positions}
+
     def split_times(self) -> Mapping[Symbol, datetime]:
         return last_splits(self.portfolios.values())
 

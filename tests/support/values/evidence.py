@@ -65,9 +65,10 @@ def evidence_of(result: Result) -> Evidence:
 
 
 def rules_row(of: PortfolioRules) -> dict[str, Any]:
-    """Return the row of ``paper_portfolio_rules`` of a portfolio's present rules."""
+    """Return the row of ``paper_portfolio_rules`` of a portfolio's present rules, and its currency."""
     return stored({
-        "portfolio": of.portfolio, "revision": of.revision, "slippage_pct": of.costs.slippage_pct,
+        "portfolio": of.portfolio, "currency": of.currency, "revision": of.revision,
+        "slippage_pct": of.costs.slippage_pct,
         "commission_pct": of.costs.commission_pct, "min_commission": of.costs.min_commission,
         "price_rule": of.execution.price_rule.value, "max_touch_share": of.execution.max_touch_share,
     })  # fmt: skip

@@ -108,6 +108,14 @@ def test_after_a_split_a_decision_waits_for_the_new_price(stepper: Stepper) -> N
     assert (after.quantity, True) == (trade.quantity, trade.closes)
 
 
+def test_after_a_change_of_its_symbol_a_position_gets_prices_at_once(stepper: Stepper) -> None:
+    buy(stepper)
+    assert "DEAD/USDT" not in stepper.source.wanted
+    ask(stepper, AccountKind.SYMBOL_CHANGE, symbol=BTC, new_symbol="DEAD/USDT")
+    stepper.settle()
+    assert "DEAD/USDT" in stepper.source.wanted
+
+
 def test_a_decision_that_waits_during_a_suspected_split_ends_with_its_name(stepper: Stepper) -> None:
     stepper.pass_by(2)
     stepper.quote({BTC: "10"})

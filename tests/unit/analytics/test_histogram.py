@@ -24,7 +24,10 @@ def test_known_by_hand() -> None:
 def test_one_value_and_none() -> None:
     assert () == histogram([])
     assert bins(("7", "8", 2)) == histogram([Decimal("7.5")] * 2)
-    assert bins(("-1", "0", 1)) == histogram([Decimal("-0.5")])
+    assert bins(("97", "98", 1)) == histogram([Decimal("97.9")])
+    assert bins(("-0.5", "-0.4", 1)) == histogram([Decimal("-0.5")])
+    assert bins(("0.0005", "0.0006", 1)) == histogram([Decimal("0.00052948")])  # of a portfolio in bitcoin
+    assert bins(("0", "1", 3)) == histogram([Decimal(0)] * 3)
 
 
 amounts = st.decimals(-(10**12), 10**12, allow_nan=False, allow_infinity=False, places=12)

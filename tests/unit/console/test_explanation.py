@@ -62,7 +62,7 @@ def test_a_buy_of_five_where_two_are_offered() -> None:
         "  fill 1      2026-01-05 12:00:00.000 UTC, as taker",
         "  quote       bid 9,999 (size 2), ask 10,001 (size 2), last 10,000",
         "  source      test; seen 5 ms before the fill, its own time is 12 s before it",
-        "  rule        quote, version 2 of the rules: a BUY meets the ask",
+        "  rule        quote, version 3 of the rules: a BUY meets the ask",
         "  base price  10,001, for up to 2",
         "  slippage    0.0005 × 2 (market) × 1.30003 (surcharge on 30,003) × 1 (random) =",
         "              0.00130003",
@@ -88,7 +88,7 @@ def test_a_buy_of_five_where_two_are_offered() -> None:
             {"side": "BUY", "quantity": 1, "last": 100, "ask": "100.5"},
             [
                 "  quote       ask 100.5, last 100; spread unknown",
-                "  rule        quote, version 2 of the rules: bid and ask are not both known, so",
+                "  rule        quote, version 3 of the rules: bid and ask are not both known, so",
                 "              the base price is the last trade",
                 "  base price  100; the quantity offered there is unknown",
             ],
@@ -97,14 +97,14 @@ def test_a_buy_of_five_where_two_are_offered() -> None:
             {"side": "BUY", "quantity": 1, "last": 100, "bid": 101, "ask": "100.5"},
             [
                 "  quote       bid 101, ask 100.5, last 100; spread unknown",
-                "  rule        quote, version 2 of the rules: the bid is above the ask, so the",
+                "  rule        quote, version 3 of the rules: the bid is above the ask, so the",
                 "              base price is the last trade",
             ],
         ),
         (
             {"side": "SELL", "quantity": 1, "last": "0.5", "bid": "0.4", "ask": "0.6"},
             [
-                "  rule        quote, version 2 of the rules: a SELL meets the bid",
+                "  rule        quote, version 3 of the rules: a SELL meets the bid",
                 "  price       0.4 × (1 − 0.001000004) = 0.3995999984; rounded down to the tick",
                 "              0.01: 0.39",
                 "  commission  0.001 of 0.39, at least 1, at most the proceeds: 0.39",
@@ -114,7 +114,7 @@ def test_a_buy_of_five_where_two_are_offered() -> None:
         (
             {"side": "BUY", "quantity": 100, "last": "0.50", "bid": "0.90", "ask": "0.92", "rule": PriceRule.LAST},
             [
-                "  rule        last, version 2 of the rules: the base price is the last trade",
+                "  rule        last, version 3 of the rules: the base price is the last trade",
                 "  base price  0.5, whatever quantity is offered",
                 "  price       0.5 × (1 + 0.0010005) = 0.50050025; rounded to the nearest tick",
                 "              0.01: 0.5",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from domain.currencies import (
     OTHER_BASES,
     PLAIN_QUOTES,
     Pair,
+    about_one_dollar,
     asset_class,
     decimals,
     quote_currency,
@@ -116,3 +119,11 @@ def test_decimals_of_amounts() -> None:
         decimals(code) for code in ("BTC", "XBT", "USDT", "USD", "EUR", "JPY", "KRW", "KWD", "SOMETHING")
     ]
     assert DECIMALS.keys() == ABOUT_ONE_DOLLAR.keys()
+
+
+@pytest.mark.parametrize(
+    ("expected", "currency"),
+    [("1", "USD"), ("1", "USDT"), ("100", "JPY"), ("0.00001", "BTC"), ("0.00001", "XBT"), ("1", "FOO")],
+)
+def test_an_amount_worth_about_a_dollar(expected: str, currency: str) -> None:
+    assert Decimal(expected) == about_one_dollar(currency)

@@ -60,6 +60,35 @@ def test_the_live_view_has_both_ages_the_spread_and_the_source() -> None:
     assert ["–", "–", "simulated"] == other.split()[4:7]  # the process watches it no more
 
 
+def headings(width: int, **quote: Any) -> list[str]:
+    """Return the headings of the prices at a width, where both quotes are so."""
+    state = view_state(process=process())
+    assert state.process is not None
+    state.process["prices"]["quotes"] = dict.fromkeys(("BTC/USDT", "ETH/USDT"), described(**quote))
+    return str(panels.prices(state, width, 5, Scroll())[0]).split()
+
+
+def test_ages_and_spread_stay_longer_than_change_and_trend() -> None:
+    assert ["price", "last", "age", "by", "exchange", "spread", "change"] == headings(62)
+    assert ["price", "last", "age", "by", "exchange"] == headings(44)
+    # What is not known, and the one source of all, make room first.
+    assert ["price", "last", "age", "spread", "change", "trend"] == headings(64, exchange_age_s=None)
+    assert ["price", "last", "age", "change", "trend"] == headings(58, exchange_age_s=None, spread=None)
+
+
+def compact(**quote: Any) -> str:
+    state = view_state(process=process())
+    assert state.process is not None
+    state.process["prices"]["quotes"] = {"BTC/USDT": described(**quote)}
+    return " ".join(str(line) for line in panels.prices_line(state, 200, 2))
+
+
+def test_the_compact_line_names_the_source_and_an_age_by_the_exchange_that_says_more() -> None:
+    assert "prices of simulated  BTC/USDT 112,405.73 (0.4 s)  " in compact(exchange_age_s=11.2)
+    assert "BTC/USDT 112,405.73 (0.4 s, by exchange 10 min)" in compact(exchange_age_s=600.0, fresh="nothing")
+    assert "BTC/USDT 112,405.73 (0.4 s)  " in compact(exchange_age_s=None)
+
+
 def test_the_live_view_has_no_such_column_without_a_process() -> None:
     state = view_state(process=None, database=database_view())
     assert "BTC/USDT" in "\n".join(str(line) for line in panels.prices(state, 120, 5, Scroll()))

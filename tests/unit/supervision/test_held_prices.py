@@ -179,7 +179,7 @@ def test_the_price_that_follows_a_split_in_the_books_is_no_jump(tracked: Tracked
     book(tracked, ten_for_one(tracked))
     see(tracked, "1209.5")
     tracked.sizer.clear()
-    tracked.after(60)
+    tracked.after(20)
     see(tracked, "120.5")
     assert [("120.5", None)] == sized_from(tracked)
     assert "INFO the price of NVDA/USD has followed the split 10:1: 120.5" == tracked.sent_alarms()[-1]

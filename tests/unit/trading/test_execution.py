@@ -18,6 +18,7 @@ from domain.trading.events import SizedOrder
 from domain.trading.execution import (
     commission,
     fill_order,
+    size_factor,
     slippage_draw,
     slippage_price,
     slippage_rate,
@@ -65,6 +66,33 @@ def test_slippage_grows_with_type_size_up_to_four_times_more_and_chance(
     expected: str, base_notional: str, order_type: OrderType, u: str
 ) -> None:
     assert Decimal(expected) == slippage_rate(Decimal(base_notional), Decimal("0.0005"), order_type, Decimal(u))
+
+
+@pytest.mark.parametrize(
+    ("expected", "value", "dollar"),
+    [
+        ("1.5", "50000", "1"),
+        ("1.5", "5000000", "100"),  # yen
+        ("1.5", "0.5", "0.00001"),  # bitcoin
+        ("5", "4", "0.00001"),
+        ("5", "400.1", "0.001"),
+        ("1.00255", "25500", "100"),
+    ],
+)
+def test_size_counts_in_dollars_whatever_the_currency(expected: str, value: str, dollar: str) -> None:
+    assert Decimal(expected) == size_factor(Decimal(value), Decimal(dollar))
+
+
+@pytest.mark.parametrize(("expected", "dollar"), [("0.001875", "1"), ("0.00125625", "100"), ("0.00625", "0.00001")])
+def test_an_order_and_its_worst_cost_slip_in_the_currency_of_the_portfolio(
+    expected: str, dollar: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal("1.25"))
+    of_currency = replace(costs(commission_pct=0, min_commission=0), dollar=Decimal(dollar))
+    fill = filled(market_order("BUY", 500, 100, costs=of_currency)).fill
+    assert Decimal(expected) == fill.slippage_rate  # 0.001 × (1 + 50 000 / dollar / 100 000, at most 5) × 1.25
+    worst = worst_cost(Decimal(500), BasePrice(Decimal(100)), Decimal("0.000001"), of_currency, PriceRule.QUOTE)
+    assert 50_000 * (1 + Decimal(expected) * Decimal("1.2")) == worst  # U is 1.5
 
 
 def test_slippage_rate_is_rounded_once_to_1e_12_with_a_tie_away_from_zero() -> None:

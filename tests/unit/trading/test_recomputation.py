@@ -225,12 +225,25 @@ def test_a_price_that_slippage_takes_to_zero_is_named() -> None:
     assert (Difference(1, "price", Decimal("0.01"), "slippage takes the price 0.004 to 0"),) == result.differences
 
 
+@pytest.mark.usefixtures("even_draw")
+def test_an_order_of_version_2_took_yen_for_dollars() -> None:
+    made = met("BUY", 5, 10_000, 9_999, 10_001, offered=2)  # 3 are more than what is offered
+    evidence = met_evidence(made)
+    in_yen = changed(evidence, "rules", currency="JPY")
+    rates = [
+        recompute_fill({**evidence.order, "rules_version": version}, evidence.fill, in_yen.rules).fill.slippage_rate  # type: ignore[union-attr]
+        for version in (2, 3)
+    ]
+    assert [Decimal("0.00130003"), Decimal("0.0010030003")] == rates
+
+
 @pytest.mark.parametrize(
     ("expected", "version"),
     [
         ("it was made by version 1 of the rules, which stored neither the price rule nor the tick", 1),
         (None, 2),
-        ("it was made by version 3 of the rules, and this program knows up to 2", 3),
+        (None, 3),
+        ("it was made by version 4 of the rules, and this program knows up to 3", 4),
     ],
 )
 def test_orders_of_other_versions_of_the_rules_cannot_be_recomputed(expected: str | None, version: int) -> None:

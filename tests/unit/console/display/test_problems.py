@@ -39,6 +39,19 @@ def test_a_price_feed_that_is_dead_is_no_health() -> None:
     assert ["frozen_prices"] == [code for code, _ in problems(prices=prices(frozen=["ETH/USDT"]))]
 
 
+def test_the_reason_of_a_silent_symbol_is_no_trouble_of_another_one() -> None:
+    of_another = "kraken sends only earlier prices of BTC/USDT than before"
+    mine = "kraken sent no valid price of ETH/USDT (BadSymbol)"
+    for troubles, reason in (
+        ([of_another], ""),
+        ([of_another, mine], f" ({mine})"),
+        ([of_another, "no route"], " (no route)"),
+        (["of BTC/USD, which is another one"], " (of BTC/USD, which is another one)"),
+    ):
+        (problem,) = problems(prices=prices(silent=["ETH/USDT"], troubles=troubles))
+        assert ("no_prices", f"no price of ETH/USDT from kraken{reason}, retrying") == problem
+
+
 def test_a_clock_that_is_wrong_is_a_reason() -> None:
     text = "this machine's clock is 5 s ahead of the database's"
     assert ([("clock", text)], []) == (problems(clock_problem=text), problems(clock_problem=None))

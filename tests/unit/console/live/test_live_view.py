@@ -48,7 +48,7 @@ decision  portfolio  side  symbol     status     reason
 #9        default    SELL  BTC/USDT   executed   0.01792 @ 112,375.67 net +24.30
 #8        default    BUY   DOGE/USDT  rejected   no room: DOGE/USDT is worth…
 #7        default    HOLD  SOL/USDT   ignored    hold: nothing to do
-prices  BTC/USDT 112,405.73 (0.4 s)  DOGE/USDT 0.21549 (45 s)
+prices of simulated  BTC/USDT 112,405.73 (0.4 s)  DOGE/USDT 0.21549 (45 s)
 actors  7 healthy  mailboxes empty  0 restarts
 q ends"""
 
