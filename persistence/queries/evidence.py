@@ -18,7 +18,7 @@ FROM paper_orders o WHERE decision_id = :id ORDER BY leg
 FILLS = "SELECT * FROM paper_fills WHERE order_id = :order_id ORDER BY fill_no"
 RULES = """
 SELECT r.*, c.currency FROM paper_portfolio_rules r JOIN paper_trading_config c USING (portfolio)
-WHERE portfolio = :portfolio AND revision = :revision
+WHERE portfolio = :portfolio AND r.revision = :revision
 """
 CURRENCY = "SELECT currency FROM paper_trading_config WHERE portfolio = :portfolio"
 IS_KNOWN = "SELECT paper_portfolio_id(:portfolio) IS NOT NULL AS known"

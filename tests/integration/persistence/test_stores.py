@@ -351,6 +351,14 @@ def test_a_new_epoch_shuts_the_old_process_out(real: Stores) -> None:
     replacement.release()
 
 
+def test_the_size_surcharge_counts_in_the_currency_of_the_portfolio(real: Stores) -> None:
+    for name, currency in (("coins", "BTC"), ("yen", "JPY"), ("other", "FOO")):
+        portfolios.create(real.url, name, {"currency": currency, "initial_capital": 1_000_000})
+    expected = {"coins": "0.00001", "default": "1", "other": "1", "yen": "100"}
+    assert expected == {state.name: str(state.rules.costs.dollar) for state in real.ledger.load()}
+    assert expected == {rules.portfolio: str(rules.costs.dollar) for rules in real.ledger.rules()}
+
+
 @pytest.mark.clock
 def test_prices_come_back_as_marks_of_what_is_held_and_old_ones_go(real: Stores) -> None:
     real.ledger.raise_generation(FIRST)
