@@ -79,7 +79,7 @@ def test_every_new_column_comes_back_to_the_last_digit(real: Stores) -> None:
     assert (BY_QUOTE, "quote") == (before.rules.execution, before.rules.execution.price_rule)
     result = bought(before, received)
     real.ledger.commit(FIRST, [result])
-    assert [("quote", 2, Decimal("0.05"), None, None)] == psql(real.url, ORDER)
+    assert [("quote", 3, Decimal("0.05"), None, None)] == psql(real.url, ORDER)
     ((*evidence, spread, slippage, size, random),) = psql(real.url, FILL)
     assert ["taker", 101, 100, 99, 101, Decimal("7.5"), 2, Decimal("1e-18"), 2] == evidence
     costs = result.fill.costs
