@@ -50,6 +50,7 @@ ASK = {
     "paper_halts.at", "paper_audits.at", "paper_validation_runs.started_at",
     "paper_validation_verdicts.written_at", "paper_validation_acceptances.at", "paper_account_requests.requested_at",
     "paper_rules_changed", "paper_account_request_guard", "paper_decision_received", "paper_decision_written",
+    "paper_roles.made_at",
     "v_paper_open_positions", "v_paper_performance_metrics", "v_paper_snapshots", "paper_now",
 }  # fmt: skip
 """All that depends on the time."""

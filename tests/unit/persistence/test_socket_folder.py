@@ -133,6 +133,7 @@ def test_a_prepared_lock_is_neither_waited_for_nor_followed(data: Path, folder: 
         ("rubbish\n", None),
         ("", None),
     ],
+    ids=["alive", "nobody", "rubbish", "empty"],  # the same in each process of the test run
 )
 def test_a_stale_lock_is_disarmed(data: Path, folder: Path, content: str, expected: str | None) -> None:
     folder.mkdir(mode=0o700)
