@@ -39,6 +39,8 @@ MIN_SECRET_PART_LENGTH = 10
 """The same for parts of an address's path or query; shorter ones are ordinary words."""
 MIN_TOKEN_LENGTH = 8
 """The same for parts of the address of a service: the tokens of some have nine characters."""
+MAX_MESSAGE_LENGTH, MAX_TRACEBACK_LENGTH = 20_000, 50_000
+"""Characters in the log file: of a message its begin, of a traceback its end."""
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 _secrets: set[str] = set()
@@ -184,16 +186,20 @@ def _as_json(record: Record) -> str:
         "time": record["time"].astimezone(UTC).isoformat(),
         "level": record["level"].name,
         **{name: value for name, value in record["extra"].items() if name not in {"file_only", "json", "shown"}},
-        "message": record["message"],
+        "message": _begin(record["message"]),
         "where": f"{record['name']}:{record['function']}:{record['line']}",
         "thread": record["thread"].name,
     }
     if (error := record["exception"]) is not None:
-        entry["traceback"] = secrets_hidden(
-            "".join(traceback.format_exception(error.type, error.value, error.traceback))
-        )
+        text = secrets_hidden("".join(traceback.format_exception(error.type, error.value, error.traceback)))
+        entry["traceback"] = text[-MAX_TRACEBACK_LENGTH:]
     record["extra"]["json"] = json.dumps(entry, ensure_ascii=False, default=str)
     return "{extra[json]}\n"
+
+
+def _begin(message: str) -> str:
+    left_out = len(message) - MAX_MESSAGE_LENGTH
+    return message if left_out <= 0 else f"{message[:MAX_MESSAGE_LENGTH]}… ({left_out} more characters)"
 
 
 class _Forwarder(logging.Handler):

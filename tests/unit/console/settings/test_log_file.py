@@ -1,16 +1,18 @@
-"""A log file on a full disk, and one that another user has prepared."""
+"""A log file on a full disk, one that another user has prepared, and one in a flood of lines."""
 
 from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from console import log_file, logs
-from console.log_file import LogFile
+from console.log_file import RATES, FloodLimit, LogFile
 from domain.errors import SettingsError
 
 
@@ -85,3 +87,53 @@ def test_the_log_of_a_home_that_others_control_is_not_written(tmp_path: Path) ->
     (home / "logs").chmod(0o777)
     with pytest.raises(SettingsError, match=f"{home}/logs: it may be written by everybody: chmod go-w {home}/logs"):
         logs.to_file(home, "INFO")
+
+
+class Line(str):
+    """A line as loguru hands it to a sink."""
+
+    record: Any
+
+    @classmethod
+    def of(cls, message: str, line: int, level: int) -> Line:
+        made = cls(json.dumps({"message": message}))
+        time = datetime(2026, 1, 31, 12, tzinfo=UTC)
+        made.record = {"time": time, "level": SimpleNamespace(no=level), "name": "a", "function": "f", "line": line}
+        return made
+
+
+def written(folder: Path) -> list[str]:
+    return [json.loads(line)["message"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("level", [20, 30, 40])
+def test_a_flood_from_one_place_leaves_the_others_their_lines(level: int, tmp_path: Path) -> None:
+    now = 0.0
+    sink = LogFile(tmp_path / "log.jsonl", print)
+    sink._limit = FloodLimit(lambda: now)
+    rate = next(rate for least, rate in RATES.items() if level >= least)
+    for number in range(10_000):
+        sink.write(Line.of(f"flood {number}", 1, level))
+    sink.write(Line.of("another", 2, level))
+    now = 1.0
+    for number in range(10):
+        sink.write(Line.of(f"later {number}", 1, level))
+    sink.stop()
+    admitted = min(10, int(rate.per_second))
+    left_out = [f"{10_000 - rate.burst} more lines of this place are left out, because they came too fast"]
+    rest = [f"{10 - admitted} more lines of this place are left out, because they came too fast"] * (admitted < 10)
+    assert [
+        *(f"flood {number}" for number in range(rate.burst)),
+        "another",
+        *left_out,
+        *(f"later {number}" for number in range(admitted)),
+        *rest,
+    ] == written(tmp_path)
+
+
+def test_lines_that_are_there_on_request_are_all_written(tmp_path: Path) -> None:
+    sink = LogFile(tmp_path / "log.jsonl", print)
+    for number in range(2000):
+        sink.write(Line.of(f"debug {number}", 1, 10))
+    sink.stop()
+    assert 2000 == len(written(tmp_path))
