@@ -30,6 +30,7 @@ from domain.wording import did_you_mean, one_line
 from persistence import schema
 from persistence.queries.open_orders import other_source, other_source_sentence
 from persistence.queries.row_lists import LedgerReader
+from persistence.server_releases import outdated
 
 EXCHANGE_TIMEOUT_S = 5.0
 """How long the exchange may take to answer."""
@@ -84,7 +85,8 @@ def check(
     with connected(settings) as url:
         server = require_usable(url)
         database = {
-            "where": database_label(settings, url), "server": server, "schema_current": schema.is_current(url)
+            "where": database_label(settings, url), "server": server, "schema_current": schema.is_current(url),
+            "server_outdated": outdated(server, embedded=settings.url is None),
         }  # fmt: skip
         fees = {"portfolios": _fees(settings, url), "notes": venue_notes(source.catalog)}
         others = _other_sources(url, source.name)
@@ -174,6 +176,8 @@ def _print_database(database: dict[str, Any], fees: dict[str, Any], others: list
     out = terminal()
     out.print()
     print_fact(out, "database", f"{database['where']}; {database['server']}; {state}")
+    if database["server_outdated"] is not None:
+        print_fact(out, "", database["server_outdated"], "yellow")
     for row in others:
         print_fact(out, "prices", other_source_sentence(row), "yellow")
     for portfolio, rule in fees["portfolios"].items():

@@ -40,6 +40,7 @@ from domain.files.descriptors import limit_problem, raise_open_files_limit
 from domain.types import DEFAULT_PORTFOLIO
 from domain.wording import counted
 from market.registry import NOT_RECORDED
+from persistence.server_releases import outdated
 from persistence.version import version
 
 MAX_PRINTED_FAILURES = 5
@@ -165,6 +166,8 @@ def start(
 
         signals.urgent = hurry
         facts = _facts(system, settings, endpoint)
+        if facts["server_outdated"] is not None:
+            logger.warning("{}", facts["server_outdated"])
         _announce(facts)
         logger.bind(file_only=True).info("serving: {}", document(facts))
         if as_json:
@@ -244,6 +247,7 @@ def _facts(system: TradingSystem, settings: Settings, endpoint: MetricsEndpoint)
         "settings_file": file_in_use(settings.home),
         "database": database_label(settings, system.database_url),
         "server": system.facts.server,
+        "server_outdated": outdated(system.facts.server, embedded=settings.url is None),
         "epoch": system.facts.epoch,
         "prices": system.facts.price_source,
         "real_prices": system.facts.real_prices,

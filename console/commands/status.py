@@ -44,6 +44,7 @@ from persistence.connections import probe
 from persistence.queries.open_orders import frozen_orders, open_orders, other_source, other_source_sentence
 from persistence.queries.row_lists import LedgerReader, by_reality, not_running_message
 from persistence.roles.visibility import sees_results
+from persistence.server_releases import outdated
 from persistence.sessions.address import parse_url
 
 OF_OTHERS: dict[str, Any] = {
@@ -141,6 +142,7 @@ def _process(settings: Settings) -> dict[str, Any] | None:
 def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
     served = reader.served()
     url = reader.url
+    server = probe(url)
     state = {
         "running": bool(served["running"]),
         "database_away": None,
@@ -152,7 +154,8 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "generation": served["generation"],
         "renewed_seconds_ago": served["renewed_ago"],
         "database": database_label(settings, url),
-        "server": probe(url),
+        "server": server,
+        "server_outdated": outdated(server, embedded=settings.url is None),
         "open_orders": len(open_orders(reader)),
         "decisions": reader.outcomes(),
         "waiting": reader.waiting(),
@@ -218,7 +221,7 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
     else:
         last = f"{document['holder']}, from {moment(document['since'])}"
         say("running", f"The service is not running; the last was {last}", "yellow")
-    say("database", f"{document['database']}; {document['server']}")
+    _print_database(document, say)
     outcomes = document["decisions"].items()
     counted = [f"{count} {status}" for status, count in outcomes if status not in {"pending", "open"}]
     say("decisions", ", ".join([f"{document['waiting']} waiting", *counted]))
@@ -267,6 +270,12 @@ def _print_books(document: dict[str, Any], out: Console) -> None:
         gives_way = ["cash", "result %", "currency", "positions"]
         out.print()
         out.print(full_table(out, columns, rows, right=columns[2:-1], gives_way=gives_way))
+
+
+def _print_database(document: dict[str, Any], say: Callable[..., None]) -> None:
+    say("database", f"{document['database']}; {document['server']}")
+    if document["server_outdated"] is not None:
+        say("", document["server_outdated"], "yellow")
 
 
 def _print_storage(document: dict[str, Any], say: Callable[..., None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ import pytest
 
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease_session import LOCK_KEY
+from persistence.server_releases import outdated
 from tests.support.database.postmaster import postmaster_pid
 from tests.support.database.servers import ServerPool, Unavailable
 from tests.support.system.program import Ended, Program, environment, run, until
@@ -57,6 +59,9 @@ def test_it_serves_on_the_embedded_database_and_stops_in_order(embedded_home: Pa
         assert "Paper trading 0.2.0" in output
         assert f"embedded, in {embedded_home}" in output
         assert "without TimescaleDB" in output
+        version = re.search(r"PostgreSQL \d+\.\d+", output)
+        assert version is not None
+        assert (outdated(version[0]) is not None) == ("lacks fixes of security holes" in output)
         assert "simulated prices: results prove nothing about real markets" in output
         assert "default: 10,000.00 USDT cash" in output
         assert "0 waiting" in output

@@ -18,7 +18,7 @@ from persistence.queries.row_lists import LedgerReader
 from tests.support.screens.fixed_database import FIRST_DAY, HOLDER, NOW
 from tests.support.values.view_states import process
 
-DATABASE, SERVER = "postgresql://paper@localhost/paper", "PostgreSQL 18.0, TimescaleDB 2.23.0"
+DATABASE, SERVER = "postgresql://paper@localhost/paper", "PostgreSQL 18.9, TimescaleDB 2.23.0"
 SIZE: dict[str, Any] = {
     "bytes": 5_200_000, "bytes_per_day": 310_000, "tables_per_day": {"market_prices": 240_000, "paper_fills": 50_000},
 }  # fmt: skip
