@@ -222,7 +222,7 @@ class Settings(MessageSettings, PortfolioSettings):
             raise ValueError(msg)
         return value
 
-    @field_validator("home", "prices", "alert_command", "alert_url", "metrics_socket", mode="before")
+    @field_validator("home", "postgres_bin", "prices", "alert_command", "alert_url", "metrics_socket", mode="before")
     @classmethod
     def _refuse_empty_text(cls, value: object) -> object:
         if isinstance(value, str) and not value.strip():  # as a path, this would be the working folder

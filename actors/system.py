@@ -237,7 +237,7 @@ class TradingSystem(TradingClient):
                     reason = f"no database_url is set and no embedded database runs in {settings.home}"
                     raise NotRunning(f"{reason}; start the service with {command_name()} start")
                 # Stay attached until this process ends: the server must not stop before.
-                database_url = EmbeddedServer.attach(settings.home).url
+                database_url = EmbeddedServer.attach(settings.home, settings.postgres_bin).url
             database_url = with_schema(database_url, settings.database_schema)
         warn_of_own_user(database_url)
         probe(database_url)  # report a wrong URL here, not at the first decision
@@ -358,7 +358,7 @@ class TradingSystem(TradingClient):
 def _database(settings: Settings, undo: ExitStack, hurry: threading.Event, started: threading.Event) -> str:
     if settings.url is not None:
         return with_schema(settings.url, settings.database_schema)
-    server = EmbeddedServer.attach(settings.home)
+    server = EmbeddedServer.attach(settings.home, settings.postgres_bin, take_over=True)
     undo.callback(lambda: server.release(immediate=hurry.is_set(), spare_sessions=not started.is_set()))
     watch = EmbeddedWatch(server)
     watch.start()

@@ -42,14 +42,19 @@ def running_url(settings: Settings) -> str | None:
 
 
 @contextmanager
-def connected(settings: Settings) -> Iterator[str]:
-    """Yield the database's URL; an embedded server stops afterwards, unless another process uses it."""
+def connected(settings: Settings, *, take_over: bool = False) -> Iterator[str]:
+    """Yield the database's URL; an embedded server stops afterwards, unless another process uses it.
+
+    Args:
+        settings: name the database.
+        take_over: bring embedded data of an earlier major version of PostgreSQL over; else they are refused.
+    """
     if settings.url is not None:
         warn_of_own_user(settings.url)
         with _naming_role(settings.url):
             yield with_schema(settings.url, settings.database_schema)
         return
-    server = EmbeddedServer.attach(settings.home)
+    server = EmbeddedServer.attach(settings.home, settings.postgres_bin, take_over=take_over)
     try:
         yield with_schema(server.url, settings.database_schema)
     finally:

@@ -39,6 +39,7 @@ SELECT current_user, coalesce(
 """
 NEEDED_RIGHTS = {"trading_decisions": "UPDATE", "paper_roles": "SELECT"}
 """What the service needs on a table, where that is not INSERT; SELECT it needs on all."""
+MADE = re.compile(r"^ *CREATE (?:OR REPLACE )?(FUNCTION|VIEW|TRIGGER|POLICY) (\w+)", re.MULTILINE)
 COLUMN = re.compile(r"^    ([a-z_]+) +[a-z]", re.MULTILINE)
 
 
@@ -75,6 +76,12 @@ def own_columns() -> frozenset[tuple[str, str]]:
     statements = _all_files()
     created = {(table, column) for table, body in CREATED.findall(statements) for column in COLUMN.findall(body)}
     return frozenset(created | set(ADDED.findall(statements)))
+
+
+def own_objects() -> frozenset[tuple[str, str]]:
+    """Return kind and name of what has code in the files of ``sql/``: functions, views, triggers and policies."""
+    views = "".join(map(read_file, view_files()))
+    return frozenset((kind, name) for kind, name in MADE.findall(_all_files() + views))
 
 
 def _all_files() -> str:

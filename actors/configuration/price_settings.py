@@ -17,6 +17,7 @@ from actors.configuration.settings_types import (
     Folder,
     Fraction,
     Moment,
+    ProgramFolder,
     SchemaName,
     Seconds,
     Speed,
@@ -42,6 +43,12 @@ class PriceSettings(BaseSettings):
         description="PostgreSQL or TimescaleDB server. Without it, the program runs an embedded PostgreSQL in `home`. "
         "An @ in user or password is written as %40.",
         examples=["postgresql://paper@localhost:5432/paper"],
+    )
+    postgres_bin: ProgramFolder = Field(
+        None,
+        description="Folder of the PostgreSQL programs that run the embedded database. Without it, those that are "
+        "installed with this program, or newer fixes of the same version on this machine.",
+        examples=["/usr/lib/postgresql/18/bin"],
     )
     database_schema: SchemaName = Field(
         "public", description="Schema of the program's tables and views.", examples=["paper"]

@@ -96,6 +96,10 @@ def _socket_path(path: Path | None) -> Path | None:
     return path
 
 
+def _program_folder(folder: Path | None) -> Path | None:
+    return None if folder is None else _absolute_folder(folder)
+
+
 def _own_schema(schema: str) -> str:
     if schema.startswith("pg_") or schema == "information_schema":
         msg = "must not be a schema of PostgreSQL's own, such as this one"
@@ -247,6 +251,7 @@ Folder = Annotated[Path, AfterValidator(_absolute_folder), Form("folder")]
 SocketPath = Annotated[
     Path | None, AfterValidator(_socket_path), Form(f"path of at most {MAX_SOCKET_PATH_BYTES} bytes")
 ]
+ProgramFolder = Annotated[Path | None, AfterValidator(_program_folder), Form("folder")]
 SchemaName = Annotated[str, Field(pattern=SCHEMA), AfterValidator(_own_schema)]
 DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_database_url), Form("URL of PostgreSQL")]
 AlertCommand = Annotated[SecretStr | None, AfterValidator(_alert_command), Form("program and arguments")]

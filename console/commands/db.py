@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,20 +17,33 @@ from console.commands import roles
 from console.database import connected, database_label, of_older_tables
 from console.display.format import answer, size, terminal
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Utc, quiet_settings, with_settings
+from console.streams import print_for_people
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from domain.program import command_name
 from persistence import schema
 from persistence.connections import probe
-from persistence.embedded import backup as backups
-from persistence.embedded import restore as restores
-from persistence.embedded.backup_file import BackupFile
+from persistence.embedded.backups import backup as backups
+from persistence.embedded.backups import restore as restores
+from persistence.embedded.backups.backup_file import BackupFile
+from persistence.embedded.backups.checksum import BackupKey
+from persistence.embedded.backups.contents import Others
 from persistence.embedded.errors import BackupRefused
+from persistence.embedded.installation import installation
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease import Lease
 from persistence.sessions.address import dsn, with_schema
 
 app = typer.Typer(rich_markup_mode=None)
 app.add_typer(roles.app, name="role", help="Make, list and remove roles that send decisions or read.")
+
+
+class RestoredOthers(StrEnum):
+    """What becomes of objects in a backup that are not this program's."""
+
+    SKIP = "skip"
+    KEEP = "keep"
+
+
 BackupPath = Annotated[str, typer.Argument(metavar="FILE", help="The backup file.")]
 
 
@@ -47,11 +61,13 @@ def backup(
     \b
       run.py db backup ~/paper-2026-01-31.backup
 
-    FILE gets its name once it is complete; only its owner may read it. With a database_url, use pg_dump of that server.
+    FILE gets its name once it is complete; only its owner may read it. It ends with a checksum by which this home knows
+    it again. With a database_url, use pg_dump of that server.
     """
     settings = quiet_settings(home=home, log_level=log_level)
     with _embedded(settings, must_exist=True) as server:
-        written = backups.back_up(server.admin_url, Path(file).expanduser(), overwrite=force)
+        key = BackupKey.of(settings.home)
+        written = backups.back_up(server.backup_url, Path(file).expanduser(), server.postgres, key, overwrite=force)
     document = {"file": str(written.file), "bytes": written.size, **asdict(written.contents)}
     document["database"] = database_label(settings, server.url)
     answer(as_json, document, f"{written.file}: {size(written.size)}, {written.contents}")
@@ -69,6 +85,14 @@ def restore(
         bool,
         typer.Option("--cancel-waiting", help="Cancel decisions without an outcome."),
     ] = False,
+    foreign: Annotated[
+        bool,
+        typer.Option("--foreign", help="Read FILE although this home has not written it; it can run code as you."),
+    ] = False,
+    others: Annotated[
+        RestoredOthers | None,
+        typer.Option("--others", help="What becomes of objects that are not this program's, such as functions."),
+    ] = None,
     as_json: AsJson = False,
     home: Home = None,
     log_level: LogLevel = None,
@@ -80,18 +104,28 @@ def restore(
       run.py db restore ~/paper-2026-01-31.backup
       run.py db restore ~/paper-2026-01-31.backup --replace --yes
 
-    No service may use the database during the restore.
+    No service may use the database during the restore. A FILE that another home has written, or that was changed since,
+    is refused before anything reads it: its maker can run code as this user, and choose every number in it.
+    --foreign reads it all the same. Functions, triggers and other objects that are not this program's are listed and
+    refused, too; --others skip restores FILE without them, and --others keep with them. Other roles keep the rights
+    that they have now.
     """
     settings = quiet_settings(home=home, log_level=log_level)
     path = Path(file).expanduser()
     _require_embedded(settings)
-    BackupFile(path)  # refuses an invalid file before a server starts or a question is asked
-    with _embedded(settings) as server:
-        if replace and not yes:
-            _confirm_replace(settings, restores.contents(server.url))
-        restored = restores.restore(server.url, path, replace=replace, cancel_waiting=cancel_waiting)
+    wanted = Others(others.value) if others is not None else Others.REFUSE
+    # An invalid file is refused before a server starts or a question is asked.
+    postgres = installation(settings.postgres_bin)
+    with BackupFile(path, settings.home, postgres, foreign=foreign, others=wanted) as backup_file:
+        if backup_file.doubt is not None:
+            print_for_people(f"{path} is read although {backup_file.doubt}")
+        with _embedded(settings) as server:
+            if replace and not yes:
+                _confirm_replace(settings, restores.contents(server.url))
+            restored = restores.restore(server.url, backup_file, replace=replace, cancel_waiting=cancel_waiting)
     document = {
         "file": str(path.absolute()),
+        "foreign": backup_file.doubt,
         "database": database_label(settings, server.url),
         **asdict(restored.contents),
         "schemas": restored.schemas,
@@ -99,6 +133,7 @@ def restore(
         "ledger_differences": restored.differences,
         "rights_left_out": restored.rights_left_out,
         "roles_left_out": [role.name for role in restored.roles_left_out],
+        "others": restored.others,
     }
     answer(as_json, document, lambda: _print_restored(document, restored))
 
@@ -113,10 +148,11 @@ def upgrade(
 ) -> None:
     """Upgrade the database to this program's schema; do nothing if it is up to date.
 
-    The start of the service does the same. While another instance serves the database, nothing is changed.
+    The start of the service does the same. While another instance serves the database, nothing is changed. An embedded
+    database of an earlier major version of PostgreSQL is brought over, with a backup first; the old folder stays.
     """
     settings = quiet_settings("INFO", home=home, database_url=database_url, log_level=log_level)
-    with connected(settings) as url:
+    with connected(settings, take_over=True) as url:
         try:
             lease = Lease.take(url)
         except LeaseHeld as error:
@@ -162,7 +198,7 @@ def _embedded(settings: Settings, *, must_exist: bool = False) -> Iterator[Embed
     _require_embedded(settings)
     if must_exist and not (settings.home / "postgres").exists():
         raise SettingsError(f"home {settings.home} holds no database; name another folder with --home")
-    server = EmbeddedServer.attach(settings.home)
+    server = EmbeddedServer.attach(settings.home, settings.postgres_bin)
     try:
         yield server
     finally:
@@ -205,4 +241,6 @@ def _print_restored(document: dict[str, Any], restored: restores.Restored) -> No
         options = " ".join(f"--{kind}" for kind in role.kinds)
         say(f"role {role.name} has no rights now; `{command_name()} db role create {role.name} {options}` gives them")
     for statement in restored.rights_left_out:
-        say(f"skipped, because its role does not exist here: {statement}")
+        say(f"not granted, because a restore gives no rights: {statement}")
+    for name in restored.others:
+        say(f"restored, and not this program's: {name}")

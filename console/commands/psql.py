@@ -22,8 +22,8 @@ from console.database import connected, require_database
 from console.errors import ProgramMissing
 from console.options import with_settings
 from console.signals import restore_signals, take_signals
-from persistence.embedded import wheel
 from persistence.embedded.errors import EmbeddedServerError
+from persistence.embedded.installation import installation, major_version
 from persistence.embedded.sessions import OWN_PROGRAM
 from persistence.sessions.address import make_url, parse_url
 
@@ -49,14 +49,14 @@ def psql(settings: Settings, arguments: Arguments = None) -> None:
     The embedded database is started for it if it does not run. A password is in no list of processes.
     """
     require_database(settings)
-    program = _program(embedded=settings.url is None)
+    program = _program(embedded=settings.url is None, postgres_bin=settings.postgres_bin)
     with connected(settings) as url, _secrets_in_environment(url, embedded=settings.url is None) as (shown_url, env):
         code = _run([program, f"--dbname={shown_url}", *(arguments or [])], env)
     if code:
         raise typer.Exit(code)
 
 
-def _program(*, embedded: bool) -> str:
+def _program(*, embedded: bool, postgres_bin: Path | None = None) -> str:
     """Return the path of psql: the one that the embedded server brings, or one that is installed.
 
     The first knows no TLS, so for other servers it comes second; and it edits no lines, so for a person at a terminal
@@ -65,26 +65,28 @@ def _program(*, embedded: bool) -> str:
     Raises:
         ProgramMissing: there is none.
     """
-    installed, own = shutil.which(PROGRAM), _own_program()
-    prefers_own = embedded and not (installed is not None and sys.stdin.isatty() and _is_new_enough(installed))
+    installed, own = shutil.which(PROGRAM), _own_program(postgres_bin)
+    prefers_own = embedded and not (
+        installed is not None and sys.stdin.isatty() and _is_new_enough(installed, postgres_bin)
+    )
     program = (own or installed) if prefers_own else (installed or own)
     if program is None:
         raise ProgramMissing("psql is not installed; install the package postgresql-client, or libpq with Homebrew")
     return program
 
 
-def _is_new_enough(program: str) -> bool:
+def _is_new_enough(program: str, postgres_bin: Path | None) -> bool:
     """Return whether an installed psql is at least as new as the embedded server, whose catalogs it reads."""
     with suppress(OSError, subprocess.SubprocessError, EmbeddedServerError):
         answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
         version = re.search(r"(\d+)\.", answer.stdout)
-        return version is not None and int(version[1]) >= wheel.major_version()
+        return version is not None and int(version[1]) >= major_version(postgres_bin)
     return False
 
 
-def _own_program() -> str | None:
+def _own_program(postgres_bin: Path | None) -> str | None:
     with suppress(EmbeddedServerError):
-        path = wheel.program(PROGRAM)
+        path = installation(postgres_bin).program(PROGRAM)
         if os.access(path, os.X_OK):
             return path
     return None

@@ -198,7 +198,7 @@ def _database(settings: Settings) -> Iterator[_Database]:
         with connected(settings) as url:
             yield _Database(url, None)
         return
-    server = EmbeddedServer.attach(settings.home)
+    server = EmbeddedServer.attach(settings.home, settings.postgres_bin)
     try:
         yield _Database(with_schema(server.url, settings.database_schema), server)
     finally:

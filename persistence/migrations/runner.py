@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from persistence.migrations import kept_rights
 from persistence.roles.registry import grant_all
-from persistence.schema import read_file, view_files
+from persistence.schema import newest_version, read_file, view_files
 
 
 def config_for(connection: Connection, schema: str) -> Config:
@@ -41,6 +41,20 @@ def run(connection: Connection, schema: str) -> None:
     assert isinstance(driver, psycopg.Connection)
     with driver.cursor() as cursor:
         grant_all(cursor, schema)
+
+
+def run_to(connection: Connection, schema: str, version: str) -> None:
+    """Make the objects of a version in an empty schema; the newest version has its views, too.
+
+    Args:
+        connection: with an open transaction, and the schema first in its search path.
+        schema: of the tables.
+        version: of the schema.
+    """
+    command.upgrade(config_for(connection, schema), version)
+    if version == newest_version():
+        for name in view_files():
+            _execute(connection, name)
 
 
 def run_file(name: str) -> None:

@@ -15,7 +15,8 @@ from domain.wording import quoted
 
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 RESERVED = frozenset({
-    "postgres", "public", "none", "paper", "current_user", "session_user", "current_role", "all", "replication"
+    "postgres", "public", "none", "paper", "paper_backup", "current_user", "session_user", "current_role", "all",
+    "replication",
 })  # fmt: skip
 """Names that PostgreSQL, its file of authentication, or this program use otherwise; ``pg_…`` is PostgreSQL's, too."""
 PASSWORD_BYTES = 24

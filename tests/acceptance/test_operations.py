@@ -140,8 +140,12 @@ def test_other_users_can_read_nothing_and_no_port_is_open(backup: Path) -> None:
 
 def test_a_new_home_continues_from_the_backup(backup: Path, tmp_path: Path) -> None:
     env = environment(tmp_path / "new", prices="simulated")
-    restored = run("db", "restore", str(backup), "--json", env=env)
+    unknown = sentence(run("db", "restore", str(backup), "--json", env=env), 2)
+    assert f"{backup} is not read: home {tmp_path / 'new'} has no backup.key" in unknown
+    assert not (tmp_path / "new").exists()
+    restored = run("db", "restore", str(backup), "--foreign", "--json", env=env)
     assert restored.code == 0, restored.err
+    assert "has no backup.key" in restored.json["foreign"]
     assert (restored.json["decisions"], restored.json["ledger_ok"]) == (1, True)
     assert not running(tmp_path / "new")
     with Program("start", env=env) as service:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from persistence.embedded.server import EmbeddedServer, _postmaster
+from persistence.embedded.cluster import postmaster
+from persistence.embedded.server import EmbeddedServer
 from tests.support.database.servers import Server
 from tests.support.system.histories import as_of, write
 
@@ -25,7 +26,7 @@ def folder() -> Iterator[Path]:
     for file in path.glob(
         "**/postmaster.pid"
     ):  # left by a test that failed; what it names may be any process, even this
-        if (server := _postmaster(file.parent)) is not None:
+        if (server := postmaster(file.parent)) is not None:
             server.send_signal(signal.SIGQUIT)
             server.wait(10)
     shutil.rmtree(path)

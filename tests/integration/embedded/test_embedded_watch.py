@@ -117,6 +117,9 @@ class Broken:
             raise RuntimeError("unexpected")
         return True
 
+    def trim_log(self) -> None:
+        """Do nothing: it has no log."""
+
 
 def test_the_watch_survives_any_exception_and_retries_with_growing_pauses(log_lines: list[str]) -> None:
     broken = Broken()

@@ -13,14 +13,13 @@ from actors import Decision
 from console.cli import main
 from domain.errors import DatabaseUnsuitable
 from persistence.connections import connect, engine_for, transaction
-from persistence.embedded.backup import back_up
-from persistence.embedded.restore import restore
 from persistence.embedded.server import EmbeddedServer
 from persistence.sessions import session
 from persistence.sessions.address import dsn, with_schema
 from tests.support.database import hostile_settings
 from tests.support.database.hostile_settings import SHELL, WRONG_SHELL
 from tests.support.database.servers import Server
+from tests.support.embedded.backups import back_up, restore
 from tests.support.system.running_system import assert_sound, running_system
 
 WAYS = [hostile_settings.set_by_database, hostile_settings.set_by_role, hostile_settings.set_by_url]
@@ -145,7 +144,7 @@ def test_variables_of_the_shell_do_not_reach_the_embedded_server(
     server = EmbeddedServer.attach(home)
     try:
         assert both_kinds_of(server.url) == [EXPECTED, EXPECTED]
-        assert back_up(server.admin_url, tmp_path / "b").contents.decisions == 0
+        assert back_up(server.backup_url, tmp_path / "b").contents.decisions == 0
         assert {name: os.environ[name] for name in WRONG_SHELL} == WRONG_SHELL
     finally:
         server.release()

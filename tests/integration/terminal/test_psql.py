@@ -118,7 +118,7 @@ def test_a_person_gets_an_installed_psql_that_is_new_enough(
     program.write_text(f"#!/bin/sh\necho 'psql (PostgreSQL) {version}'\n")
     program.chmod(0o755)
     monkeypatch.setattr("shutil.which", lambda _: str(program))
-    monkeypatch.setattr(psql.wheel, "major_version", lambda: 18)
+    monkeypatch.setattr(psql, "major_version", lambda _: 18)
     own = psql._program(embedded=True)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     assert (str(program) if preferred else own) == psql._program(embedded=True)
@@ -131,7 +131,7 @@ def missing(_: Any) -> str:
 
 def test_a_missing_psql_is_one_sentence(run: Run, embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    monkeypatch.setattr(psql.wheel, "program", missing)
+    monkeypatch.setattr(psql, "installation", missing)
     msg = "psql is not installed; install the package postgresql-client, or libpq with Homebrew"
     assert (1, "", f"run.py: {msg}\n") == run("--database-url", embedded_url)
     monkeypatch.setattr("shutil.which", lambda _: "/nowhere/psql")

@@ -319,7 +319,7 @@ def test_of_the_alert_command_only_a_plain_program_name_is_printed() -> None:
 
 
 NOT_RECORDED = {
-    "home", "database_url", "database_schema", "price_retention_days", "price_thinning_days",
+    "home", "database_url", "database_schema", "postgres_bin", "price_retention_days", "price_thinning_days",
     "alert_command", "alert_url",
     "alert_services", "alert_trading", "alert_timezone", "alert_quiet_hours", "alert_no_decision_after", "log_level",
     "metrics_port", "metrics_socket", "min_free_disk",

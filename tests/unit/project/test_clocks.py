@@ -39,7 +39,7 @@ SQL_CLOCK = re.compile(
 )
 SQL_EXCEPTIONS = {
     ("persistence/adoption.py", "now()"): "before the migration that makes paper_now(), which then replaces it",
-    ("persistence/embedded/restore.py", "now()"): "the schema of a backup may have no paper_now() yet",
+    ("persistence/embedded/backups/restore.py", "now()"): "the schema of a backup may have no paper_now() yet",
     (
         "persistence/lease_session.py",
         "clock_timestamp()",

@@ -1,7 +1,8 @@
 """Backup of the whole embedded database into one file, in PostgreSQL's custom format.
 
-`persistence.embedded.restore` reads it. The file is written under a temporary name and renamed when it is complete, so
-that the name never belongs to a partial backup.
+`persistence.embedded.backups.restore` reads it. The file is written under a temporary name and renamed when it is
+complete, so that the name never belongs to a partial backup. It is written with the rights of a role that may read
+everything and nothing else: what the owner of the database has put into it runs as nobody who may do more.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import psycopg
 from psycopg import sql
 
 from persistence.connections import CONNECT_TIMEOUT_S
-from persistence.embedded import wheel
+from persistence.embedded.backups.checksum import BackupKey
 from persistence.embedded.errors import BackupFailed, BackupRefused
+from persistence.embedded.installation import Installation, client_environment, error_line, text_in
 from persistence.error_translation import translated
 from persistence.rows import one_row
 from persistence.sessions.session import open_privileged_session
@@ -66,12 +68,16 @@ class Backup:
     contents: Contents
 
 
-def back_up(database_url: str, file: Path, *, overwrite: bool = False) -> Backup:
+def back_up(
+    database_url: str, file: Path, postgres: Installation, key: BackupKey, *, overwrite: bool = False
+) -> Backup:
     """Write a backup of one snapshot of the database; other sessions may go on to write.
 
     Args:
-        database_url: of the embedded database, for its superuser, who may read everything.
+        database_url: of the embedded database, for a role that may read everything.
         file: path of the backup, which only its owner can read.
+        postgres: whose pg_dump writes it.
+        key: of the home, for the checksum.
         overwrite: replace an existing file.
 
     Raises:
@@ -82,7 +88,8 @@ def back_up(database_url: str, file: Path, *, overwrite: bool = False) -> Backup
     file = file.absolute()
     _require_writable(file, overwrite=overwrite)
     with _temporary_file(file) as temporary, _snapshot(database_url) as (snapshot, contents):
-        _dump(database_url, snapshot, temporary, file)
+        _dump(postgres, database_url, snapshot, temporary, file)
+        _seal(temporary, key)
         _require_writable(file, overwrite=overwrite)  # another file may have been made meanwhile
     return Backup(file, file.stat().st_size, contents)
 
@@ -150,12 +157,20 @@ def _snapshot(database_url: str) -> Iterator[tuple[str, Contents]]:
             yield name, count_contents(cursor)
 
 
-def _dump(database_url: str, snapshot: str, temporary: Path, file: Path) -> None:
+def _seal(temporary: Path, key: BackupKey) -> None:
+    with temporary.open("rb+") as file:
+        key.seal(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _dump(postgres: Installation, database_url: str, snapshot: str, temporary: Path, file: Path) -> None:
     # Into a file and not to stdout: pg_dump goes back in the file to fill in the offsets of the rows.
     options = ["--format=custom", f"--file={temporary}", f"--snapshot={snapshot}"]
-    options += ["--no-password", "--lock-wait-timeout=10s", database_url]
+    # Each role may make large objects that others cannot read; this program has none.
+    options += ["--no-large-objects", "--no-password", "--lock-wait-timeout=10s", database_url]
     with tempfile.TemporaryFile() as errors:
-        dumping = wheel.started("pg_dump", *options, stdout=errors, stderr=errors, env=wheel.client_environment())
+        dumping = postgres.started("pg_dump", *options, stdout=errors, stderr=errors, env=client_environment())
         try:
             code = dumping.wait()
         except BaseException:
@@ -163,4 +178,4 @@ def _dump(database_url: str, snapshot: str, temporary: Path, file: Path) -> None
             dumping.wait()
             raise
         if code != 0:
-            raise BackupFailed(f"the backup {file} could not be written: {wheel.error_line(wheel.text_in(errors))}")
+            raise BackupFailed(f"the backup {file} could not be written: {error_line(text_in(errors))}")
