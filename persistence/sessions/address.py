@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -18,6 +18,12 @@ PUBLIC = "public"
 SCHEME = re.compile(r"(?P<database>[A-Za-z0-9]+)(?:\+[A-Za-z0-9_]+)?://")
 """Of libpq, and with a driver's name, as SQLAlchemy has it."""
 SECRETS = ("password", "sslpassword")
+WRITTEN_PASSWORDS = (
+    re.compile(r"://[^:/@]*:(.*)@"),
+    re.compile(r"://[^:/@]*:([^@]*)@"),
+    re.compile(r"password=([^&\s]+)"),
+)
+"""Where a password stands in a URL, also in one that is wrongly written."""
 NOT_A_URL = "database_url is not a URL; it must look like postgresql://user:password@host:5432/database"
 ENCODE = "in a user or password write @ as %40, / as %2F, : as %3A, ? as %3F, % as %25 and a blank as %20"
 SEARCH_PATH = re.compile(r"^(?:-c\s*|--)search_path\s*=\s*\"?([^,\"\s]+)")
@@ -75,13 +81,19 @@ def dsn(database_url: str) -> str:
     return make_url(parse_url(database_url))
 
 
-def secrets_of(database_url: str) -> list[str]:
-    """Return the passwords in a URL, decoded; none if it cannot be read."""
+def secrets_of(database_url: str) -> set[str]:
+    """Return the passwords in a URL or connection string, decoded, and as they are written.
+
+    A text that libpq cannot read has no parameters, but its password must not be shown either.
+    """
+    passwords = {match for pattern in WRITTEN_PASSWORDS for match in pattern.findall(database_url)}
+    passwords |= set(map(unquote, passwords))
+    scheme = SCHEME.match(database_url)  # with a driver's name, libpq would not take it for a URL
     try:
-        parameters = conninfo_to_dict(database_url)
+        parameters = conninfo_to_dict(f"postgresql://{database_url[scheme.end() :]}" if scheme else database_url)
     except psycopg.ProgrammingError:
-        return []
-    return [str(parameters[name]) for name in SECRETS if parameters.get(name)]
+        parameters = {}
+    return {password for name in SECRETS if (password := str(parameters.get(name) or ""))} | (passwords - {""})
 
 
 def display_address(database_url: str) -> str:
