@@ -40,6 +40,7 @@ from actors.settlement.driver import Downtime, RecoveryRules
 from actors.settlement.messages import HistoryFetched, RequestHistory, Settling
 from actors.supervision.messages import Rebuilt
 from domain.market_data.buffer import LostData
+from domain.redaction.mask import mask
 from domain.trading.account.changes import AccountChange, AccountEvents
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
@@ -207,7 +208,7 @@ class ExecutionSimulator(PathBehaviour):
         except Exception as error:  # noqa: BLE001 - it is logged, and the request ends with it
             # A request that crashed the actor would do so again after each restart.
             logger.exception("request {} cannot be carried out", request.id)
-            return AccountRefusal(request, f"internal error: {error}")
+            return AccountRefusal(request, f"internal error: {mask(str(error))}")
 
     def _report_accounts(self, request: AccountRequest, changes: tuple[AccountChange, ...]) -> None:
         assert self.generation is not None

@@ -101,6 +101,9 @@ class PriceTracker(Behaviour):
 
     def __init__(self, services: PriceServices, routes: Routes, rules: PriceRules, clock: Clock) -> None:
         self._source = source = services.source
+        self._live = bool(
+            getattr(source, "live", source.real)
+        )  # an exchange may fall silent, also one that is not real
         self._records = services.records
         self._buffer = services.buffer
         self._run_beside = services.run_beside
@@ -288,9 +291,9 @@ class PriceTracker(Behaviour):
         is_outdated = self._read_at is None or now.since(self._read_at) > SUBSCRIPTION_LIFETIME
         if self._held is None or is_outdated or self._outdated_subscriptions():
             self._read_stored()
-        if self._source.real and self._catalog is None:
+        if self._live and self._catalog is None:
             self._silence.check_instruments(self._started_at, now)
-        elif self._source.real:
+        elif self._live:
             needed = (self._held or frozenset()) | self._buffer.watched
             self._silence.check({**dict.fromkeys(needed, now), **self._subscribed_at}, now)
 
@@ -311,6 +314,7 @@ class PriceTracker(Behaviour):
         return {
             "source": self._source.name,
             "real": self._source.real,
+            "live": self._live,
             "ended": self._silence.ended,
             "symbols": len(self._quotes),
             "instruments": len(self._catalog) if self._catalog is not None else None,
@@ -335,7 +339,7 @@ class PriceTracker(Behaviour):
         For a simulation or a file these are all symbols. An exchange sends nothing for a symbol that is not needed any
         more, so the age of its last price means nothing.
         """
-        everything = [] if self._source.real else sorted(self._quotes)
+        everything = [] if self._live else sorted(self._quotes)
         held = (self._held or frozenset()) | self._buffer.watched
         needed = [*sorted(held), *sorted(self._subscribed_at), *self._configured]
         return list(dict.fromkeys(needed + everything))

@@ -53,10 +53,10 @@ from domain.trading.sessions.expected_decisions import ExpectedDecisions, parse_
 
 URL = r"[a-z0-9+]+://[^\s'\"]+"
 RECORDED_SETTINGS = (
-    "prices", "exchange", "exchange_options", "symbols", "seed", "price_interval", "price_speed", "price_from",
-    "price_to", "price_spread", "same_currency", "quote_currency", "calendars", "check_interval", "snapshot_interval",
-    "price_grace", "max_price_age", "max_quote_lag", "max_decision_age", "recovery_timeout", "hang_timeout",
-    "audit_interval", "max_restarts", "restart_window", "split_hold",
+    "prices", "exchange", "exchange_options", "exchange_trusted_hosts", "symbols", "seed", "price_interval",
+    "price_speed", "price_from", "price_to", "price_spread", "same_currency", "quote_currency", "calendars",
+    "check_interval", "snapshot_interval", "price_grace", "max_price_age", "max_quote_lag", "max_decision_age",
+    "recovery_timeout", "hang_timeout", "audit_interval", "max_restarts", "restart_window", "split_hold",
 )  # fmt: skip
 """Settings that can change the outcome of a decision, or what validation measures: the age limit of a price, the time
 until an actor counts as hung, the permitted restarts, and the intervals of checks. A new setting belongs here, in

@@ -52,6 +52,7 @@ from actors.supervision.restarts import Budget, Strikes
 from domain.alarms import AlarmKind, Notify
 from domain.errors import PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
+from domain.redaction.mask import mask
 from domain.types import Clock, DecisionId, Epoch, Generation
 
 MAX_KEPT_FAILURES = 50
@@ -107,7 +108,7 @@ class ProcessHooks:
     disconnect: Callable[[str, float], None]
     notify: Notify
     log: Log
-    hide: Callable[[str], str] = str
+    hide: Callable[[str], str] = mask
 
 
 class Supervisor(Behaviour):

@@ -35,6 +35,7 @@ from domain.clocks.database_clock import DatabaseClock
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.files.descriptors import open_files_limit
 from domain.program import command_name
+from domain.redaction.mask import mask
 from domain.trading.decision import Decision, Outcome
 from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, Clock
@@ -80,6 +81,7 @@ class Facts:
         price_source: name of the price source.
         real_prices: whether its prices are those of a market.
         epoch: number of this process among those that have held the lease.
+        price_notes: what is to be known about the prices, as sentences.
     """
 
     database: str
@@ -87,6 +89,7 @@ class Facts:
     price_source: str
     real_prices: bool
     epoch: int
+    price_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ class TradingSystem(TradingClient):
         backlog_max_age: timedelta | None = None,
         alarms: Alarms | None = None,
         observer: TradingObserver | None = None,
-        hide: Callable[[str], str] = str,
+        hide: Callable[[str], str] = mask,
     ) -> TradingSystem:
         """Start the system, and return once it takes decisions.
 
@@ -215,7 +218,7 @@ class TradingSystem(TradingClient):
             wiring.schedule()
 
             started.set()
-            facts = Facts(display_address(url), server, source.name, source.real, epoch)
+            facts = Facts(display_address(url), server, source.name, source.real, epoch, tuple(source.notes))
             return cls(url, facts, _Parts(wiring, lease, prices, disk, clocks, end, hurry, undo.pop_all()))
 
     @staticmethod

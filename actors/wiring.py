@@ -47,6 +47,7 @@ from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
 from domain.market_data.buffer import MarketDataBuffer, first_number
+from domain.redaction.mask import mask
 from domain.trading.instruments import Calendars
 from domain.trading.quotes import PriceSource
 from domain.trading.sessions.decision_age import AgeLimit
@@ -115,7 +116,7 @@ class Wiring:
         start: StartingPoint,
         runtime: Runtime,
         end_process: Callable[[Exception], None],
-        hide: Callable[[str], str] = str,
+        hide: Callable[[str], str] = mask,
     ) -> None:
         self._runtime = runtime
         self.clock = clock = runtime.clock

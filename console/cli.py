@@ -25,7 +25,6 @@ from console import completion, logs
 from console.display.times import local_times, show_utc
 from console.errors import FAILURE, WRONG_INPUT, OutputFailed, exit_code_of
 from console.heap import collect_from_now_on, leave_end_uncollected
-from console.logs import secrets_hidden
 from console.signals import (
     STOPPING,
     Signals,
@@ -38,6 +37,7 @@ from console.signals import (
 from console.streams import drop_full_streams, prepare_streams
 from domain.errors import PaperTradingError
 from domain.program import command_name
+from domain.redaction.mask import mask
 from domain.wording import one_line, requirement
 from paper_trading_actors import NO_MEMORY, lacks_memory
 from persistence.version import version
@@ -118,6 +118,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if args is None:
         # Until the command knows its level; loguru's own sink would show the values of variables.
         logs.to_terminal("WARNING")
+        logs.log_ended_threads()
     if args is None and (words := completion.words_to_complete()) is not None:
         return _run(words)  # typer prints the completions
     if arguments and arguments[0] in completion.OPTIONS and " " in command_name():
@@ -282,7 +283,7 @@ def _usage(error: Exception) -> str:
 
 def print_error(message: str) -> str:
     """Print an error on stderr; return the text as printed: on one line, and without secrets."""
-    text = one_line(secrets_hidden(message))
+    text = one_line(mask(message))
     lines = [local_times(f"{command_name()}: {text}", sys.stderr)]
     if sys.stderr is not None and sys.stderr.isatty():
         from console.display.format import terminal_size  # noqa: PLC0415 - help needs neither

@@ -60,6 +60,7 @@ def _names(context: typer.Context, query: str) -> list[str]:
     try:
         options = {name: context.params.get(name) for name in ("config", "home", "database_url")}
         url = running_url(settings_from(**options))
-        return [] if url is None else list(getattr(references, query)(url))
+        names = [] if url is None else getattr(references, query)(url)
+        return [name for name in names if name.isprintable()]  # a shell would show it as it is
     except Exception:  # noqa: BLE001 - a shell would show the error within what is being typed
         return []

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
+import threading
 import traceback
 from datetime import UTC
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus, unquote, urlsplit
 from uuid import UUID
 
 from loguru import logger
@@ -25,6 +24,8 @@ from console.log_file import LogFile
 from console.signals import leave_closed_streams
 from domain.errors import SettingsError
 from domain.files.private_files import make_home, make_private_folder
+from domain.redaction.mask import mask
+from domain.wording import printable, printable_json
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -32,72 +33,10 @@ if TYPE_CHECKING:
 FILE = "paper-trading.jsonl"
 WARNINGS_FILE = "warnings.jsonl"
 """The warnings and errors of the log once more: no number of decisions pushes them out."""
-MASK = "********"
-MIN_SECRET_LENGTH = 4
-"""Shorter passwords are not masked in texts, because they would match everywhere."""
-MIN_SECRET_PART_LENGTH = 10
-"""The same for parts of an address's path or query; shorter ones are ordinary words."""
-MIN_TOKEN_LENGTH = 8
-"""The same for parts of the address of a service: the tokens of some have nine characters."""
 MAX_MESSAGE_LENGTH, MAX_TRACEBACK_LENGTH = 20_000, 50_000
 """Characters in the log file: of a message its begin, of a traceback its end."""
-LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost"})
-
-_secrets: set[str] = set()
-
-
-def hide_password(database_url: str | None) -> None:
-    """Mask the passwords of a database URL in all logs and messages, however they are encoded."""
-    from persistence.sessions.address import secrets_of  # noqa: PLC0415 - help and completion need no driver
-
-    url = database_url or ""
-    # A wrongly written URL has no parameters, but its password must not be shown either.
-    patterns = (r"://[^:/@]*:(.*)@", r"://[^:/@]*:([^@]*)@", r"password=([^&\s]+)")
-    written = [match[1] for pattern in patterns if (match := re.search(pattern, url)) is not None]
-    for password in {*secrets_of(url), *written, *map(unquote, written)}:
-        spellings = {password, quote(password), quote(password, safe=""), quote_plus(password), quote(password, " +")}
-        spellings |= {json.dumps(password)[1:-1], repr(password)[1:-1]}
-        _secrets.update(text for text in spellings if len(text) >= MIN_SECRET_LENGTH)
-
-
-def hide_address(url: str) -> None:
-    """Mask an address, and every part of it that may be a secret, in all logs and messages."""
-    hide_password(url)
-    parts = urlsplit(url)
-    texts = {url, parts.path, parts.query, f"{parts.path}?{parts.query}"}
-    texts.update(re.split("[/?&=]", f"{parts.path}?{parts.query}"))
-    texts |= {unquote(text) for text in texts}
-    _secrets.update(text for text in texts if len(text) >= MIN_SECRET_PART_LENGTH)
-
-
-def hide_service(address: str) -> None:
-    """Mask the address of a service of Apprise, and each part of it that may be a token, in all logs and messages."""
-    hide_text(address)
-    rest, _, query = address.partition("://")[2].partition("?")
-    values = [value for item in query.split("&") if (value := item.partition("=")[2])]
-    user = rest.partition("/")[0].rpartition("@")[0]
-    parts = {part for text in (rest, *values) for part in re.split("[/:@#,]", text) if len(part) >= MIN_TOKEN_LENGTH}
-    parts |= {part for part in user.split(":")[1:] if len(part) >= MIN_SECRET_LENGTH}
-    parts |= {value for value in values if len(value) >= MIN_TOKEN_LENGTH}
-    parts |= {unquote(part) for part in parts}
-    _secrets.update(parts - LOCAL_HOSTS)
-
-
-def hide_text(text: str) -> None:
-    """Mask a text, such as a cookie, and its longer parts in all logs and messages."""
-    for url in re.findall(r"[A-Za-z0-9+.-]+://[^\s'\"]+", text):
-        hide_address(url)
-        user = urlsplit(url).netloc.rpartition("@")[0]  # may be a token, without a password
-        _secrets.update(part for part in (user, unquote(user), *user.split(":")) if len(part) >= MIN_SECRET_PART_LENGTH)
-    parts = {part for part in re.split(r"[\s;,=&?/]", text) if len(part) >= MIN_SECRET_PART_LENGTH}
-    _secrets.update({text, unquote(text), quote(text), json.dumps(text)[1:-1], repr(text)[1:-1], *parts} - {""})
-
-
-def secrets_hidden(text: str) -> str:
-    """Return ``text`` with all secrets masked, the longest first, because one may be a part of another."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
+CONTINUED = "\n    "
+"""Begin of each further line of a message, such as a stack."""
 
 
 def to_terminal(level: str) -> None:
@@ -115,6 +54,11 @@ def to_terminal(level: str) -> None:
         diagnose=False,
     )
     logging.basicConfig(handlers=[_Forwarder()], level=logging.WARNING, force=True)
+
+
+def log_ended_threads() -> None:
+    """Have the error of a thread that ends with one be logged; Python would print it as it is, whatever is in it."""
+    threading.excepthook = _thread_ended
 
 
 def set_level(home: Path, level: str) -> None:
@@ -157,26 +101,31 @@ def _write(line: str) -> None:
         leave_closed_streams()
 
 
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_type is not SystemExit:
+        name, kind = ended.thread.name if ended.thread is not None else "of no name", ended.exc_type.__name__
+        logger.opt(exception=ended.exc_value).error("thread {} ended: {}: {}", name, kind, ended.exc_value)
+
+
 def _report(sentence: str) -> None:
     """Report about the log file on stderr, past the log."""
     _write(f"{sentence}\n")
 
 
 def _patch(record: Record) -> None:
-    if _secrets:
-        record["message"] = secrets_hidden(record["message"])
+    record["message"] = mask(record["message"])
 
 
 def _line(record: Record) -> str:
     """Return the format of a line for stderr: time, level, id of the decision if there is one, message.
 
-    A terminal shows local times, a pipe those in UTC. The log file has the traceback of a crash; the terminal shows it
-    from DEBUG on.
+    A terminal shows local times, a pipe those in UTC. What others sent may be in a message: its control characters are
+    escaped, and none of its lines looks like one of the log. The log file has the traceback of a crash.
     """
     decision = record["extra"].get("decision")
     mark = f"<cyan>#{decision}</cyan> " if isinstance(decision, int | UUID) else ""
     at = in_zone(record["time"], zone_of(sys.stderr))
-    record["extra"]["shown"] = local_times(record["message"], sys.stderr)
+    record["extra"]["shown"] = printable(local_times(record["message"], sys.stderr)).replace("\n", CONTINUED)
     return f"<dim>{at:{SECONDS} %Z}</dim> <level>{{level: <7}}</level> {mark}{{extra[shown]}}\n"
 
 
@@ -191,9 +140,9 @@ def _as_json(record: Record) -> str:
         "thread": record["thread"].name,
     }
     if (error := record["exception"]) is not None:
-        text = secrets_hidden("".join(traceback.format_exception(error.type, error.value, error.traceback)))
+        text = mask("".join(traceback.format_exception(error.type, error.value, error.traceback)))
         entry["traceback"] = text[-MAX_TRACEBACK_LENGTH:]
-    record["extra"]["json"] = json.dumps(entry, ensure_ascii=False, default=str)
+    record["extra"]["json"] = printable_json(json.dumps(entry, ensure_ascii=False, default=str))
     return "{extra[json]}\n"
 
 

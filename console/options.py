@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -15,6 +16,8 @@ from actors.settings import Settings
 from console import logs
 from console.completion import one_of, portfolio_names
 from console.display.times import show_utc
+from domain.redaction.mask import KNOWN
+from domain.redaction.spellings import of_address, of_service, of_text, of_url, spellings
 
 Command = Callable[..., None]
 
@@ -108,17 +111,23 @@ def settings_from(**options: Any) -> Settings:
     options.pop("utc", None)  # its callback has done what it does
     choose_settings_file(options.pop("config", None))
     # First, because an error message might contain the URL.
-    logs.hide_password(str(options.get("database_url") or ""))
+    _remember(str(options.get("database_url") or ""))
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
-    for url in settings.urls():
-        logs.hide_password(url)
-    for address in settings.addresses():
-        logs.hide_address(address)
-    for address in settings.alert_addresses():
-        logs.hide_service(address)
-    for text in settings.secret_texts():
-        logs.hide_text(text)
+    _remember(*settings.urls(), *settings.addresses(), *settings.alert_addresses())
+    KNOWN.remember(text for address in settings.addresses() for text in of_address(address))
+    KNOWN.remember(text for address in settings.alert_addresses() for text in of_service(address))
+    KNOWN.remember(text for secret in settings.secret_texts() for text in of_text(secret))
     return settings
+
+
+def _remember(*urls: str) -> None:
+    """Mask the passwords of URLs, and those of this environment, in all logs and messages."""
+    from persistence.sessions.address import secrets_of  # noqa: PLC0415 - help and completion need no driver
+
+    KNOWN.remember(spellings(password for url in urls for password in secrets_of(url)))
+    KNOWN.remember(spellings(filter(None, [os.environ.get("PGPASSWORD")])))
+    proxies = [value for name, value in os.environ.items() if name.lower().endswith("_proxy")]
+    KNOWN.remember(text for proxy in proxies for text in of_url(proxy))
 
 
 def quiet_settings(level: str = "WARNING", /, **options: Any) -> Settings:

@@ -15,6 +15,7 @@ from domain.trading.decision import Decision, reason_code
 from domain.trading.open_orders.terms import ANY_SYMBOL, TARGETED
 from domain.trading.sessions.decision_age import AgeLimit
 from domain.types import Action, OutcomeStatus
+from domain.wording import one_line
 from persistence.queries.open_orders import open_orders, symbol_is_known
 from persistence.queries.row_lists import LedgerReader
 
@@ -123,7 +124,7 @@ def print_outcomes(as_json: bool, results: list[dict[str, Any]], none: str) -> N
             name = f"decision {result['decision_id']}, {what}: {result['outcome']}"
             if result["decision_id"] is None:
                 name = f"{what} of {result['portfolio']}: not sent"
-            out.print(f"{name}: {sentence(reason)}")
+            out.print(f"{one_line(name)}: {sentence(reason)}")
         if not results:
             out.print(none)
 

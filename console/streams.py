@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import ParamSpec, TypeVar
 
 from console.errors import OutputFailed
+from domain.wording import printable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -104,4 +105,4 @@ def drop_full_streams() -> None:
 def print_for_people(text: str) -> None:
     """Print a line on stderr; one that a closed or full stream does not take is left out."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(printable(text), file=sys.stderr, flush=True)  # noqa: T201

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import typer
-
 from console.commands.halts import current_user
+from console.display.format import confirmed
 from domain.errors import InvalidRequest, WouldEndValidation
 from domain.program import command_name
 from persistence.connections import pool, transaction
@@ -39,7 +38,7 @@ def confirm_end(
         if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
             stop = f"{command_name()} validate stop {run[0]} --reason TEXT"
             raise WouldEndValidation(f"{sentence}; end the run first: {stop}")
-        if not yes and not typer.confirm(f"{sentence}. End the run?", err=True):
+        if not yes and not confirmed(f"{sentence}. End the run?"):
             raise InvalidRequest("nothing was done")
         names.append(run[0])
     return names

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from domain.redaction.mask import mask
 from domain.wording import one_line, shortened
 
 MAX_ALARM_LENGTH = 1_000
@@ -81,5 +82,5 @@ class Notify(Protocol):
 
 
 def alarm_text(text: str) -> str:
-    """Return any text as that of an alarm: on one line, and shortened."""
-    return shortened(one_line(text), MAX_ALARM_LENGTH)
+    """Return any text as that of an alarm: without secrets, on one line, and shortened."""
+    return shortened(one_line(mask(text)), MAX_ALARM_LENGTH)

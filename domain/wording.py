@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from typing import Any
 from domain.trading.arithmetic import plain
 
 MAX_QUOTED_LENGTH = 60
+FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of a text that a spreadsheet would run as a formula."""
 NAME = r"^[^\x00-\x1f]+$"
 FREE_TEXT = r"^[^\x00]*$"
 CURRENCY = r"^[A-Z0-9]{2,20}$"
@@ -43,9 +46,31 @@ def shortened(text: str, max_length: int) -> str:
     return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
-def escape_control(text: str) -> str:
-    """Return a text with control characters written as escapes, so that none reaches a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+def escape_control(text: str, keep: str = "") -> str:
+    """Return a text without characters that a terminal obeys, or that change how others look: as escapes instead.
+
+    These are control characters, those of C1 included, which change the direction of writing or are invisible, and
+    parts of characters that no encoding can write.
+
+    Args:
+        text: any text.
+        keep: characters that stay although they are among these.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
+def printable(text: str) -> str:
+    """Return a text of any number of lines for a terminal; see `escape_control`. Line ends and tabs stay."""
+    return escape_control(text, keep="\n\t")
+
+
+def printable_json(document: str) -> str:
+    """Return a document of JSON for a terminal: the same value, with escapes of JSON where `printable` has escapes."""
+    if document.isprintable():
+        return document
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in document)
 
 
 def one_line(value: object) -> str:

@@ -40,6 +40,7 @@ class SourceOptions:
     clock: Clock
     exchange: str
     exchange_options: Mapping[str, Any]
+    exchange_trusted_hosts: Sequence[str] = ()
     symbols: Sequence[str] | None
     seed: int
     price_interval: float

@@ -17,6 +17,7 @@ from domain.errors import (
     RightMissing,
     WriteRefused,
 )
+from domain.redaction.mask import mask
 from persistence.disk_refusals import record_refusal
 
 ERRORS_BY_SQLSTATE: Mapping[str, tuple[type[DatabaseError], str]] = {
@@ -109,8 +110,8 @@ def domain_error(error: psycopg.Error | None, outer_error: Exception) -> Databas
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the first line of an error's message, without secrets: a driver's may repeat a connection string."""
+    return mask((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 def is_statement_error(error: Exception, connection: psycopg.Connection) -> bool:

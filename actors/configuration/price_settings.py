@@ -16,6 +16,7 @@ from actors.configuration.settings_types import (
     DatabaseUrl,
     Folder,
     Fraction,
+    HostList,
     Moment,
     ProgramFolder,
     SchemaName,
@@ -72,6 +73,13 @@ class PriceSettings(BaseSettings):
         description="Options for ccxt's exchange, such as a timeout or proxies. API keys are refused. Values that may "
         "be secret are masked wherever settings are shown.",
         examples=[{"timeout": 5000}],
+    )
+    exchange_trusted_hosts: HostList = Field(
+        (),
+        description="Hosts that count as the exchange's own, where `exchange_options` send requests elsewhere than to "
+        "the addresses that ccxt knows, or turn the check of certificates off. Prices from any other such host are "
+        "marked, and prove nothing.",
+        examples=["mirror.example.com"],
     )
     symbols: Annotated[SymbolList | None, Form("list, or text with commas")] = Field(
         None,

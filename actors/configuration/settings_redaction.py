@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
+from domain.redaction.mask import MASK as MASK  # noqa: PLC0414 - the settings take it from here
+from domain.redaction.mask import mask
 from domain.trading.arithmetic import plain
 
-MASK = "********"
 CREDENTIALS = re.compile(
     "key|secret|token|pass|uid|login|account|wallet|address|twofa|otp|pin|auth|cookie|credential|header|session|bearer"
     "|jwt|csrf|xsrf|signature|private|mnemonic|seed|user|proxy|proxies",
@@ -86,13 +87,12 @@ def _float_text(value: float) -> str:
 
 
 def shown_text(value: object) -> str | None:
-    """Return the value of a setting for people, without user and password of a URL; None for no value."""
+    """Return the value of a setting for people, without the user and password of a URL; None for no value."""
     if value is None:
         return None
     if isinstance(value, float):
         return _float_text(value)
-    text = ", ".join(value) if isinstance(value, tuple) else str(value)
-    return re.sub(r"://[^/\s'\"]*@", f"://{MASK}@", text)
+    return mask(", ".join(value) if isinstance(value, tuple) else str(value))
 
 
 def secret_texts(value: object, name: object = "", *, secret: bool = False) -> Iterator[str]:

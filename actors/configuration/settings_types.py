@@ -28,6 +28,8 @@ from domain.wording import SCHEMA
 MAX_FACTOR = 1_000_000
 MAX_SOCKET_PATH_BYTES = 103
 """macOS accepts 103 bytes, Linux 107."""
+HOST = r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?"
+"""A host, or an IPv6 address in brackets, perhaps with a port."""
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -236,9 +238,20 @@ def _symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
     return symbols
 
 
+def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        if not re.fullmatch(HOST, host):
+            msg = f"must be hosts, perhaps with a port, such as mirror.example.com or 127.0.0.1:8080; {host!r} is none"
+            raise ValueError(msg)
+    return tuple(host.lower() for host in hosts)
+
+
 TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list), Form("list, or text with commas")]
 SymbolList = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(_split_list), AfterValidator(_symbols), Form("list, or text with commas")
+]
+HostList = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_split_list), AfterValidator(_hosts), Form("list, or text with commas")
 ]
 Table = Annotated[dict[str, Any], NoDecode, BeforeValidator(_parse_table), Form("table; in a variable, JSON")]
 CalendarTable = Annotated[

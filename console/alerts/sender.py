@@ -17,9 +17,9 @@ from tenacity import RetryCallState
 from console.alerts.channels import Channel
 from console.alerts.outbox import Notification, Outbox
 from console.errors import AlertFailed
-from console.logs import secrets_hidden
 from domain.alarms import FATAL_KINDS, TRADING_KINDS, Alarm
 from domain.log_once import LogOnce
+from domain.redaction.mask import mask
 from domain.retry_policy import RetryPolicy
 from domain.worker_thread import UNTIL_WOKEN_S, WorkerThread
 from persistence.retry import retrying
@@ -74,7 +74,7 @@ class AlertSender:
 
     def notify_all(self, alarms: Iterable[Alarm]) -> None:
         """Queue alarms of one moment, so that those of one topic become one notification."""
-        masked = [replace(alarm, text=secrets_hidden(alarm.text)) for alarm in alarms]
+        masked = [replace(alarm, text=mask(alarm.text)) for alarm in alarms]
         for worker in self._workers:
             worker.put(masked)
 

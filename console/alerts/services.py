@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from actors.configuration.settings_redaction import masked_service
 from console.alerts.child_process import ChildProcess
 from console.alerts.environment import library_environment
 from console.alerts.outbox import Notification
@@ -68,7 +69,7 @@ def service_channels(addresses: Sequence[str]) -> list[ServiceChannel]:
         raise SettingsError(f"setting alert_services cannot be checked: {error}") from None
     for number, (address, name) in enumerate(zip(addresses, names, strict=True), start=1):
         if name is None:
-            masked = f"address {number} ({address.partition('://')[0]}://********)"
+            masked = f"address {number} ({masked_service(address)})"
             raise SettingsError(f"setting alert_services: Apprise cannot read {masked}; docs/alerts.md has examples")
     return [ServiceChannel(address, name) for address, name in zip(addresses, names, strict=True)]
 

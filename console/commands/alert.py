@@ -10,7 +10,6 @@ import typer
 
 from actors.configuration.settings_sources import SETTINGS_FILE
 from actors.runtime.timer import SystemClock
-from console import logs
 from console.alerts.channels import Channel, channels
 from console.alerts.outbox import Notification
 from console.alerts.sender import ATTEMPT_TIMEOUT_S
@@ -20,6 +19,7 @@ from console.errors import FAILURE, AlertFailed
 from console.options import AsJson, LogLevel, Utc, quiet_settings
 from domain.alarms import Alarm, AlarmKind, alarm_text
 from domain.errors import InvalidRequest, SettingsError
+from domain.redaction.mask import mask
 from domain.wording import quoted
 
 TEXT = "a test: alarms arrive here"
@@ -54,7 +54,7 @@ def alert(
             f"no receiver of alarms is set; set alert_services, alert_command or alert_url in {SETTINGS_FILE},"
             " or the variable PAPER_ALERT_SERVICES, PAPER_ALERT_COMMAND or PAPER_ALERT_URL"
         )
-    notification = Notification(Alarm(SystemClock().now(), AlarmKind(kind), logs.secrets_hidden(alarm_text(text))))
+    notification = Notification(Alarm(SystemClock().now(), AlarmKind(kind), alarm_text(text)))
     results = [_deliver(channel, notification) for channel in configured]
     document = {"kind": kind, "text": notification.text, "told": results}
     answer(as_json, document, lambda: _print_deliveries(results))
@@ -79,7 +79,7 @@ def _deliver(channel: Channel, notification: Notification) -> dict[str, Any]:
     try:
         channel.deliver(notification, ATTEMPT_TIMEOUT_S)
     except AlertFailed as failed:
-        error = logs.secrets_hidden(str(failed))
+        error = mask(str(failed))
     return {
         "setting": channel.setting,
         "target": channel.target,

@@ -19,18 +19,19 @@ from console.database import connected, database_label, require_usable
 from console.display.format import answer, number, print_fact, terminal
 from console.display.table import full_table
 from console.errors import FAILURE
-from console.logs import secrets_hidden
 from console.options import AsJson, Config, DatabaseUrl, Home, LogLevel, Prices, Utc, quiet_settings
 from domain.errors import ExchangeUnreachable, SettingsError
 from domain.program import command_name
+from domain.redaction.mask import mask
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, FeeRule
-from domain.wording import did_you_mean, one_line
+from domain.wording import did_you_mean
 from persistence import schema
 from persistence.queries.open_orders import other_source, other_source_sentence
 from persistence.queries.row_lists import LedgerReader
 from persistence.server_releases import outdated
+from persistence.sessions.encryption import weakness_of
 
 EXCHANGE_TIMEOUT_S = 5.0
 """How long the exchange may take to answer."""
@@ -81,12 +82,13 @@ def check(
         out.print(full_table(out, ["setting", "value", "from"], rows))
         print_fact(out, "settings", file if file is not None else "no settings file")
         for note in source.notes:
-            print_fact(out, "prices", one_line(note))
+            print_fact(out, "prices", note, "yellow" if getattr(source, "live", False) else "")
     with connected(settings) as url:
         server = require_usable(url)
         database = {
             "where": database_label(settings, url), "server": server, "schema_current": schema.is_current(url),
             "server_outdated": outdated(server, embedded=settings.url is None),
+            "weakness": weakness_of(url),
         }  # fmt: skip
         fees = {"portfolios": _fees(settings, url), "notes": venue_notes(source.catalog)}
         others = _other_sources(url, source.name)
@@ -94,7 +96,7 @@ def check(
     document = {
         "settings_file": file,
         "settings": {name: {"value": value, "from": origins[name]} for name, value in values.items()},
-        "prices": {"source": source.name, "notes": list(source.notes), "unreachable": unreachable},
+        "prices": {"source": source.name, "real": source.real, "notes": list(source.notes), "unreachable": unreachable},
         "other_source": others,
         "database": database,
         "fees": fees,
@@ -112,7 +114,7 @@ def _unreachable(source: PriceSource) -> str | None:
         try:
             require_reachable(EXCHANGE_TIMEOUT_S)
         except ExchangeUnreachable as error:
-            return secrets_hidden(str(error))
+            return mask(str(error))
     return None
 
 
@@ -178,6 +180,8 @@ def _print_database(database: dict[str, Any], fees: dict[str, Any], others: list
     print_fact(out, "database", f"{database['where']}; {database['server']}; {state}")
     if database["server_outdated"] is not None:
         print_fact(out, "", database["server_outdated"], "yellow")
+    if database["weakness"] is not None:
+        print_fact(out, "", database["weakness"], "yellow")
     for row in others:
         print_fact(out, "prices", other_source_sentence(row), "yellow")
     for portfolio, rule in fees["portfolios"].items():

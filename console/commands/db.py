@@ -15,7 +15,7 @@ import typer
 from actors.settings import Settings
 from console.commands import roles
 from console.database import connected, database_label, of_older_tables
-from console.display.format import answer, size, terminal
+from console.display.format import answer, confirmed, print_exactly, size, terminal
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Utc, quiet_settings, with_settings
 from console.streams import print_for_people
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
@@ -189,7 +189,7 @@ def show_url(settings: Settings, as_json: AsJson = False) -> None:
                 f"The embedded database in {settings.home} is not running; start it with `{command_name()} start`",
                 err=True,
             )
-    answer(as_json, {"url": url}, lambda: print(url))  # noqa: T201
+    answer(as_json, {"url": url}, lambda: print_exactly(f"{url}\n"))
 
 
 @contextmanager
@@ -223,7 +223,7 @@ def _confirm_replace(settings: Settings, contents: backups.Contents) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise BackupRefused(f"--replace deletes {contents}, and there is no terminal to ask; add --yes to confirm")
     question = f"{contents} in {settings.home} will be deleted. Restore anyway?"
-    if not typer.confirm(question, err=True):
+    if not confirmed(question):
         raise PaperTradingError("not restored; nothing was changed")
 
 

@@ -26,6 +26,7 @@ from domain.trading.decision import Accepted, Decision, reason_code
 from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import ANY_SYMBOL
 from domain.types import DEFAULT_PORTFOLIO, Action, OrderType, OutcomeStatus
+from domain.wording import one_line
 from persistence.queries.row_lists import LedgerReader
 
 ORDER_OPTIONS = {
@@ -347,7 +348,7 @@ def _print_result(result: dict[str, Any], *, with_outcome: bool) -> None:
         return
     names = [result["target"]] if result["target"] is not None else []
     names += [result["symbol"]] if result["symbol"] != ANY_SYMBOL else []
-    out.print(f"decision {result['decision_id']} {state}: {result['decision']} {' '.join(names)}")
+    out.print(one_line(f"decision {result['decision_id']} {state}: {result['decision']} {' '.join(names)}"))
     if result["differs_from_first"]:
         fields = ", ".join(result["differs_from_first"])
         out.print(f"The first decision stays unchanged; this one differs in {fields}.")

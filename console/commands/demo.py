@@ -23,7 +23,7 @@ from console.debug.server import ConsoleServer
 from console.demo.live import screen_for
 from console.demo.sample_agent import CAUTIOUS, SampleAgent
 from console.demo.screen import Screen
-from console.display.format import amount, document
+from console.display.format import amount, print_document
 from console.metrics.collector import MetricsCollector
 from console.options import AsJson, Home, Utc
 from console.service.actions import service_commands
@@ -97,7 +97,7 @@ def demo(
     else:
         screen.line("Stopped before the demo started.")
     if as_json:
-        print(document(result))  # noqa: T201
+        print_document(result)
     if begun and not result["ledger_ok"]:
         raise PaperTradingError("the demo's books do not balance, or a decision has no outcome; see above")
 

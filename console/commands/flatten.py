@@ -11,7 +11,7 @@ import typer
 from actors.settings import Settings
 from console.completion import symbol_names
 from console.database import opened
-from console.display.format import number
+from console.display.format import confirmed, number
 from console.options import AsJson, Portfolio, with_settings
 from console.outcomes import Sender, not_sent, nothing_in, print_outcomes
 from console.sending import own_limit
@@ -89,5 +89,5 @@ def require_confirmation(positions: list[dict[str, Any]], command: str, *, yes: 
     question = f"{command} closes {counted(len(positions), 'position')} at market: {names}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InvalidRequest(f"{question}; confirm it with --yes")
-    if not typer.confirm(f"{question}. Really?", err=True):
+    if not confirmed(f"{question}. Really?"):
         raise InvalidRequest("nothing was done")

@@ -12,7 +12,7 @@ import typer
 from actors.settings import Settings
 from console.commands.history_download import download
 from console.commands.history_import import import_files
-from console.display.format import answer, size, terminal
+from console.display.format import answer, confirmed, size, terminal
 from console.display.table import full_table
 from console.errors import FAILURE
 from console.options import AsJson, with_home
@@ -158,7 +158,7 @@ def _confirm(series: Sequence[StoredSeries]) -> None:
     names = ", ".join(map(_label, series))
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InvalidRequest(f"this removes {names}, and there is no terminal to ask; add --yes to confirm")
-    if not typer.confirm(f"{names} will be removed. Go on?", err=True):
+    if not confirmed(f"{names} will be removed. Go on?"):
         raise PaperTradingError("nothing was removed")
 
 

@@ -25,6 +25,8 @@ from domain.program import command_name
 from domain.types import Symbol
 from domain.wording import counted, format_duration, one_line
 from domain.worker_thread import call_in_thread
+from market.exchange.provenance import Access, provenance
+from market.exchange.venue import check as check_options
 from market.history.download import Downloaded, Downloader, DownloadProgress, DownloadRequest
 from market.history.store import HistoryStore
 from market.history.timeframe import Timeframe
@@ -67,6 +69,7 @@ def download(
     if request.until is not None and request.since >= request.until:
         raise InvalidRequest(f"--since {since} must be before --until {until}")
     out = terminal(stderr=True)
+    _warn_of_other_hosts(settings, request.exchange, out)
     progress = _Bars(out) if out.file.isatty() else _Lines(out)
     downloaded = _run(
         Downloader(HistoryStore(settings.home), _options(settings, request.exchange), progress), request, progress.close
@@ -165,6 +168,15 @@ class _Lines(DownloadProgress):
 
     def close(self) -> None:
         """Do nothing: each line is complete."""
+
+
+def _warn_of_other_hosts(settings: Settings, exchange: str, out: Console) -> None:
+    """Print where the bars come from, if not from the exchange itself."""
+    check_options(exchange, _options(settings, exchange))
+    access = Access(_options(settings, exchange), frozenset(settings.exchange_trusted_hosts))
+    if not (origin := provenance(exchange, access)).real:
+        for note in origin.notes:
+            out.print(note, style="yellow")
 
 
 def _options(settings: Settings, exchange: str) -> Mapping[str, Any]:

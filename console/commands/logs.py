@@ -14,7 +14,7 @@ from actors.configuration.settings_types import LOG_LEVELS
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from console.completion import one_of
-from console.display.format import terminal
+from console.display.format import print_exactly, terminal
 from console.display.times import local_times, moment, zone_of
 from console.errors import LogUnreadable
 from console.listing.since import parse_since
@@ -25,7 +25,7 @@ from console.options import with_home
 from console.signals import stoppable
 from domain.errors import InvalidRequest, NotRunning
 from domain.program import command_name
-from domain.wording import alternatives, escape_control, one_line, quoted
+from domain.wording import alternatives, escape_control, one_line, printable_json, quoted
 from persistence.rows import uuid_in
 
 DEFAULT_LINES, LINES_BEFORE_FOLLOWING = 100, 10
@@ -134,7 +134,7 @@ def _opened(settings: Settings, wanted: EntryFilter) -> LogFiles:
 
 def _print(out: Console, entry: Entry, as_json: bool) -> None:
     if as_json:
-        print(entry.text, flush=True)  # noqa: T201
+        print_exactly(f"{printable_json(entry.text) if sys.stdout.isatty() else entry.text}\n")
         return
     message = one_line(entry.values.get("message", ""))
     line = Text.assemble(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -16,7 +15,7 @@ from prometheus_client.registry import Collector
 from actors.settings import Settings
 from console.database import has_database, opened
 from console.debug.protocol import ConsoleConnection, socket_path
-from console.display.format import document
+from console.display.format import print_document, print_exactly
 from console.metrics.families import build_info, of_database, of_last_audit, of_lease, up
 from console.options import AsJson, with_settings
 from domain.errors import DatabaseError, NotRunning
@@ -40,9 +39,9 @@ def metrics(settings: Settings, as_json: AsJson = False) -> None:
     """
     text = _of_process(settings) or _of_database(settings)
     if as_json:
-        print(document(samples(text)))  # noqa: T201
+        print_document(samples(text))
     else:
-        sys.stdout.write(text)
+        print_exactly(text)
 
 
 def samples(text: str) -> list[dict[str, Any]]:

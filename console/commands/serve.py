@@ -23,7 +23,7 @@ from console.cli import print_error
 from console.database import database_label
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.debug.server import ConsoleServer
-from console.display.format import NO_PROOF, document, money, number
+from console.display.format import NO_PROOF, document, money, number, print_document
 from console.errors import exit_code_of
 from console.heap import leave_start_uncollected
 from console.listing.since import parse_duration
@@ -35,12 +35,14 @@ from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
 from console.streams import print_for_people
 from domain.clocks.database_clock import DatabaseClock
-from domain.errors import LeaseHeld, NotRunning, RestartLimitReached, SettingsError
+from domain.errors import DatabaseError, LeaseHeld, NotRunning, RestartLimitReached, SettingsError
 from domain.files.descriptors import limit_problem, raise_open_files_limit
+from domain.redaction.mask import mask
 from domain.types import DEFAULT_PORTFOLIO
-from domain.wording import counted
+from domain.wording import counted, one_line
 from market.registry import NOT_RECORDED
 from persistence.server_releases import outdated
+from persistence.sessions.encryption import weakness_of
 from persistence.version import version
 
 MAX_PRINTED_FAILURES = 5
@@ -150,7 +152,7 @@ def start(
             backlog_max_age=backlog_max_age,
             alarms=sender,
             observer=messages,
-            hide=logs.secrets_hidden,
+            hide=mask,
         ) as system,
         _sending(messages, system),
         metrics_collector.serving(system),
@@ -169,9 +171,11 @@ def start(
         if facts["server_outdated"] is not None:
             logger.warning("{}", facts["server_outdated"])
         _announce(facts)
+        for sentence in facts["warnings"]:
+            logger.warning("{}", sentence)
         logger.bind(file_only=True).info("serving: {}", document(facts))
         if as_json:
-            print(document(facts), flush=True)  # noqa: T201
+            print_document(facts)
         try:
             notify_manager(READY)
             leave_start_uncollected()
@@ -260,6 +264,7 @@ def _facts(system: TradingSystem, settings: Settings, endpoint: MetricsEndpoint)
         "max_decision_age": settings.max_decision_age,
         "metrics": endpoint.url,
         "metrics_socket": None if endpoint.socket_path is None else str(endpoint.socket_path),
+        "warnings": _warnings(system, settings),
         "settings_that_differ": {
             name: {"setting": value, "in_effect": default[name]}
             for name, value in settings.portfolio_values().items()
@@ -268,9 +273,18 @@ def _facts(system: TradingSystem, settings: Settings, endpoint: MetricsEndpoint)
     }
 
 
+def _warnings(system: TradingSystem, settings: Settings) -> list[str]:
+    """Return what an operator should know: an unprotected way to the database, prices that are not the exchange's."""
+    warnings = [*system.facts.price_notes] if settings.prices == "ccxt" else []
+    with suppress(DatabaseError):  # it has just answered; if it does not any more, the service says so
+        if (weakness := weakness_of(system.database_url)) is not None:
+            warnings.append(weakness)
+    return warnings
+
+
 def _announce(facts: dict[str, Any]) -> None:
     def say(label: str, text: str) -> None:
-        print_for_people(f"  {label:<10} {text}")
+        print_for_people(f"  {label:<10} {one_line(text)}")
 
     print_for_people(f"Paper trading {facts['version']}")
     say("settings", str(facts["settings_file"] or "no settings file"))

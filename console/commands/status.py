@@ -46,6 +46,7 @@ from persistence.queries.row_lists import LedgerReader, by_reality, not_running_
 from persistence.roles.visibility import sees_results
 from persistence.server_releases import outdated
 from persistence.sessions.address import parse_url
+from persistence.sessions.encryption import weakness_of
 
 OF_OTHERS: dict[str, Any] = {
     **by_reality(()),
@@ -156,6 +157,7 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "database": database_label(settings, url),
         "server": server,
         "server_outdated": outdated(server, embedded=settings.url is None),
+        "database_weakness": weakness_of(url),
         "open_orders": len(open_orders(reader)),
         "decisions": reader.outcomes(),
         "waiting": reader.waiting(),
@@ -276,6 +278,8 @@ def _print_database(document: dict[str, Any], say: Callable[..., None]) -> None:
     say("database", f"{document['database']}; {document['server']}")
     if document["server_outdated"] is not None:
         say("", document["server_outdated"], "yellow")
+    if document["database_weakness"] is not None:
+        say("", document["database_weakness"], "yellow")
 
 
 def _print_storage(document: dict[str, Any], say: Callable[..., None]) -> None:

@@ -23,7 +23,7 @@ from domain.program import command_name
 from domain.trading.arithmetic import plain
 from domain.validation.criteria import Criteria, format_limit
 from domain.validation.verdict import Verdict
-from domain.wording import did_you_mean, joined, quoted
+from domain.wording import did_you_mean, joined, one_line, quoted
 from persistence.connections import Engine, pool, transaction
 from persistence.queries import validation
 from persistence.stores import validation_runs
@@ -258,7 +258,7 @@ def _print_begun(stored: StoredRun, not_real: set[str]) -> None:
         f"{'portfolio' if len(names) == 1 else 'portfolios'} {joined(names)}, "
         f"{'strategy' if len(strategies) == 1 else 'strategies'} {joined(strategies)}"
     )
-    out.print(f"validation run {stored.run.name} has started: {bound}", soft_wrap=True)
+    out.print(one_line(f"validation run {stored.run.name} has started: {bound}"), soft_wrap=True)
     out.print(f"required: {_required(stored.criteria)}", soft_wrap=True)
     out.print("A change of settings or of a portfolio's rules, a deposit or a withdrawal ends it.")
     foreign = "executed and do not count" if stored.allow_foreign else "rejected"

@@ -13,7 +13,7 @@ from actors.introspection.inspection import nearest
 from console.debug.command_spec import COMMAND_SPECS, Request, parse
 from console.debug.protocol import ConsoleConnection
 from console.debug.render import actor_table, render, render_message
-from console.display.format import document
+from console.display.format import print_document, print_exactly
 from console.display.table import full_table
 from console.errors import NOT_RUNNING, exit_code_of
 from domain.errors import InvalidRequest, PaperTradingError
@@ -76,7 +76,7 @@ class Session:
 
     def _print(self, request: Request, result: Any) -> None:
         if self._as_json or request.as_json:
-            self._out.file.write(document(result) + "\n")
+            print_document(result, stream=self._out.file)
         else:
             render(request.spec.name, result, self._out)
 
@@ -118,8 +118,7 @@ class Session:
         for message in self.connection.stream("trace", **request.arguments):
             count += 1
             if self._as_json or request.as_json:
-                self._out.file.write(document(message, indent=False) + "\n")
-                self._out.file.flush()
+                print_document(message, indent=False, stream=self._out.file)
             else:
                 render_message(message, self._out)
         if not (self._as_json or request.as_json):
@@ -139,7 +138,7 @@ class Session:
             answer = self.connection.ask("repl", source=source)
             if not answer["more"]:
                 source = ""
-                self._out.file.write(answer["output"])
+                print_exactly(answer["output"], self._out.file)
 
     def _help(self, request: Request) -> None:
         wanted = request.arguments.get("command")

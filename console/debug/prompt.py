@@ -22,6 +22,7 @@ from console.display.format import terminal
 from domain.errors import PaperTradingError
 from domain.files.private_files import open_own_file
 from domain.types import Action
+from domain.wording import one_line
 
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -73,7 +74,8 @@ class CommandCompleter(Completer):
             DECISION: self._session.hello["decisions"],
             LEVEL: LEVELS,
         }
-        yield from ((str(name), "") for name in values.get(kind, ()))
+        # What cannot be shown as it is cannot be typed either.
+        yield from ((str(name), "") for name in values.get(kind, ()) if str(name).isprintable())
 
 
 def run_prompt(session: Session, settings: Settings) -> None:
@@ -111,7 +113,7 @@ def status_line(path: Path) -> str:
         with ConsoleConnection(path, timeout=0.5) as connection:
             status = connection.ask("status")
     except PaperTradingError as error:
-        return f" {error}"
+        return f" {one_line(error)}"
     problems = [f"{a['actor']} {a['state']}" for a in status["actors"] if a["state"] in {"ended", "suspended"}]
     problems += [f"{a['actor']} busy for {a['busy_for']:.0f} s" for a in status["actors"] if (a["busy_for"] or 0) > 2]
     if status["intake_paused_since"] is not None:

@@ -22,7 +22,7 @@ from console.display.table import full_table
 from console.display.terms import FILL, ROUND_TRIP, TRADE, glossary
 from console.display.times import in_zone, local_times, zone_of
 from console.service.problems import problems_of_process
-from domain.wording import one_line, shortened
+from domain.wording import escape_control, one_line, shortened
 
 STATES = {"busy": "yellow", "waiting": "cyan", "ended": "bold red", "suspended": "magenta"}
 MAX_TEXT_LENGTH = 100
@@ -119,7 +119,7 @@ def _timestamp(text: str) -> datetime | None:
 
 def _print_pairs(result: Any, out: Console) -> None:
     if not isinstance(result, Mapping):
-        out.print(str(result))
+        out.print(one_line(result))
         return
     width = max((len(str(name)) for name in result), default=0)
     for name, value in result.items():
@@ -191,13 +191,13 @@ def _state(result: Any, out: Console) -> None:
 
 
 def _branch(name: str, value: Any) -> Tree:
-    tree = Tree(name or "memory")
+    tree = Tree(Text(name or "memory"))
     items = value.items() if isinstance(value, Mapping) else enumerate(value)
     for key, child in itertools.islice(items, MAX_BRANCHES):
         if isinstance(child, Mapping | list) and child:
-            tree.children.append(_branch(str(key), child))
+            tree.children.append(_branch(one_line(key), child))
         else:
-            tree.add(Text(f"{key}: {cell(child) if not isinstance(child, Mapping | list) else 'nothing'}"))
+            tree.add(Text(f"{one_line(key)}: {cell(child) if not isinstance(child, Mapping | list) else 'nothing'}"))
     if len(value) > MAX_BRANCHES:
         tree.add(f"… and {len(value) - MAX_BRANCHES} more; name a part, or use --json")
     return tree
@@ -212,10 +212,10 @@ def _inbox(result: Mapping[str, Any], out: Console) -> None:
 
 def render_message(message: Mapping[str, Any], out: Console) -> None:
     """Print a traced message."""
-    decisions = " ".join(f"#{id_}" for id_ in message["decisions"])
+    decisions = one_line(" ".join(f"#{id_}" for id_ in message["decisions"]))
     group = f" ×{message['group']}" if message["group"] > 1 else ""
     line = f"{when(message['at'])}  {message['actor']:<18} {message['message']:<14} {message['took'] * 1000:8.2f} ms"
-    out.print(Text(f"{line}{group}  " + (decisions or message["text"][:MAX_TEXT_LENGTH])), soft_wrap=True)
+    out.print(Text(f"{line}{group}  " + (decisions or one_line(message["text"])[:MAX_TEXT_LENGTH])), soft_wrap=True)
 
 
 def _chain(result: Mapping[str, Any], out: Console) -> None:
@@ -225,11 +225,9 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
         f"{decision['decision']} {decision['symbol']}, confidence {decision['confidence']}, "
         f"portfolio {decision['portfolio']}"
     )
-    out.print(Text(f"decision {decision['id']}: {request}"))
-    out.print(
-        Text(f"  {decision['status']}: {decision['outcome_reason'] or result['now'] or ''}", style=style),
-        soft_wrap=True,
-    )
+    out.print(Text(one_line(f"decision {decision['id']}: {request}")))
+    outcome = one_line(f"{decision['status']}: {decision['outcome_reason'] or result['now'] or ''}")
+    out.print(Text(f"  {outcome}", style=style), soft_wrap=True)
     out.print()
     headings = ["time", "after", "step", "event", "detail"]
     lines, before = [], 0.0
@@ -259,7 +257,7 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
 
 def _explain(result: Mapping[str, Any], out: Console) -> None:
     for line in result["lines"]:
-        out.print(Text(local_times(line)), soft_wrap=True)
+        out.print(Text(escape_control(local_times(line))), soft_wrap=True)
 
 
 def _status(result: Mapping[str, Any], out: Console) -> None:
@@ -277,9 +275,8 @@ def _status(result: Mapping[str, Any], out: Console) -> None:
 
 def _prices(result: Mapping[str, Any], out: Console) -> None:
     now = datetime.fromisoformat(result["now"])
-    out.print(
-        f"source {result['source'].get('source', '?')}" + (", which has ended" if result["source"].get("ended") else "")
-    )
+    source = result["source"]
+    out.print(one_line(f"source {source.get('source', '?')}") + (", which has ended" if source.get("ended") else ""))
     described, nothing = result["source"].get("quotes") or {}, ("–", "–", "", "")
     lines = [
         [
@@ -297,7 +294,7 @@ def _audit(result: Mapping[str, Any], out: Console) -> None:
     if result["memory"] is None:
         out.print("cannot compare memory: the PositionKeeper is busy, or the database is unreachable", style="yellow")
     for difference in [*(result["memory"] or []), *result["books"]]:
-        out.print(Text(difference, style="bold red"), soft_wrap=True)
+        out.print(Text(one_line(difference), style="bold red"), soft_wrap=True)
     if result["sound"]:
         out.print("memory equals the database, and the books balance", style="green")
 

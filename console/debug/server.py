@@ -23,9 +23,9 @@ from loguru import logger
 
 from console.debug.protocol import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, decode_request, encode, is_private
 from console.errors import Refused
-from console.logs import secrets_hidden
 from console.service.requests import Command
 from domain.errors import PaperTradingError
+from domain.redaction.mask import mask
 from domain.worker_thread import WorkerThread
 
 MAX_CLIENTS = 32
@@ -182,10 +182,10 @@ class ConsoleServer:
                 raise Refused("the answer is too long; ask for less")
             yield answer
         except PaperTradingError as error:
-            yield encode({"id": number, "ok": False, "error": secrets_hidden(str(error)), "code": error.code})
+            yield encode({"id": number, "ok": False, "error": mask(str(error)), "code": error.code})
         except Exception as error:  # noqa: BLE001 - a defect must reach the client alone
             logger.opt(exception=error).error("a console request failed: {!r}", error)
-            text = secrets_hidden(f"the request failed: {error!r}")
+            text = mask(f"the request failed: {error!r}")
             yield encode({"id": number, "ok": False, "error": text, "code": "failed"})
 
     def _drop(self, client: socket.socket) -> None:

@@ -14,7 +14,7 @@ from console.display.resting import HUNDRED, order_terms, requested_terms, trail
 from console.display.times import local_times, utc_moment
 from domain.trading.arithmetic import absolute, add, multiply, subtract
 from domain.trading.open_orders.terms import EXIT_FIELDS
-from domain.wording import format_duration, one_line
+from domain.wording import escape_control, format_duration, one_line
 
 WIDTH, MAX_WIDTH, LABEL_WIDTH = 80, 100, 14
 MAX_EXACT_DELAY = timedelta(seconds=10)
@@ -54,6 +54,7 @@ def lines(document: Row, width: int | None = None) -> list[str]:
 
 
 def _wrapped(label: str, text: str, width: int) -> list[str]:
+    text = escape_control(text)
     if not label:
         return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
     first = f"  {label:<{LABEL_WIDTH - 2}}"

@@ -11,11 +11,14 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
+from itertools import accumulate
 from typing import IO, Any
 from uuid import UUID
 
-from rich.console import Console, ConsoleDimensions
-from rich.text import Text
+import typer
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Span, Text
 
 from console.display.times import local_times
 from console.display.wrapping import wrap
@@ -33,6 +36,8 @@ MIN_CAPITAL_FOR_CENTS = Decimal(10)
 SMALL_CAPITAL_PLACES = 8
 MAX_EXACT_DIGITS, ROUNDED_DIGITS = 8, 6
 """Numbers in sentences for people: with more significant digits than the first, they are rounded to the second."""
+MAX_NUMBER_LENGTH = 50
+"""A longer number is none of this program: it stays as it is."""
 _EXACT_NUMBER = re.compile(r"(?<![\w.,:/#-])\d+\.\d+(?![\w]|[.:/,-]\w)")
 """Decimal numbers of a sentence; no addresses, versions, times and parts of names."""
 _ROUNDING = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -42,15 +47,38 @@ _UNLIMITED_COLUMNS = 500
 """Width where the output is no terminal."""
 
 
-def document(value: object, *, indent: bool | None = None) -> str:
+def document(value: object, *, indent: bool | None = None, stream: IO[str] | None = None) -> str:
     """Return ``value`` as JSON: Decimals as plain strings, dates and times as ISO 8601 in UTC, durations in seconds.
+
+    On a terminal, characters that it would obey are JSON's escapes: the same value, and nothing that others sent
+    changes the screen.
 
     Args:
         value: anything that `json` can write, and the types named above.
-        indent: whether to indent, for people; by default where stdout is a terminal.
+        indent: whether to indent, for people; by default on a terminal.
+        stream: where it is to be written; by default stdout.
     """
-    indented = sys.stdout.isatty() if indent is None else indent
-    return json.dumps(_with_names(value), default=_encoded, ensure_ascii=False, indent=2 if indented else None)
+    on_terminal = (stream or sys.stdout).isatty()
+    indented = on_terminal if indent is None else indent
+    text = json.dumps(_with_names(value), default=_encoded, ensure_ascii=False, indent=2 if indented else None)
+    return wording.printable_json(text) if on_terminal else text
+
+
+def print_document(value: object, *, indent: bool | None = None, stream: IO[str] | None = None) -> None:
+    """Print a `document`; see there."""
+    print(document(value, indent=indent, stream=stream), file=stream or sys.stdout, flush=True)
+
+
+def confirmed(question: str) -> bool:
+    """Ask the user on stderr; return whether the answer is yes."""
+    return typer.confirm(wording.one_line(question), err=True)
+
+
+def print_exactly(text: str, stream: IO[str] | None = None) -> None:
+    """Write a text that other programs read: as it is, but without control characters where stdout is a terminal."""
+    target = stream or sys.stdout
+    target.write(wording.printable(text) if target.isatty() else text)
+    target.flush()
 
 
 def _with_names(value: Any) -> Any:
@@ -93,11 +121,11 @@ def _fields(value: Any) -> dict[str, object]:
 
 
 def answer(as_json: bool, value: object, text: str | Callable[[], None]) -> None:
-    """Print ``value`` as JSON, or for people: ``text``, or what calling it prints."""
+    """Print ``value`` as JSON, or for people: ``text``, a sentence, or what calling it prints."""
     if as_json:
-        print(document(value))  # noqa: T201
+        print_document(value)
     elif isinstance(text, str):
-        terminal().print(text)
+        terminal().print(wording.one_line(text))
     else:
         text()
 
@@ -109,7 +137,11 @@ def terminal(*, stderr: bool = False) -> Console:
 
 
 class _Terminal(Console):
-    """A console that cuts no line and pads none; see `terminal`."""
+    """A console that cuts no line and pads none; see `terminal`.
+
+    Whatever it prints is `domain.wording.printable`: text from outside cannot move the cursor, hide what is there or
+    change the terminal in another way. Only the codes of rich itself, such as colours, are added.
+    """
 
     @property
     def size(self) -> ConsoleDimensions:
@@ -122,8 +154,15 @@ class _Terminal(Console):
     def size(self, _: tuple[int, int]) -> None:
         raise AttributeError("the size is the terminal's")
 
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the parts of any object that rich can draw, such as a tree, their texts without control characters."""
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else wording.printable(segment.text)
+            yield segment if text == segment.text else Segment(text, segment.style)
+
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as rich does, but wrap texts at words on a terminal; elsewhere no line has blanks at its end."""
+        objects = tuple(map(_printable, objects))
         kept = len(objects) == 1 and isinstance(objects[0], str | Text) and "overflow" not in options
         if self.file.isatty():
             if kept and not (isinstance(objects[0], Text) and objects[0].no_wrap):
@@ -134,6 +173,25 @@ class _Terminal(Console):
             super().print(*objects, **{"crop": False, "soft_wrap": kept, **options})
         self.file.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
         self.file.flush()
+
+
+def _printable(value: Any) -> Any:
+    """Return a text that `terminal` prints, with escapes in place of control characters; another object as it is."""
+    if isinstance(value, str):
+        return wording.printable(value)
+    return printable_text(value) if isinstance(value, Text) else value
+
+
+def printable_text(text: Text, keep: str = "\n\t") -> Text:
+    """Return a text with escapes in place of control characters but those of ``keep``, in the same styles."""
+    if wording.escape_control(text.plain, keep) == text.plain:
+        return text
+    parts = [wording.escape_control(character, keep) for character in text.plain]
+    starts = [0, *accumulate(map(len, parts))]
+    clean = text.blank_copy("".join(parts))
+    ends = len(parts)
+    clean.spans = [Span(starts[min(span.start, ends)], starts[min(span.end, ends)], span.style) for span in text.spans]
+    return clean
 
 
 def terminal_size(stream: IO[str]) -> os.terminal_size:
@@ -150,7 +208,7 @@ def terminal_size(stream: IO[str]) -> os.terminal_size:
 
 def print_fact(out: Console, label: str, text: str, style: str = "", label_width: int = 10) -> None:
     """Print a label and its text, whose further lines begin below the first on a terminal."""
-    fact = f"{label:<{label_width}} {text}"
+    fact = f"{label:<{label_width}} {wording.escape_control(text)}"
     lines = wrap(fact, out.width, label_width + 1) if out.file.isatty() else [Text(fact)]
     for line in lines:
         line.no_wrap = True
@@ -231,15 +289,17 @@ def size(value: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a stored sentence for people: its times in the zone of stdout, its numbers rounded.
+    """Return a stored sentence for people: on one line, its times in the zone of stdout, its numbers rounded.
 
     A number with more than eight digits gets six of them, at least to the cent: ``2038.0403324925`` is ``2,038.04``.
     The document of ``--json`` has the sentence as it is stored.
     """
-    return _EXACT_NUMBER.sub(lambda match: _rounded(match[0]), local_times(text))
+    return _EXACT_NUMBER.sub(lambda match: _rounded(match[0]), local_times(wording.one_line(text)))
 
 
 def _rounded(text: str) -> str:
+    if len(text) > MAX_NUMBER_LENGTH:
+        return text
     value = Decimal(text)
     if len(value.as_tuple().digits) > MAX_EXACT_DIGITS:
         places = max(ROUNDED_DIGITS - 1 - value.adjusted(), 2)
@@ -280,4 +340,5 @@ def instruments_unknown(prices: Mapping[str, Any]) -> bool:
     Args:
         prices: the part ``prices`` of a process's status.
     """
-    return bool(prices["real"]) and prices["instruments"] is None
+    live = prices.get("live", prices["real"])  # missing in the answer of an earlier version
+    return bool(live) and prices["instruments"] is None

@@ -16,22 +16,31 @@ from typing import Any
 
 from console.display.format import document, terminal
 from domain.trading.arithmetic import plain
-from domain.wording import counted
+from domain.wording import FORMULA_BEGINS, counted, escape_control
 from persistence.queries.listing.row_filter import Listing
 
-FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
+NEWLINE = "\n"
 
 
 def print_csv(listing: Listing) -> None:
     """Print rows on stdout as UTF-8, the heading first; warnings go to stderr."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # whatever the terminal's is: nothing may be lost
-    writer = csv.writer(sys.stdout, lineterminator="\r\n")
+    on_terminal = sys.stdout.isatty()
+    writer = csv.writer(_Screen() if on_terminal else sys.stdout, lineterminator="\n" if on_terminal else "\r\n")
     writer.writerow(listing.columns)
     writer.writerows([csv_cell(row[name]) for name in listing.columns] for row in listing.rows)
     risky = sum(_has_formula(row.values()) for row in listing.rows)
     if risky:
         warn_of_formulas(risky)
+
+
+class _Screen:
+    """Stdout as a terminal: each row is one line, without characters that the terminal would obey."""
+
+    def write(self, row: str) -> None:
+        """Write a row."""
+        sys.stdout.write(f"{escape_control(row.removesuffix(NEWLINE))}{NEWLINE}")
 
 
 def warn_of_formulas(rows: int) -> None:

@@ -21,6 +21,8 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from console.display.format import printable_text
+
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 """Alternate screen, no cursor, no wrapping (xterm's control sequences, which every terminal of today knows)."""
 LEAVE = "\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?25h\x1b[?1049l"
@@ -70,7 +72,7 @@ class Terminal:
         self._restore()
         signal.signal(signal.SIGTSTP, self._suspend_before)  # type: ignore[arg-type]
         self._stderr.__exit__(kind, error, at)
-        if text := self._stderr_text.getvalue():
+        if text := self._stderr_text.getvalue():  # lines of the log, which are printable
             sys.stderr.write(text)
 
     @property
@@ -113,7 +115,8 @@ class Terminal:
 
     def _styled(self, lines: Sequence[Text], size: os.terminal_size) -> list[str]:
         with self._console.capture() as captured:
-            for line in [*lines[: size.lines], *[Text()] * (size.lines - len(lines))]:
+            for drawn in [*lines[: size.lines], *[Text()] * (size.lines - len(lines))]:
+                line = printable_text(drawn, keep="")
                 row = Text.assemble(line, " " * max(size.columns - line.cell_len, 0), no_wrap=True, end="")
                 self._console.print(row, soft_wrap=True, end="\n")
         return captured.get().split("\n")[: size.lines]

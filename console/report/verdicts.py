@@ -16,6 +16,7 @@ from domain.analytics.metric_definitions import METRICS
 from domain.validation.criteria import Criterion, CriterionState, format_limit, format_percent
 from domain.validation.progress import progress_of
 from domain.validation.verdict import Verdict
+from domain.wording import one_line
 
 VERDICT_COLOURS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT, "not yet": DOUBT}
 STATE_MARKS = {CriterionState.MET: "✓", CriterionState.NOT_MET: "✗", CriterionState.NOT_YET: "?"}
@@ -96,17 +97,19 @@ def _print_verdict(verdict: Verdict, out: Console) -> None:
     period = f"{span(verdict.since, verdict.until)}, {duration(verdict.until - verdict.since)}"
     out.print(f"portfolio {verdict.portfolio} · {heading} · {period}", style="bold", soft_wrap=True)
     if not verdict.real_prices and verdict.sources:
-        out.print(f"{verdict.priced} prices: {NO_PROOF}, so this can never be ready", style="yellow", soft_wrap=True)
+        out.print(
+            f"{one_line(verdict.priced)} prices: {NO_PROOF}, so this can never be ready", style="yellow", soft_wrap=True
+        )
     if run is not None and run.ended_at is not None:
         ended = f"the run ended at {moment(run.ended_at)}: {sentence(run.end_reason or '')}"
         out.print(ended, style="yellow", soft_wrap=True)
     if (progress := progress_text(verdict)) is not None:
-        out.print(progress, soft_wrap=True)
+        out.print(one_line(progress), soft_wrap=True)
     for name, result, criteria in verdict_parts(verdict):
         out.print(f"\n{name}: {result}", style=VERDICT_COLOURS[result])
         _print_criteria(criteria, out)
     if verdict.accepted_by is not None:
-        out.print(f"accepted as it is by {verdict.accepted_by}", soft_wrap=True)
+        out.print(f"accepted as it is by {one_line(verdict.accepted_by)}", soft_wrap=True)
     if verdict.notes:
         out.print()
     for note in verdict.notes:

@@ -23,6 +23,7 @@ from console.service.queries import ServiceQueries
 from console.service.requests import Arguments, Command, optional_text, required_text
 from domain.errors import DatabaseError, DecisionGone, InvalidRequest
 from domain.files.private_files import make_private_folder, open_own_file
+from domain.redaction.mask import mask
 from domain.trading.open_orders.terms import AMENDABLE, ANY_SYMBOL, EXIT_FIELDS
 from domain.types import DEFAULT_PORTFOLIO, Clock
 from persistence.queries.references import portfolio_of_target
@@ -196,7 +197,7 @@ class AuditLog:
         return run
 
     def _write(self, record: str) -> None:
-        line = logs.secrets_hidden(record) + "\n"
+        line = mask(record) + "\n"
         try:
             with self._lock:
                 make_private_folder(self._path.parent)

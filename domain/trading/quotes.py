@@ -272,7 +272,8 @@ class PriceSource(Protocol):
     Attributes:
         name: ``simulated``, ``file``, the exchange's id, or another name of your own source; the value of
             ``Quote.source``.
-        real: True where the prices are those of a real market; otherwise results are marked.
+        real: True where the prices are those of a real market; otherwise results are marked. A source may have `live`
+            beside it: whether its prices are made now, so that their absence is a failure; by default as `real`.
     """
 
     name: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from domain.errors import ExchangeUnreachable
 from domain.trading.instruments import Instrument
@@ -19,6 +19,7 @@ from market.exchange import instrument_cache
 from market.exchange.history import HistoryReader
 from market.exchange.market_list import MarketListCheck
 from market.exchange.order_book import BookVenue
+from market.exchange.provenance import Access, provenance
 from market.exchange.retry import Timing, describe_error
 from market.exchange.session import Session
 from market.exchange.venue import Venue, check
@@ -35,10 +36,14 @@ class ExchangePrices:
         clock: gives the time at which a price was seen.
         cache: the file that keeps the list of markets, for a start without the exchange; None keeps nothing.
         symbols: watched from the start to the end, as people type them.
-        options: further options of ccxt's exchange, such as proxies.
+        access: further options of ccxt's exchange, such as proxies, and the hosts that count as the exchange's.
         timing: intervals and time limits.
 
     Attributes:
+        name: the exchange's id, or another name where its prices are not the exchange's own.
+        real: whether they are; see `market.exchange.provenance`.
+        live: True, as its prices are made now, real or not.
+        notes: what is unusual about where they come from.
         catalog: what can be traded; None until it is known.
         clock, timing: see the arguments.
         watched_closely: symbols where orders rest.
@@ -49,8 +54,7 @@ class ExchangePrices:
         SettingsError: ccxt knows no such exchange, or the options hold keys.
     """
 
-    real = True
-    notes: Sequence[str] = ()
+    live = True
 
     def __init__(
         self,
@@ -59,20 +63,22 @@ class ExchangePrices:
         *,
         cache: Path | None,
         symbols: Collection[str] = (),
-        options: Mapping[str, Any] | None = None,
+        access: Access | None = None,
         timing: Timing | None = None,
     ) -> None:
-        check(exchange_id, options or {})
-        self.name = exchange_id
+        access = access or Access()
+        check(exchange_id, access.options)
+        origin = provenance(exchange_id, access)
+        self.name, self.real, self.notes = origin.name, origin.real, origin.notes
         self.refused = 0
         self.watched_closely: frozenset[Symbol] = frozenset()
         self.watched_books: frozenset[Symbol] = frozenset()
-        self.catalog = instrument_cache.read(cache, exchange_id) if cache is not None else None
+        self.catalog = instrument_cache.read(cache, self.name) if cache is not None else None
         self.clock = clock
         self.timing = timing or Timing()
         self._cache = cache
         self._always = frozenset(map(Symbol, symbols))
-        self._options = dict(options or {})
+        self._exchange_id, self._options = exchange_id, dict(access.options)
         self._lock = threading.Lock()
         self._subscribed: set[Symbol] = set(self._always)
         self._urgent: set[Symbol] = set(self._always)
@@ -125,7 +131,10 @@ class ExchangePrices:
 
     def history(self, symbol: Symbol, since: datetime, until: datetime, timeout: float) -> History:
         """Return what the market did while nobody watched it; see `domain.trading.quotes.HistorySource`."""
-        return HistoryReader(self.name, self._options, self.timing).read(symbol, since, until, timeout)
+        history = HistoryReader(self._exchange_id, self._options, self.timing).read(symbol, since, until, timeout)
+        if self.real:
+            return history
+        return replace(history, data=tuple(replace(one, source=self.name, real=False) for one in history.data))
 
     def require_reachable(self, timeout: float) -> None:
         """Load the list of markets once.
@@ -192,24 +201,27 @@ class ExchangePrices:
 
     def make_book_venue(self) -> BookVenue:
         """Return the exchange for its order books, to be used on the running loop."""
-        return BookVenue(self.name, self._options, self.timing.request_timeout)
+        return BookVenue(self._exchange_id, self._options, self.timing.request_timeout)
 
     def make_venue(self) -> Venue:
         """Return the exchange, to be used on the running loop."""
         instruments = self.catalog.instruments.values() if self.catalog is not None else ()
         traded = [Symbol(instrument.symbol) for instrument in instruments if not instrument.not_traded]
         list_check = MarketListCheck(traded, self.timing.list_interval)
-        return Venue(self.name, self._options, self.timing.request_timeout, list_check)
+        return Venue(self._exchange_id, self._options, self.timing.request_timeout, list_check)
 
 
 def from_options(options: SourceOptions) -> ExchangePrices:
     """Return the source of the setting ``exchange``, with its cache under ``home``; see `market.registry`."""
+    check(options.exchange, options.exchange_options)
+    access = Access(options.exchange_options, frozenset(options.exchange_trusted_hosts))
+    name = provenance(options.exchange, access).name
     return ExchangePrices(
         options.exchange,
         options.clock,
-        cache=options.home / "markets" / f"{options.exchange}.json",
+        cache=options.home / "markets" / f"{name.replace(' ', '-')}.json",
         symbols=options.symbols or (),
-        options=options.exchange_options,
+        access=access,
         # Confirm prices often enough that a symbol without trades does not count as silent.
         timing=Timing(
             refresh_interval=min(Timing().refresh_interval, options.max_price_age / 2),

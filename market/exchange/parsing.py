@@ -26,12 +26,12 @@ def number(value: object) -> Decimal | None:
 
 
 def quotes(
-    tickers: Iterable[Mapping[str, Any]], source: str, now: Instant, clock: ExchangeClock
+    tickers: Iterable[Mapping[str, Any]], source: str, now: Instant, clock: ExchangeClock, *, real: bool
 ) -> tuple[list[Quote], dict[Symbol, object]]:
     """Return the quotes in ``tickers``, and by symbol the values that are no prices: zero, negative, no number.
 
     The base price is the last trade's; where a venue sends only bid and ask, it is their middle. ccxt's tickers do not
-    hold the size of the last trade: ``baseVolume`` is the volume of 24 hours.
+    hold the size of the last trade: ``baseVolume`` is the volume of 24 hours. ``real`` is that of the source.
     """
     valid: list[Quote] = []
     invalid: dict[Symbol, object] = {}
@@ -52,7 +52,7 @@ def quotes(
                 price_time=time,
                 seen=now,
                 source=source,
-                real=True,
+                real=real,
                 bid=bid,
                 ask=ask,
                 volume=volume(ticker.get("baseVolume")),
@@ -64,7 +64,9 @@ def quotes(
     return valid, invalid
 
 
-def trade_quotes(trades: Iterable[Mapping[str, Any]], source: str, now: Instant, clock: ExchangeClock) -> list[Quote]:
+def trade_quotes(
+    trades: Iterable[Mapping[str, Any]], source: str, now: Instant, clock: ExchangeClock, *, real: bool
+) -> list[Quote]:
     """Return a quote for each of ``trades``, in their order, without those whose price or amount is no positive number.
 
     A trade says nothing about bid and ask.
@@ -76,7 +78,7 @@ def trade_quotes(trades: Iterable[Mapping[str, Any]], source: str, now: Instant,
             symbol = Symbol(str(trade.get("symbol")))
             time, freshness = clock.read(trade.get("timestamp"), now, has_book=False)
             valid.append(
-                Quote(symbol, price, time, now, source, real=True, last_size=amount, is_trade=True, freshness=freshness)
+                Quote(symbol, price, time, now, source, real=real, last_size=amount, is_trade=True, freshness=freshness)
             )
     return valid
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,14 +9,13 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential, wait_random
 
 from domain.log_once import LogOnce
+from domain.redaction.mask import mask
 from domain.wording import one_line, shortened
 from market.exchange.venue import Venue
 
 T = TypeVar("T")
 MAX_REASON_LENGTH = 200
 """Characters of an exception's message that a log line holds."""
-CREDENTIALS = re.compile(r"//\S*@")
-"""User and password in a URL, such as a proxy's; they are never logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +127,5 @@ def is_interrupted(error: BaseException) -> bool:
 
 def describe_error(error: BaseException) -> str:
     """Return an exception as one short line without credentials; its message may hold anything a server sent."""
-    message = shortened(CREDENTIALS.sub("//", one_line(error)), MAX_REASON_LENGTH)
+    message = shortened(one_line(mask(str(error))), MAX_REASON_LENGTH)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -291,7 +291,8 @@ class Session:
         try:
             while True:
                 trades = await retrier.call(next_trades)
-                seen = trade_quotes(trades, self._source.name, Instant.of(self._source.clock), self._clock)
+                now = Instant.of(self._source.clock)
+                seen = trade_quotes(trades, self._source.name, now, self._clock, real=self._source.real)
                 if seen and not self._stopped.is_set():
                     self._listener.quotes_seen(seen)
                 if not self._listed(self._source.watched_closely):
@@ -335,7 +336,8 @@ class Session:
 
     def _deliver(self, tickers: Collection[Mapping[str, Any]], sent_at: float) -> None:
         """Pass on the prices that are not older than the newest ones, of an answer to a request of ``sent_at``."""
-        valid, invalid = quotes(tickers, self._source.name, Instant.of(self._source.clock), self._clock)
+        now = Instant.of(self._source.clock)
+        valid, invalid = quotes(tickers, self._source.name, now, self._clock, real=self._source.real)
         subscribed = set(self._resolve(self._source.subscribed()))
         for symbol, price in invalid.items():
             if symbol in subscribed:

@@ -78,6 +78,14 @@ def _modules(package: str) -> set[str]:
     return {module.name for module in pkgutil.iter_modules(folders)} - NOT_EXCHANGES
 
 
+def configured(exchange_id: str, options: Mapping[str, Any]) -> Any:
+    """Return ccxt's exchange with options; it connects with the first request. The import takes a second."""
+    package = "pro" if exchange_id in _modules("pro") else "async_support"
+    exchange_class = getattr(importlib.import_module(f"ccxt.{package}.{exchange_id}"), exchange_id)
+    merged = exchange_class.deep_extend(DEFAULT_OPTIONS.get(exchange_id, {}), options)
+    return exchange_class({"enableRateLimit": True, **merged})
+
+
 class Venue:
     """An exchange; made and used on one asyncio loop.
 
@@ -98,11 +106,8 @@ class Venue:
     def __init__(
         self, exchange_id: str, options: Mapping[str, Any], timeout: float, check_markets: MarketListCheck
     ) -> None:
-        package = "pro" if exchange_id in _modules("pro") else "async_support"
-        exchange_class = getattr(importlib.import_module(f"ccxt.{package}.{exchange_id}"), exchange_id)
         self.name = exchange_id
-        merged = exchange_class.deep_extend(DEFAULT_OPTIONS.get(exchange_id, {}), options)
-        self._ccxt = exchange_class({"enableRateLimit": True, "timeout": int(timeout * 1000), **merged})
+        self._ccxt = configured(exchange_id, {"timeout": int(timeout * 1000), **options})
         # ccxt's own default is float; with str, prices keep every digit that was sent. ccxt compares the numbers in the
         # lists of some exchanges while it reads them, which does not work on text.
         self._ccxt.number = lambda value: float(value) if _READS_MARKETS.get() else str(value)
@@ -121,7 +126,7 @@ class Venue:
         self._returned: dict[Symbol, Mapping[str, Any]] = {}
         self._all_at_once = bool(self._ccxt.has.get("fetchTickers"))
         self._streams_many = bool(self._ccxt.has.get("watchTickers"))
-        self.is_pro = package == "pro"
+        self.is_pro = exchange_id in _modules("pro")
         self.streams = self.is_pro and (self._streams_many or bool(self._ccxt.has.get("watchTicker")))
         self.streams_trades = self.is_pro and bool(self._ccxt.has.get("watchTrades"))
         self.answers = self._all_at_once or bool(self._ccxt.has.get("fetchTicker"))

@@ -14,6 +14,8 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import Engine
 
+from domain.analytics.report_parts.buy_and_hold import BuyAndHold
+from domain.wording import FORMULA_BEGINS
 from persistence.queries import reports
 from persistence.queries.history import consistent_read
 from persistence.queries.report_parts import result_files
@@ -173,7 +175,7 @@ def _holding(
     named: Sequence[str],
 ) -> Rows:
     write(f"{','.join(HOLDING_COLUMNS)}\n".encode())
-    number = 0
+    number = formulas = 0
     (now,) = one_row(cursor, "SELECT paper_now()")
     ids = [portfolio] if portfolio is not None else [row[0] for row in cursor.execute(reports.IDS).fetchall()]
     for id_ in ids:
@@ -182,7 +184,13 @@ def _holding(
         results = reports.read_benchmarks(cursor, inputs, part, min(until or now, now))
         write(result_files.holding_rows(id_, results))
         number += len(results)
-    return Rows(HOLDING_FILE, number, 0)
+        formulas += sum(_has_formula(one) for one in results)
+    return Rows(HOLDING_FILE, number, formulas)
+
+
+def _has_formula(result: BuyAndHold) -> bool:
+    """Return whether a text of a row is one that a spreadsheet would read as a formula."""
+    return any(text.startswith(FORMULA_BEGINS) for text in (result.name, " ".join(result.symbols)))
 
 
 def _columns(cursor: psycopg.Cursor, table: Table) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from domain.program import command_name
 from domain.validation.criteria import Criteria
 from domain.validation.progress import Progress, progress_of
 from domain.validation.verdict import Run, Verdict, judge
-from domain.wording import format_time, quoted
+from domain.wording import format_time, joined, quoted
 from persistence.queries.history import consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences, read_operations
 from persistence.stores.portfolios import IDS, label, portfolio_id
@@ -153,7 +153,7 @@ def verdict_at(
         sources=sorted(sources),
         run=run,
         accepted_by=accepted[0] if accepted else None,
-        notes=notes,
+        notes=(*notes, *_trusted_hosts(settings)),
         strategies=strategies,
     )
 
@@ -208,7 +208,11 @@ def _up_to_now(
         criteria,
         real_prices=all_real(sources),
         sources=sorted(sources),
-        notes=(PREVIEW.format(command_name()), *_ended(own_runs[-1].run if own_runs else None)),
+        notes=(
+            PREVIEW.format(command_name()),
+            *_ended(own_runs[-1].run if own_runs else None),
+            *_trusted_hosts(settings),
+        ),
     )
 
 
@@ -216,6 +220,13 @@ def _ended(run: Run | None) -> tuple[str, ...]:
     if run is None or run.ended_at is None:
         return ()
     return (f"the last run, {run.name}, ended at {format_time(run.ended_at)} UTC: {run.end_reason}",)
+
+
+def _trusted_hosts(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a message where prices of other hosts count as those of the exchange, because a person said so."""
+    if (hosts := settings.get("exchange_trusted_hosts")) and settings.get("prices") == EXCHANGE:
+        exchange = settings.get("exchange")
+        yield f"prices from {joined(hosts)} count as those of {exchange}: exchange_trusted_hosts says so"
 
 
 def _changed_criteria(kept: Criteria, current: Criteria) -> Iterator[str]:

@@ -13,6 +13,7 @@ from loguru import logger
 
 from console import logs
 from console.cli import main
+from domain.redaction.mask import KNOWN
 from persistence.stores import halts
 from tests.support.system.program import ROOT, Program, environment, run, until
 from tests.support.system.web_receiver import Receiver
@@ -117,7 +118,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     monkeypatch.chdir(tmp_path)
     for name in ("PAPER_ALERT_URL", "PAPER_ALERT_COMMAND", "PAPER_ALERT_SERVICES", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(logs, "_secrets", set())
+    monkeypatch.setattr(KNOWN, "_texts", ())
     yield
     logger.remove()
 

@@ -135,7 +135,12 @@ def play(server: ExchangeServer, database_url: str) -> None:
 def test_300_decisions_while_everything_fails(server: ExchangeServer, timescale_url: str, tmp_path: Path) -> None:
     options = json.dumps({**server.kraken, "timeout": 700})
     env = environment(
-        tmp_path, database_url=timescale_url, exchange="kraken", exchange_options=options, max_price_age="3"
+        tmp_path,
+        database_url=timescale_url,
+        exchange="kraken",
+        exchange_options=options,
+        exchange_trusted_hosts="127.0.0.1",
+        max_price_age="3",
     )
     with Program("start", env=env) as service:
         service.wait_for("Serving")

@@ -20,7 +20,7 @@ from console.report.tables import MONTHS, account_rows, costs, funnel_stages
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
 from domain.validation.verdict import Verdict
-from domain.wording import format_time, one_line
+from domain.wording import escape_control, format_time, one_line
 from persistence.version import version
 
 
@@ -78,6 +78,7 @@ def _environment() -> Environment:
         autoescape=True,
         loader=PackageLoader("console.report.html", ""),
         undefined=StrictUndefined,
+        finalize=_without_control,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -86,6 +87,11 @@ def _environment() -> Environment:
     environment.globals |= {writer.__name__: writer for writer in writers}
     environment.globals["moment"] = format_time
     return environment
+
+
+def _without_control(value: Any) -> Any:
+    """Return what the template writes: in a text, escapes stand for control characters, and for those of direction."""
+    return escape_control(value, keep="\n\t\xa0") if type(value) is str else value
 
 
 def _sentence(text: Any) -> str:

@@ -306,7 +306,7 @@ def test_check_and_status_show_what_the_bars_of_a_file_are(env: dict[str, str], 
     env = env | {"PAPER_PRICES": str(path)}
     assert f"prices     {sentence}\n" in run("check", env=env).out
     checked = run("check", "--json", env=env).json["prices"]
-    assert {"source": "file", "notes": [sentence], "unreachable": None} == checked
+    assert {"source": "file", "real": False, "notes": [sentence], "unreachable": None} == checked
     with Program("start", env=env) as service:
         service.wait_for()
         until(lambda: f"source     {sentence}\n" in run("status", env=env).out, "the PriceTracker is not busy")

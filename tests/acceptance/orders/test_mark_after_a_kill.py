@@ -25,7 +25,13 @@ def test_the_mark_of_a_trailing_stop_after_a_kill(embedded_url: str, tmp_path: P
     with ExchangeServer() as server, closing(LedgerReader(embedded_url)) as ledger:
         server.set_price("ETH/USDT", "4000", bid="4000", ask="4000")
         options = json.dumps(server.kraken)
-        env = environment(tmp_path, database_url=embedded_url, exchange="kraken", exchange_options=options)
+        env = environment(
+            tmp_path,
+            database_url=embedded_url,
+            exchange="kraken",
+            exchange_options=options,
+            exchange_trusted_hosts="127.0.0.1",
+        )
         with Program("start", env=env) as service, psycopg.connect(embedded_url) as owner:
             service.wait_for("Serving")
             buy = "decide BUY ETH/USDT --quantity 0.2 --confidence 1 --wait --trailing-stop 500"

@@ -18,7 +18,13 @@ def test_a_position_gets_a_stop_afterwards_that_is_filled_after_a_kill(
     server: ExchangeServer, embedded_url: str, tmp_path: Path
 ) -> None:
     options = json.dumps(server.kraken)
-    env = environment(tmp_path, database_url=embedded_url, exchange="kraken", exchange_options=options)
+    env = environment(
+        tmp_path,
+        database_url=embedded_url,
+        exchange="kraken",
+        exchange_options=options,
+        exchange_trusted_hosts="127.0.0.1",
+    )
     ledger = Ledger(embedded_url)
     with Program("start", env=env) as service:
         service.wait_for("Serving")

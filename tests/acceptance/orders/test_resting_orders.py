@@ -82,7 +82,13 @@ def decide(env: dict[str, str], line: str) -> str:
 
 def test_resting_orders_and_brackets_over_a_kill(server: ExchangeServer, embedded_url: str, tmp_path: Path) -> None:
     options = json.dumps(server.kraken)
-    env = environment(tmp_path, database_url=embedded_url, exchange="kraken", exchange_options=options)
+    env = environment(
+        tmp_path,
+        database_url=embedded_url,
+        exchange="kraken",
+        exchange_options=options,
+        exchange_trusted_hosts="127.0.0.1",
+    )
     ledger = Ledger(embedded_url)
     with Program("start", env=env) as service:
         service.wait_for("Serving")

@@ -33,7 +33,13 @@ def server() -> Iterator[ExchangeServer]:
 
 def test_a_stop_that_was_reached_while_nothing_ran(server: ExchangeServer, embedded_url: str, tmp_path: Path) -> None:
     options = json.dumps(server.kraken)
-    env = environment(tmp_path, database_url=embedded_url, exchange="kraken", exchange_options=options)
+    env = environment(
+        tmp_path,
+        database_url=embedded_url,
+        exchange="kraken",
+        exchange_options=options,
+        exchange_trusted_hosts="127.0.0.1",
+    )
     ledger = LedgerReader(embedded_url)
     begun = time.time()
     with Program("start", env=env) as service:

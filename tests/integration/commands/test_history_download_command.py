@@ -37,7 +37,9 @@ def server() -> Iterator[ExchangeServer]:
 @pytest.fixture
 def env(server: ExchangeServer, tmp_path: Path) -> dict[str, str]:
     options = json.dumps(options_of(server, "kraken"))
-    return environment(tmp_path / "home", exchange="kraken", exchange_options=options)
+    return environment(
+        tmp_path / "home", exchange="kraken", exchange_options=options, exchange_trusted_hosts="127.0.0.1"
+    )
 
 
 def path(env: dict[str, str]) -> Path:

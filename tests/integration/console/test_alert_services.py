@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from actors.settings import Settings
-from console import logs
 from console.alerts import services
 from console.alerts.channels import channels
 from console.alerts.outbox import Notification
 from console.alerts.services import ServiceChannel, service_channels
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import SettingsError
+from domain.redaction.mask import KNOWN, mask
+from domain.redaction.spellings import of_service
 from tests.support.system.alarms import alarm, failure, no_proxy
 from tests.support.system.web_receiver import HANG, Receiver
 from tests.support.values.builders import NOON
@@ -107,15 +108,16 @@ def test_without_apprise_the_error_says_how_to_install_it(monkeypatch: pytest.Mo
         service_channels(["ntfy://topic"])
 
 
-def test_the_parts_of_an_address_are_masked_in_every_text() -> None:
+def test_the_parts_of_an_address_are_masked_in_every_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KNOWN, "_texts", ())
     for address in (
         "tgram://123456789:AbCd-token_x/-1001234567/",
         "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general",
         "mailto://me:pw12@mail.example.com?to=you@example.com&from=p%40ss%20word",
         "json://127.0.0.1/hook-of-mine",
     ):
-        logs.hide_service(address)
+        KNOWN.remember(of_service(address))
     texts = ["AbCd-token_x", "T1JJ3T3L2", "TIiajkdnlazkcOXrIdevi7FQ", "by pw12", "p@ss word", "at /hook-of-mine"]
-    assert ["********"] * 3 == [logs.secrets_hidden(text) for text in texts[:3]]
-    assert ["by ********", "********", "at ********"] == [logs.secrets_hidden(text) for text in texts[3:]]
-    assert "connection to 127.0.0.1 refused" == logs.secrets_hidden("connection to 127.0.0.1 refused")
+    assert ["********"] * 3 == [mask(text) for text in texts[:3]]
+    assert ["by ********", "********", "at ********"] == [mask(text) for text in texts[3:]]
+    assert "connection to 127.0.0.1 refused" == mask("connection to 127.0.0.1 refused")

@@ -21,6 +21,9 @@ from console.alerts.sender import AlertSender
 from console.errors import AlertFailed
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import SettingsError
+from domain.redaction.mask import KNOWN
+from domain.redaction.spellings import of_address, spellings
+from persistence.sessions.address import secrets_of
 from tests.support.system.alarms import alarm, no_proxy, state
 from tests.support.system.running_system import until
 from tests.support.system.web_receiver import HANG, Receiver
@@ -217,9 +220,9 @@ def test_no_secret_of_the_settings_is_sent_or_logged(log_lines: list[str], monke
         assert "curl ********" == settings.redacted()["alert_command"]
         printed = f"{settings!r} {settings} {settings.model_dump()} {settings.redacted()}"
         assert [] == [secret for secret in ("s3cr3t", "passw0rd", "k3y", "dbpass") if secret in printed]
-        for address in settings.addresses():
-            logs.hide_address(address)
-        logs.hide_password(settings.url)
+        monkeypatch.setattr(KNOWN, "_texts", ())
+        KNOWN.remember(text for address in settings.addresses() for text in of_address(address))
+        KNOWN.remember(spellings(secrets_of(settings.url or "")))
         logger.configure(patcher=logs._patch)
         try:
             with AlertSender([UrlChannel(url)]) as sender:

@@ -24,6 +24,7 @@ from console.debug.protocol import ConsoleConnection
 from console.errors import Refused
 from domain import failpoints
 from domain.errors import InvalidRequest
+from domain.redaction.mask import KNOWN
 from domain.trading.quotes import Quote
 from domain.types import Instant, Symbol
 from tests.support.system.console_sessions import buy, console_session
@@ -275,7 +276,7 @@ def test_the_answer_to_a_decision_that_waits_says_that_it_is_committed(
 def test_a_wrong_argument_is_refused_with_a_message(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("console.logs._secrets", {"s3cret-token"})
+    monkeypatch.setattr(KNOWN, "_texts", ("s3cret-token",))
     with console_session(embedded_url, tmp_path) as talk:
         with pytest.raises(Refused, match=r"^seconds must be a whole number from 1 to 600$"):
             talk.do("trace --seconds soon")

@@ -17,7 +17,7 @@ from market.exchange.ccxt_source import ExchangePrices
 from market.exchange.retry import describe_error
 from tests.support.exchange.listings import BODIES
 from tests.support.exchange.server import ExchangeServer
-from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, RARE, SOL, SourceFactory
+from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, RARE, SOL, SourceFactory, trusted
 from tests.support.system.running_system import until
 
 pytestmark = pytest.mark.logged("market")
@@ -293,7 +293,9 @@ def test_a_delisted_symbol_affects_no_other(exchange: str, open_source: SourceFa
 
 @pytest.mark.parametrize("user", ["bob:secret@", "bob:se/cret@", "bob:s@ecret@"])
 def test_a_password_in_a_url_is_not_logged(user: str) -> None:
-    assert "OSError: no way to http://host:1/path" == describe_error(OSError(f"no way to http://{user}host:1/path"))
+    assert "OSError: no way to http://********@host:1/path" == describe_error(
+        OSError(f"no way to http://{user}host:1/path")
+    )
 
 
 def test_an_unsubscribed_symbol_is_not_delivered(open_source: SourceFactory, server: ExchangeServer) -> None:
@@ -361,6 +363,6 @@ def test_an_impossible_exchange_is_refused_before_the_start(
     exchange: str, options: dict[str, str], message: str
 ) -> None:
     with pytest.raises(SettingsError) as refused:
-        ExchangePrices(exchange, SystemClock(), cache=None, options=options)
+        ExchangePrices(exchange, SystemClock(), cache=None, access=trusted(options))
     assert message in str(refused.value)
     assert "s3cret" not in str(refused.value)

@@ -18,7 +18,7 @@ from market.exchange.ccxt_source import ExchangePrices
 from market.exchange.retry import Timing
 from tests.support.exchange.okx import OkxServer
 from tests.support.exchange.server import ExchangeServer
-from tests.support.exchange.sources import BOTH, BTC, ETH, QUICK, RARE, Recorder, SourceFactory
+from tests.support.exchange.sources import BOTH, BTC, ETH, QUICK, RARE, Recorder, SourceFactory, trusted
 from tests.support.system.running_system import until
 
 pytestmark = pytest.mark.logged("market")
@@ -157,7 +157,7 @@ def test_a_resting_order_makes_its_book_followed_and_is_filled_by_it(okx: OkxSer
     okx.set_price(BTC, "100", bid="99", ask="101")
     okx.set_book(BTC, [("99", "2")], [("101", "2")])
     source = ExchangePrices(
-        "okx", SystemClock(), cache=None, options=okx.okx, timing=replace(QUICK, book_interval=0.01)
+        "okx", SystemClock(), cache=None, access=trusted(okx.okx), timing=replace(QUICK, book_interval=0.01)
     )
     with TradingSystem.start(Settings.isolated(database_url=embedded_url), source=source) as system:
         resting = Decision(symbol="BTC/USDT", decision="BUY", confidence=1, order_type="limit", limit_price=100)

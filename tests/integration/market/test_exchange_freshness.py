@@ -19,7 +19,7 @@ from domain.types import OutcomeStatus, Symbol
 from market.exchange.ccxt_source import ExchangePrices
 from tests.support.exchange.okx import OkxServer
 from tests.support.exchange.server import ExchangeServer
-from tests.support.exchange.sources import BTC, ETH, QUICK, Recorder, SourceFactory
+from tests.support.exchange.sources import BTC, ETH, QUICK, Recorder, SourceFactory, trusted
 from tests.support.system.running_system import until
 
 pytestmark = pytest.mark.logged("market")
@@ -37,7 +37,9 @@ class Exchange:
 
     def source(self, **timing: Any) -> ExchangePrices:
         options = getattr(self.server, self.name)
-        return ExchangePrices(self.name, SystemClock(), cache=None, options=options, timing=replace(QUICK, **timing))
+        return ExchangePrices(
+            self.name, SystemClock(), cache=None, access=trusted(options), timing=replace(QUICK, **timing)
+        )
 
 
 @pytest.fixture(params=["bitstamp", "okx"])
@@ -193,7 +195,9 @@ def test_an_answer_that_is_too_large_is_cut_off_and_requested_again(
 
 def test_a_frozen_symbol_fills_nothing_until_its_price_changes(server: ExchangeServer, embedded_url: str) -> None:
     symbols = [BTC, ETH]
-    source = ExchangePrices("kraken", SystemClock(), cache=None, symbols=symbols, options=server.kraken, timing=QUICK)
+    source = ExchangePrices(
+        "kraken", SystemClock(), cache=None, symbols=symbols, access=trusted(server.kraken), timing=QUICK
+    )
     ages = {"max_price_age": 1, "max_quote_lag": 1, "price_grace": 0}
     settings = Settings.isolated(database_url=embedded_url, symbols=symbols, **ages)
 

@@ -19,7 +19,7 @@ from domain.types import OutcomeStatus
 from market.exchange.ccxt_source import ExchangePrices
 from tests.support.exchange.listings import BODIES
 from tests.support.exchange.server import ExchangeServer
-from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, SOL, Recorder, SourceFactory
+from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, SOL, Recorder, SourceFactory, trusted
 from tests.support.system.running_system import until
 
 pytestmark = pytest.mark.logged("market")
@@ -79,7 +79,7 @@ def test_an_exchange_that_is_unreachable_at_the_start_is_retried_until_it_answer
     away = ExchangeServer()
     away.port = port
     options = getattr(away, exchange)
-    source = ExchangePrices(exchange, SystemClock(), cache=None, symbols=[BTC], options=options, timing=QUICK)
+    source = ExchangePrices(exchange, SystemClock(), cache=None, symbols=[BTC], access=trusted(options), timing=QUICK)
     recorder = Recorder()
     source.start(recorder)
     try:
@@ -129,7 +129,7 @@ def test_a_bad_list_of_markets_changes_nothing_and_is_requested_again(
 
 
 def test_a_position_is_sold_while_the_list_of_markets_is_bad(server: ExchangeServer, embedded_url: str) -> None:
-    source = ExchangePrices("kraken", SystemClock(), cache=None, options=server.kraken, timing=QUICK)
+    source = ExchangePrices("kraken", SystemClock(), cache=None, access=trusted(server.kraken), timing=QUICK)
     with TradingSystem.start(Settings.isolated(database_url=embedded_url), source=source) as system:
         bought = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1)).get(timeout=30)
         server.fault_list("nothing", 10_000)
@@ -219,7 +219,7 @@ def test_a_cached_catalog_serves_a_start_without_the_exchange(
     source.stop()
     assert 0o700 == cache.parent.stat().st_mode & 0o777
     nowhere = {"urls": {"api": {"public": "http://127.0.0.1:1"}}}
-    restarted = ExchangePrices("kraken", SystemClock(), cache=cache, options=nowhere, timing=QUICK)
+    restarted = ExchangePrices("kraken", SystemClock(), cache=cache, access=trusted(nowhere), timing=QUICK)
     assert restarted.catalog is not None
     assert recorder.catalogs[0].instruments == restarted.catalog.instruments
     second = Recorder()
@@ -250,7 +250,9 @@ def test_a_stop_while_the_markets_are_loaded_leaves_no_warning(
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         deaf.settimeout(10)
         server.port = deaf.getsockname()[1]
-        source = ExchangePrices("kraken", SystemClock(), cache=None, symbols=[BTC], options=server.kraken, timing=QUICK)
+        source = ExchangePrices(
+            "kraken", SystemClock(), cache=None, symbols=[BTC], access=trusted(server.kraken), timing=QUICK
+        )
         source.start(Recorder())
         asking, _ = deaf.accept()
         source.stop()

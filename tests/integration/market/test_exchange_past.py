@@ -14,7 +14,7 @@ from domain.types import Symbol
 from market.exchange import history as module
 from market.exchange.ccxt_source import ExchangePrices
 from tests.support.exchange.server import ExchangeServer
-from tests.support.exchange.sources import BOTH, QUICK
+from tests.support.exchange.sources import BOTH, QUICK, trusted
 
 BTC = Symbol("BTC/USDT")
 BEGIN = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ def server() -> Iterator[ExchangeServer]:
 
 def ask(server: ExchangeServer, exchange: str, timeout: float = 30, until: datetime = UNTIL) -> History:
     options = getattr(server, exchange)
-    source = ExchangePrices(exchange, SystemClock(), cache=None, options=options, timing=QUICK)
+    source = ExchangePrices(exchange, SystemClock(), cache=None, access=trusted(options), timing=QUICK)
     return source.history(BTC, SINCE, until, timeout)
 
 

@@ -78,7 +78,7 @@ def exchange_of(name: str) -> Any:
 
 
 def parts(ticker: Mapping[str, Any]) -> tuple[Decimal | None, ...]:
-    ((quote,), _) = quotes([ticker], "test", instant(), ExchangeClock(60))
+    ((quote,), _) = quotes([ticker], "test", instant(), ExchangeClock(60), real=True)
     assert quote.last_size is None
     return quote.price, quote.bid, quote.bid_size, quote.ask, quote.ask_size
 

@@ -15,7 +15,7 @@ from domain.trading.decision import Decision
 from market.exchange.ccxt_source import ExchangePrices
 from persistence.queries.row_lists import LedgerReader
 from tests.support.exchange.server import ExchangeServer
-from tests.support.exchange.sources import QUICK
+from tests.support.exchange.sources import QUICK, trusted
 from tests.support.system.running_system import assert_sound, until
 
 FILLS = """
@@ -70,7 +70,7 @@ def test_a_round_trip_pays_the_spread(
     touch = {"bid": bid, "ask": ask, "bid_size": "5000", "ask_size": "400"}
     server.set_price("ADA/USDT", str(bought["last_price"]), **touch)
     source = ExchangePrices(
-        "kraken", SystemClock(), cache=None, symbols=["ADA/USDT"], options=server.kraken, timing=QUICK
+        "kraken", SystemClock(), cache=None, symbols=["ADA/USDT"], access=trusted(server.kraken), timing=QUICK
     )
     settings = Settings.isolated(database_url=embedded_url, max_position_size=1, slippage_pct=0)
     with closing(LedgerReader(embedded_url)) as ledger:

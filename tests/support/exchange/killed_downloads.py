@@ -81,7 +81,7 @@ def download(home: Path, bars: int, seed: int | None = None, kills: int = 0) -> 
 
 def _start(server: ExchangeServer, home: Path) -> Program:
     options = json.dumps(options_of(server, "kraken"))
-    env = environment(home, exchange="kraken", exchange_options=options)
+    env = environment(home, exchange="kraken", exchange_options=options, exchange_trusted_hosts="127.0.0.1")
     return Program("history", "download", "--symbols", BTC, "--since", f"{BEGIN:%Y-%m-%d}", "--json", env=env)
 
 

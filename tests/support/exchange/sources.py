@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import Quote
 from domain.types import Symbol
 from market.exchange.ccxt_source import ExchangePrices
+from market.exchange.provenance import Access
 from market.exchange.retry import Timing
 from tests.support.exchange.server import ExchangeServer
 
@@ -77,6 +78,11 @@ class Recorder:
         return matches()[-1]
 
 
+def trusted(options: Mapping[str, Any]) -> Access:
+    """Return the access to an exchange on this machine, whose prices count as real."""
+    return Access(options, frozenset({"127.0.0.1"}))
+
+
 class SourceFactory:
     """Makes price sources and starts them; `close` stops them."""
 
@@ -89,7 +95,7 @@ class SourceFactory:
     ) -> tuple[ExchangePrices, Recorder]:
         exchange_options = getattr(self._server, exchange) | options
         source = ExchangePrices(
-            exchange, SystemClock(), cache=cache, symbols=symbols, options=exchange_options, timing=timing
+            exchange, SystemClock(), cache=cache, symbols=symbols, access=trusted(exchange_options), timing=timing
         )
         recorder = Recorder()
         self._sources.append(source)

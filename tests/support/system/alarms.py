@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from console import logs
 from console.alerts.channels import Channel, CommandChannel
 from console.alerts.outbox import Notification
 from console.errors import AlertFailed
 from domain.alarms import Alarm, AlarmKind
+from domain.redaction.mask import KNOWN
 
 TEST = AlarmKind.TEST
 
@@ -24,7 +24,7 @@ def alarm(text: str = "it burns", kind: AlarmKind = TEST) -> Alarm:
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(logs, "_secrets", set())
+    monkeypatch.setattr(KNOWN, "_texts", ())
 
 
 def python(code: str) -> CommandChannel:

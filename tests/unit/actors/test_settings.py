@@ -327,6 +327,7 @@ NOT_RECORDED = {
 }  # fmt: skip
 CHANGES = {
     "prices": "simulated", "exchange": "binance", "exchange_options": {"timeout": 1}, "symbols": "BTC/USDT", "seed": 2,
+    "exchange_trusted_hosts": "mirror.example.com",
     "price_interval": 2, "price_speed": 2, "price_from": "2025-01-01", "price_to": "2026-01-01",
     "price_spread": "0.1", "same_currency": "USD", "check_interval": 1,
     "calendars": {"AAPL": "XNYS"}, "quote_currency": "USD", "split_hold": 1,

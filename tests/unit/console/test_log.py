@@ -15,6 +15,8 @@ from loguru import logger
 
 from actors.settings import Settings
 from console import logs
+from domain.redaction.mask import KNOWN
+from domain.redaction.spellings import of_text
 from tests.support.screens.fixed_clock import local_zone
 from tests.support.screens.rendering import FakeTerminal
 
@@ -54,9 +56,9 @@ def test_a_line_about_a_decision_names_it_whatever_its_id_is(
 def test_a_text_that_may_be_a_secret_is_masked_in_whatever_is_logged(
     planted: str, message: str, masked: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "_secrets", set())
-    for text in Settings.isolated(exchange_options={"headers": {"x": planted}}).secret_texts():
-        logs.hide_text(text)
+    monkeypatch.setattr(KNOWN, "_texts", ())
+    secrets = Settings.isolated(exchange_options={"headers": {"x": planted}}).secret_texts()
+    KNOWN.remember(part for text in secrets for part in of_text(text))
     logger.info("{}", message)
     assert capsys.readouterr().err.endswith(f"INFO    {masked}\n")
 

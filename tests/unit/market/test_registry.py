@@ -29,14 +29,18 @@ class StandingClock:
         return datetime(2026, 1, 31, tzinfo=UTC)
 
 
-def opened(folder: Path, prices: str, speed: float = 1.0) -> PriceSource:
-    """Return the source of a setting `prices`, with the other settings as they are by default."""
-    options = SourceOptions(
+def source_options(folder: Path, prices: str, speed: float = 1.0) -> SourceOptions:
+    """Return the options of a setting `prices`, with the other settings as they are by default."""
+    return SourceOptions(
         prices=prices, home=folder, clock=StandingClock(), exchange="kraken", exchange_options={}, symbols=None, seed=1,
         price_interval=1.0, price_speed=speed, price_from=None, price_to=None, price_spread=Decimal(0),
         max_price_age=30.0, max_quote_lag=60.0,
     )  # fmt: skip
-    return open_source(options)
+
+
+def opened(folder: Path, prices: str, speed: float = 1.0) -> PriceSource:
+    """Return the source of a setting `prices`."""
+    return open_source(source_options(folder, prices, speed))
 
 
 def test_each_name_opens_its_source_and_any_other_text_is_the_path_of_a_file(tmp_path: Path) -> None:

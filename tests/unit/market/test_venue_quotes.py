@@ -23,7 +23,7 @@ BY_QUOTE = ExecutionRules(PriceRule.QUOTE)
 def quote_of(**fields: Any) -> Quote:
     """Return the quote of a ticker with last trade 0.50, bid 0.90 and ask 0.92, changed by ``fields``."""
     ticker = {"symbol": BTC, "last": "0.50", "bid": "0.90", "ask": "0.92", "bidVolume": "250", "askVolume": "12.5"}
-    (quote,), invalid = quotes([ticker | fields], "kraken", instant(), CLOCK)
+    (quote,), invalid = quotes([ticker | fields], "kraken", instant(), CLOCK, real=True)
     assert {} == invalid
     return quote
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from console import logs
 from console.cli import main
 from domain.errors import SettingsError
-from persistence.sessions.address import display_address, dsn, parse_url, schema_of, server_options, with_schema
+from domain.redaction.mask import KNOWN, MASK, mask
+from domain.redaction.spellings import spellings
+from persistence.sessions.address import (
+    display_address,
+    dsn,
+    parse_url,
+    schema_of,
+    secrets_of,
+    server_options,
+    with_schema,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +68,7 @@ def test_what_cannot_be_read_is_refused_without_a_part_of_it(
     with pytest.raises(SettingsError) as refused:
         parse_url(url)
     assert str(refused.value).startswith(f"database_url cannot be used: {reason}; in a user or password write @ as %40")
-    monkeypatch.setattr(logs, "_secrets", set())
+    monkeypatch.setattr(KNOWN, "_texts", ())
     assert 2 == main(["positions", "--json", f"--database-url={url}"])
     printed = "".join(capsys.readouterr())
     assert "SECret" not in printed
@@ -68,7 +77,7 @@ def test_what_cannot_be_read_is_refused_without_a_part_of_it(
 
 @pytest.mark.parametrize("written", ["pa%20ss%2Fw%C3%B6rd", "pa%20ss/w%C3%B6rd"])
 def test_a_password_is_masked_however_it_is_encoded(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_secrets", set())
-    logs.hide_password(f"postgresql://me:{written}@h/db?application_name=a@b")
+    monkeypatch.setattr(KNOWN, "_texts", ())
+    KNOWN.remember(spellings(secrets_of(f"postgresql://me:{written}@h/db?application_name=a@b")))
     for spelling in ("pa ss/wörd", "pa%20ss%2Fw%C3%B6rd", "pa+ss%2Fw%C3%B6rd", "pa%20ss/w%C3%B6rd", r"pa ss/w\u00f6rd"):
-        assert f"failed: {logs.MASK}" == logs.secrets_hidden(f"failed: {spelling}")
+        assert f"failed: {MASK}" == mask(f"failed: {spelling}")
