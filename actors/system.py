@@ -12,6 +12,7 @@ from functools import partial
 
 from actors.client import AttachedSystem, TradingClient, Wait, present_outcome, wait_of
 from actors.introspection.counters import Counts
+from actors.introspection.facts import Facts
 from actors.introspection.inspection import Inspector
 from actors.introspection.status import SystemStatus, state_of, status_of
 from actors.messages import Crash, Drain, Message, Submit
@@ -69,27 +70,6 @@ SUBMIT_TIMEOUT_S = 60.0
 """Seconds after which `submit` gives up waiting for the commit."""
 SUBMIT_CHECK_INTERVAL_S = 0.5
 """Seconds after which a waiting `submit` checks that the system still runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Description of a running system, without secrets.
-
-    Attributes:
-        database: URL of the database without its password.
-        server: version of the database server.
-        price_source: name of the price source.
-        real_prices: whether its prices are those of a market.
-        epoch: number of this process among those that have held the lease.
-        price_notes: what is to be known about the prices, as sentences.
-    """
-
-    database: str
-    server: str
-    price_source: str
-    real_prices: bool
-    epoch: int
-    price_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

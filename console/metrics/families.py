@@ -23,8 +23,8 @@ from prometheus_client.core import (
 )
 
 from actors.introspection.counters import BUCKETS, Counts
+from actors.introspection.facts import Facts
 from actors.introspection.status import ActorStatus, SystemStatus
-from actors.system import Facts
 from console.display.format import instruments_unknown
 from domain.failures import FailureKind
 from domain.types import PortfolioName

@@ -16,8 +16,8 @@ import yaml
 from prometheus_client.core import Metric
 
 from actors.introspection.counters import BUCKETS, Counters, Durations
+from actors.introspection.facts import Facts
 from actors.introspection.status import ActorStatus, SystemStatus
-from actors.system import Facts
 from console.metrics import families
 from console.metrics.collector import SharedQuery
 from domain.errors import DatabaseUnavailable
