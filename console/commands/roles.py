@@ -13,7 +13,7 @@ import typer
 from actors.settings import Settings
 from console.cli import print_error, wrong_usage
 from console.database import connected, ensure_schema, require_database
-from console.display.format import answer, terminal
+from console.display.format import answer, print_exactly, terminal
 from console.display.table import full_table
 from console.options import AsJson, with_settings
 from domain.errors import SettingsError
@@ -128,7 +128,7 @@ def create(
         "socket_folder": str(folder) if folder is not None else None,
         "socket_open": is_open,
     }
-    answer(as_json, document, lambda: print(url))  # noqa: T201
+    answer(as_json, document, lambda: print_exactly(f"{url}\n"))
     if not as_json:
         for line in _remarks(settings, role, folder, is_open=is_open, is_new=secret is not None):
             print_error(line)
@@ -166,7 +166,7 @@ def password(settings: Settings, name: Name, as_json: AsJson = False) -> None:
         socket = stored_socket(settings.home.expanduser().resolve()) if database.server is not None else None
         folder = Path(socket.folder) if socket is not None else None
         url = role_url(database.url, name, secret, folder=folder)
-    answer(as_json, {"role": name, "url": url}, lambda: print(url))  # noqa: T201
+    answer(as_json, {"role": name, "url": url}, lambda: print_exactly(f"{url}\n"))
     if not as_json:
         print_error(KNOWN_ONCE)
 
