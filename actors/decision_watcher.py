@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from loguru import logger
 
+from actors.intake.reader import IntakeReader, IntakeRules
+from actors.intake.submissions import Submissions
 from actors.messages import (
     ChangeAccount,
     Control,
@@ -25,14 +27,13 @@ from actors.messages import (
 from actors.ports import Decisions
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.callers import Callers
-from actors.runtime.database_retry import Interrupted
-from actors.runtime.pykka_adapter import settle
 from actors.runtime.routes import PathServices, Routes
 from actors.supervision.messages import Drained, RaiseGeneration, Rebuilt
-from domain.errors import DatabaseUnavailable, DecisionGone, Fenced, PaperTradingError, SubmissionInDoubt
-from domain.trading.decision import Accepted, Outcome, PendingDecision, Reason, Refusal
+from domain.errors import DatabaseUnavailable, DecisionGone, Fenced
+from domain.trading.decision import Outcome, PendingDecision, Reason, Refusal
+from domain.trading.freshness.price_waits import EndedLeft, LeftEnd, SymbolOf
 from domain.trading.open_orders.cancelling import cancel_unread
-from domain.trading.sessions.decision_age import NO_AGE_LIMIT, AgeLimit, expire_if_stale
+from domain.trading.sessions.decision_age import expire_if_stale
 from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, Instant, OutcomeStatus
 from domain.wording import counted
 
@@ -51,7 +52,7 @@ class DecisionWatcher(PathBehaviour):
         routes: the addresses of the actors.
         services: database retries, wake-ups and counters.
         clock: the time at which decisions are received.
-        age_limit: a decision that is older when it is taken in, as after a downtime, expires.
+        rules: until when decisions are taken in, and wait for a price.
     """
 
     group_limit: ClassVar[int] = 500
@@ -63,23 +64,24 @@ class DecisionWatcher(PathBehaviour):
         routes: Routes,
         services: PathServices,
         clock: Clock,
-        age_limit: AgeLimit = NO_AGE_LIMIT,
+        rules: IntakeRules,
     ) -> None:
         self._decisions = decisions
         self._callers = callers
         self._routes = routes
         self._retry = services.retry
-        self._wake_later = services.wake_later
+        self._wake_later, self._wake_again = services.wake_later, services.wake_again
         self._counters = services.counters
         self._outcomes = services.outcomes
         self._clock = clock
-        self._age_limit = age_limit
-        self._under_way: set[DecisionId] = set()
+        self._age_limit = rules.age_limit
+        self._reader = IntakeReader(decisions, rules, clock)
+        self._waits = self._reader.waits
+        self._submissions = Submissions(decisions, callers, services.retry)
+        self._under_way: dict[DecisionId, SymbolOf] = {}
         self._quarantined: set[DecisionId] = set()
-        self._waiting: set[DecisionId] = set()
         self._open: set[DecisionId] = set()  # their ends are reported, so their callers need no look at the table
         self._account_requests: set[int] = set()  # that were sent in this generation
-        self._more = False
         self._draining = False
 
     def control(self, message: Control) -> None:
@@ -109,8 +111,8 @@ class DecisionWatcher(PathBehaviour):
             # Also decisions without a caller: the report of the commit that ended them may be lost.
             self._look_up(list(dict.fromkeys([*self._callers.ids, *self._counters.under_way])))
             self._update_quarantined(message.poisoned)
-            self._under_way = set()
-            self._waiting = set()
+            self._under_way = {}
+            self._reader.begin()
             self._account_requests = set()
             self._read_account_requests()
             self._read()
@@ -126,11 +128,11 @@ class DecisionWatcher(PathBehaviour):
         """Return the decisions under way, and the number of callers that wait."""
         return {
             "generation": self.generation,
-            "under_way": sorted(self._under_way - self._waiting, key=str),
-            "waiting_for_price": sorted(self._waiting, key=str),
+            "under_way": sorted(self._under_way.keys() - self._waits.ids, key=str),
+            "waiting_for_price": sorted(self._waits.ids, key=str),
             "cannot_be_ended": sorted(self._quarantined, key=str),
             "callers": len(self._callers.ids),
-            "more_in_the_table": self._more,
+            "more_in_the_table": self._reader.more,
             "draining": self._draining,
         }
 
@@ -139,17 +141,17 @@ class DecisionWatcher(PathBehaviour):
         settled = [message for message in messages if isinstance(message, Settled)]
         submitted = [message for message in messages if isinstance(message, Submit)]
         for message in messages:
-            if isinstance(message, Waits):
-                self._waiting.add(message.decision_id)
+            if isinstance(message, Waits) and (of := self._under_way.get(message.decision_id)) is not None:
+                self._waits.add(message.decision_id, of, Instant.of(self._clock))
                 self._counters.mark_waiting(message.decision_id)
         with self._ending_the_generation():
             self._write_outcomes(settled)
         if submitted:
-            self._insert(submitted)
+            self._submissions.insert(submitted, draining=self._draining)
         if any(isinstance(message, ReadRequests) for message in messages):
             self._read_account_requests()
         read_now = bool(submitted) or any(isinstance(message, Wake) for message in messages)
-        if read_now or (self._more and self._in_progress < READ_BELOW):
+        if read_now or (self._reader.more and self._in_progress < READ_BELOW):
             self._read()
         if any(isinstance(message, Flush) for message in messages):
             self._routes.supervisor.tell(Drained("DecisionWatcher"))
@@ -184,16 +186,16 @@ class DecisionWatcher(PathBehaviour):
 
     @property
     def _in_progress(self) -> int:
-        return len(self._under_way) - len(self._waiting)
+        return len(self._under_way) - len(self._waits)
 
     def _read(self) -> None:
-        """Take pending decisions, oldest first, up to the limit; those that are refused at once do not count."""
+        """Take pending decisions, up to the limit; those that are refused at once do not count."""
+        self._end_overdue()
         stale = 0
         while (
             self.generation is not None and not self._draining and (capacity := MAX_UNDER_WAY - self._in_progress) > 0
         ):
             received = self._pending(capacity)
-            self._more = len(received) == capacity
             checked = [
                 row if isinstance(row, Refusal) else expire_if_stale(row, row.received, self._age_limit) or row
                 for row in received
@@ -203,14 +205,51 @@ class DecisionWatcher(PathBehaviour):
             refusals += self._cancel_unread(decisions, {refusal.decision_id for refusal in refusals})
             stale += self._refuse(refusals)
             ended = {refusal.decision_id for refusal in refusals}
-            self._send(decision for decision in decisions if decision.id not in ended)
-            if not self._more or not refusals:
+            remaining = [decision for decision in decisions if decision.id not in ended]
+            self._send(self._reader.before_cancels(remaining, self._end_left))
+            if not self._reader.more or not refusals:
                 break
+        if self._reader.leaves:
+            self._wake_later()  # to pass over those that are left, and to end them in time
         if stale and self._age_limit.max_age is not None:
             self._counters.expired_at_intake += stale
             limit = f"max_decision_age = {self._age_limit.max_age.total_seconds():g} s"
             number = counted(stale, "decision")
             logger.warning("{} expired: older than {} when this process could take them", number, limit)
+
+    def _end_overdue(self) -> None:
+        """End the decisions that were left in the table, and for which no price has come in time."""
+        generation = self.generation
+        if generation is None or self._draining or not (ends := self._waits.overdue(Instant.of(self._clock))):
+            return
+        excluded, more = self._under_way.keys() | self._quarantined, False
+        with self._ending_the_generation():
+            ended, more = self._retry.until_done_unless_away(
+                lambda: self._reader.end_overdue(generation, ends, excluded)
+            )
+            self._report_left(ended)
+        if more:
+            self._wake_again()
+
+    def _end_left(self, ends: Sequence[LeftEnd], before: DecisionId) -> bool:
+        """End decisions that were left in the table and come before a CANCEL; return whether all have ended."""
+        generation, excluded, more = self.generation, self._under_way.keys() | self._quarantined, True
+        if generation is None:
+            return False
+        with self._ending_the_generation():
+            ended, more = self._retry.until_done_unless_away(
+                lambda: self._reader.end_before(generation, ends, excluded, before)
+            )
+            self._report_left(ended)
+        if more:
+            self._wake_again()
+        return not more
+
+    def _report_left(self, ended: Iterable[EndedLeft]) -> None:
+        for one in ended:
+            self._counters.count_left(one.outcome, one.portfolio, one.waited.total_seconds())
+            self._callers.answer(one.outcome.decision_id, one.outcome)
+            self._outcomes.write(one.outcome)
 
     def _read_account_requests(self) -> None:
         """Send the requests for accounts that are new."""
@@ -229,18 +268,16 @@ class DecisionWatcher(PathBehaviour):
             self._routes.execution_simulator.tell(ChangeAccount(self.generation, request))
 
     def _cancel_unread(self, decisions: Sequence[PendingDecision], refused: set[DecisionId]) -> list[Refusal]:
-        cancelled = cancel_unread(decisions, self._under_way | self._quarantined | refused)
+        cancelled = cancel_unread(decisions, self._under_way.keys() | self._quarantined | refused)
         for refusal in cancelled:
             self._counters.count_received(refusal.decision_id, refusal.portfolio)
         return cancelled
 
     def _pending(self, limit: int) -> list[PendingDecision | Refusal]:
         """Return pending decisions that are not under way; none while the database is unavailable."""
-        excluded = self._under_way | self._quarantined
+        excluded = self._under_way.keys() | self._quarantined
         try:
-            received = self._retry.until_done_unless_away(
-                lambda: self._decisions.pending(excluded, limit, Instant.of(self._clock))
-            )
+            received = self._retry.until_done_unless_away(lambda: self._reader.read(excluded, limit))
             # A decision with a caller that was never sent may have been ended or deleted before it was read.
             self._look_up([id_ for id_ in self._callers.ids if id_ not in excluded and id_ not in self._open])
         except DatabaseUnavailable as error:
@@ -264,7 +301,7 @@ class DecisionWatcher(PathBehaviour):
             if self.generation is None:
                 return
             self.about = decision.id
-            self._under_way.add(decision.id)
+            self._under_way[decision.id] = SymbolOf(decision.portfolio, decision.symbol)
             logger.debug("received {} {}", decision.action, decision.symbol, decision=decision.id)
             self._routes.sizer.tell(Decide(self.generation, decision))
         self.about = None
@@ -297,14 +334,14 @@ class DecisionWatcher(PathBehaviour):
         return ended
 
     def _report_outcome(self, outcome: Outcome) -> None:
-        self._forget(outcome.decision_id)
+        self._forget(outcome.decision_id, outcome)
         self._callers.answer(outcome.decision_id, outcome)
         self._counters.count_outcome(outcome)
         self._outcomes.write(outcome)
 
     def _report_open(self, outcome: Outcome) -> None:
         """Report that the order of a decision rests: the decision is not under way any more."""
-        self._forget(outcome.decision_id)
+        self._forget(outcome.decision_id, outcome)
         self._mark_open(outcome)
         self._outcomes.write(outcome)
 
@@ -313,9 +350,10 @@ class DecisionWatcher(PathBehaviour):
         self._counters.mark_open(outcome.decision_id)
         self._callers.answer_open(outcome.decision_id, outcome)
 
-    def _forget(self, decision_id: DecisionId) -> None:
-        self._under_way.discard(decision_id)
-        self._waiting.discard(decision_id)
+    def _forget(self, decision_id: DecisionId, outcome: Outcome | None = None) -> None:
+        self._under_way.pop(decision_id, None)
+        if decision_id in self._waits.ids:
+            self._waits.discard(decision_id, Instant.of(self._clock), outcome)
         self._open.discard(decision_id)
 
     def _look_up(self, ids: Collection[DecisionId]) -> None:
@@ -332,31 +370,3 @@ class DecisionWatcher(PathBehaviour):
             elif outcome is not None:
                 self._callers.answer(outcome.decision_id, outcome)
                 self._counters.count_outcome(outcome)
-
-    def _insert(self, submitted: list[Submit]) -> None:
-        decisions = [submit.decision for submit in submitted]
-        answers: Sequence[Accepted | PaperTradingError]
-        try:
-            if self._draining:
-                raise DatabaseUnavailable("the system is stopping and takes no more decisions")
-            answers = self._retry.once(lambda: self._decisions.insert(decisions))
-        except DatabaseUnavailable as error:
-            answers = self._resolve(submitted) if error.in_doubt else [error] * len(decisions)
-        for submit, answer in zip(submitted, answers, strict=True):
-            if isinstance(answer, Accepted):
-                self._callers.add(answer.decision_id, submit.outcome, until_open=submit.until_open)
-                if answer.outcome is not None and answer.outcome.status is OutcomeStatus.OPEN:
-                    self._callers.answer_open(answer.decision_id, answer.outcome)
-                elif answer.outcome is not None:
-                    self._callers.answer(answer.decision_id, answer.outcome)
-                settle(submit.accepted, answer)
-            else:
-                submit.abandon(answer)
-
-    def _resolve(self, submitted: list[Submit]) -> list[Accepted | PaperTradingError]:
-        """Find by uid which decisions were committed, after the answer to a COMMIT was lost; never insert again."""
-        try:
-            rows = self._retry.for_a_while(lambda: self._decisions.find([s.decision for s in submitted]))
-        except (DatabaseUnavailable, Interrupted):
-            rows = [None] * len(submitted)
-        return [accepted or SubmissionInDoubt(s.decision.uid) for s, accepted in zip(submitted, rows, strict=True)]

@@ -17,6 +17,7 @@ from domain.trading.account.changes import AccountChange
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
+from domain.trading.freshness.price_waits import EndedLeft, Left, LeftEnd
 from domain.trading.open_orders.settlement import Advance
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar
@@ -63,6 +64,21 @@ class Decisions(Protocol):
         self, under_way: Collection[DecisionId], limit: int, received: Instant
     ) -> list[PendingDecision | Refusal]:
         """Return decisions without outcome that are not under way, first come first; a refusal for an invalid row."""
+
+    def pending_in_turn(
+        self, under_way: Collection[DecisionId], limit: int, received: Instant, left: Left
+    ) -> list[PendingDecision | Refusal]:
+        """Return them as `pending` does, each portfolio and sender in turn, without those that are left."""
+
+    def end_left(
+        self,
+        generation: Generation,
+        ends: Sequence[LeftEnd],
+        under_way: Collection[DecisionId],
+        limit: int,
+        before: DecisionId | None = None,
+    ) -> list[EndedLeft]:
+        """End decisions that were left in the table, the oldest first; return those that this call has ended."""
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         """Write the outcomes of refused decisions; return the decisions that this call has ended."""

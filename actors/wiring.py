@@ -17,6 +17,7 @@ from loguru import logger
 
 from actors.decision_watcher import DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
+from actors.intake.reader import IntakeRules
 from actors.introspection.counters import Counters
 from actors.introspection.outcome_log import OutcomeLog
 from actors.messages import Audit, Ping, ReadRequests, Tick, Wake
@@ -48,6 +49,7 @@ from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
 from domain.market_data.buffer import MarketDataBuffer, first_number
 from domain.redaction.mask import mask
+from domain.trading.freshness.price_waits import MAX_WAITING
 from domain.trading.instruments import Calendars
 from domain.trading.quotes import PriceSource
 from domain.trading.sessions.decision_age import AgeLimit
@@ -309,7 +311,8 @@ class Wiring:
     def _services(self, name: str, activity: Activity) -> PathServices:
         retry = self._runtime.retry(name, activity, self.clock, self.stopping)
         wake_later = partial(self._timer.after, WAKE_DELAY, self.address(name), Wake(), key=name)
-        return PathServices(retry, wake_later, self.counters, self._outcomes)
+        wake_again = partial(self._timer.after, timedelta(), self.address(name), Wake(), key=f"{name} again")
+        return PathServices(retry, wake_later, wake_again, self.counters, self._outcomes)
 
     def _price_tracker(self, _: Activity) -> Behaviour:
         rules = PriceRules(
@@ -355,7 +358,8 @@ class Wiring:
     def _decision_watcher(self, activity: Activity) -> Behaviour:
         services = self._services("DecisionWatcher", activity)
         limit = AgeLimit(self._max_decision_age, Calendars(self._settings.calendars))
-        return DecisionWatcher(self._ports.decisions, self._callers, self._routes, services, self.clock, limit)
+        rules = IntakeRules(limit, timedelta(seconds=self._settings.max_price_age), MAX_WAITING)
+        return DecisionWatcher(self._ports.decisions, self._callers, self._routes, services, self.clock, rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,3 +47,28 @@ def ratio_of(pairs: Sequence[tuple[float, float]]) -> Ratio:
             break
         k += 1
     return Ratio(statistics.median(ratios), ratios[k - 1], ratios[-k])
+
+
+def quantile_interval(values: Sequence[float], share: float) -> tuple[float, float]:
+    """Return an interval between two of the values that holds a quantile with a probability of at least 95 %.
+
+    The number of values below the quantile is binomial (W. J. Conover, Practical Nonparametric Statistics, 1999,
+    section 3.2); on each side 2.5 % are left out. With few values the upper end is the largest one, and the
+    probability smaller.
+
+    Args:
+        values: a sample.
+        share: of the quantile: 0.99 for p99.
+    """
+    ordered, number, tail = sorted(values), len(values), (1 - CONFIDENCE) / 2
+    low = high = None
+    below = 0.0
+    for count in range(number + 1):
+        ways = math.lgamma(number + 1) - math.lgamma(count + 1) - math.lgamma(number - count + 1)
+        below += math.exp(ways + count * math.log(share) + (number - count) * math.log1p(-share))
+        if low is None and below > tail:
+            low = max(count - 1, 0)
+        if high is None and below >= 1 - tail:
+            high = min(count, number - 1)
+    assert low is not None
+    return ordered[low], ordered[high if high is not None else -1]

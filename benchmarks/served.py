@@ -26,18 +26,20 @@ from console.service.queries import ServiceQueries
 from domain.types import Symbol
 from market.simulated import SimulatedMarket, simulated_instruments
 
+SILENT = "SILENT/USDT"
+"""A symbol that can be traded, and of which no price comes."""
 STOP_LIMIT = 20.0
 """Seconds in which the process must end."""
 
 
 class CountedMarket(SimulatedMarket):
-    """A simulated market that counts its ticks; at each one every symbol has a price."""
+    """A simulated market that counts its ticks; at each one every symbol but `SILENT` has a price."""
 
     ticks = 0
 
     def _next_prices(self) -> Iterable[tuple[Symbol, Decimal]]:
         self.ticks += 1
-        return super()._next_prices()
+        return [(symbol, price) for symbol, price in super()._next_prices() if symbol != SILENT]
 
 
 class ServedSystem:

@@ -151,3 +151,7 @@ class Instant(NamedTuple):
     def since(self, earlier: Instant) -> timedelta:
         """Return the duration from ``earlier`` to this moment."""
         return timedelta(seconds=self.monotonic - earlier.monotonic)
+
+    def earlier(self, by: timedelta) -> Instant:
+        """Return the moment that was so long before this one."""
+        return Instant(self.time - by, self.monotonic - by.total_seconds())

@@ -159,6 +159,13 @@ class Counters:
         if outcome.status is OutcomeStatus.EXECUTED and not decision.fills:
             self._fills_found_later[decision.portfolio] += 1  # the answer to its COMMIT was lost
 
+    def count_left(self, outcome: Outcome, portfolio: PortfolioName, seconds: float) -> None:
+        """Count a decision that has ended in the table, where it has waited for a price for so many seconds."""
+        if outcome.decision_id not in self._in_progress:
+            self._in_progress[outcome.decision_id] = _InProgress(portfolio, self.now() - seconds, waited=True)
+            self.received += 1
+        self.count_outcome(outcome)
+
     def discard(self, decision_id: DecisionId) -> None:
         """Discard a decision whose row was deleted; it ends without outcome."""
         self._in_progress.pop(decision_id, None)

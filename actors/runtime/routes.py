@@ -31,11 +31,13 @@ class PathServices:
     Attributes:
         retry: repeats database calls; it belongs to one actor.
         wake_later: sends `Wake` to this actor after a short time.
+        wake_again: sends `Wake` to this actor behind the messages that wait for it now.
         counters: counts what happens in this process.
         outcomes: logs the outcomes of decisions.
     """
 
     retry: DatabaseRetry
     wake_later: Callable[[], None]
+    wake_again: Callable[[], None]
     counters: Counters
     outcomes: OutcomeLog

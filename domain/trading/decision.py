@@ -241,9 +241,8 @@ class PendingDecision:
         terms: how its order is executed.
         target: what a CANCEL or AMEND is about.
         received: when this process read it; after a rebuild, the last time.
-        waited: how long it had waited by then, by the clock of `created_at`: the database's, since the clock of this
-            process may differ. Negative where the sender set a time in the future.
-        sent: when it was sent, where that no longer follows from `received` and `waited`.
+        waited: how long it had waited by then, by the database's clock; negative where the sender set a future time.
+        sent, left_since: when it was sent, and since when it waits for a price, where `received` does not tell.
         received_at, sent_by: when the database got it, and from whom; None in rows from before these columns.
     """
 
@@ -266,6 +265,7 @@ class PendingDecision:
     sent: datetime | None = None
     received_at: datetime | None = None
     sent_by: str | None = None
+    left_since: Instant | None = None
 
     @property
     def place(self) -> tuple[bool, datetime, DecisionId]:
@@ -283,7 +283,7 @@ class PendingDecision:
 
     def received_again(self, now: Instant) -> PendingDecision:
         """Return it as if it had been made and received just now: it could not be sized before."""
-        return replace(self, received=now, waited=timedelta(0), sent=self.sent_at)
+        return replace(self, received=now, waited=timedelta(0), sent=self.sent_at, left_since=None)
 
     @property
     def expiry(self) -> str:

@@ -37,6 +37,8 @@ from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale, wait
 from domain.trading.sizing import SizingRules, portfolio_check, pre_trade_check, removed_portfolio, size
 from domain.types import Action, DecisionId, Instant, PortfolioName, PriceRule, Symbol
 
+MAX_REFUSED = 200  # decisions that have waited too long, at one time: all others wait meanwhile
+
 
 class DecisionQueue:
     """The decisions that are not sized yet, with the projection of each portfolio and the newest prices.
@@ -162,7 +164,7 @@ class DecisionQueue:
         return list(self._retry_waiting({None}, now))
 
     def on_time(self, now: Instant) -> list[Step]:
-        """Refuse the decisions that have waited too long for a price."""
+        """Refuse decisions that have waited too long for a price, up to `MAX_REFUSED`."""
         return list(self._refuse_overdue(now))
 
     def on_rules(self, rules: Iterable[PortfolioRules]) -> list[Step]:
@@ -342,8 +344,7 @@ class DecisionQueue:
         """Admit the decisions that waited for these symbols again, in the order of the table."""
         symbols = tuple(symbols)
         old = [symbol for symbol in symbols if self._quotes.is_old(symbol)]
-        decisions = [decision for symbol in symbols for decision in self._waiting.pop(symbol, [])]
-        for decision in sorted(decisions, key=lambda d: d.place):
+        for decision in sorted((d for symbol in symbols for d in self._waiting.pop(symbol, [])), key=lambda d: d.place):
             overdue = self._overdue(decision, now)
             for step in self._admit(decision, now) if overdue is None else (overdue,):
                 # An old quote is no reason to request another one: that would be old, too, and so without end.
@@ -351,10 +352,12 @@ class DecisionQueue:
                     yield step
 
     def _refuse_overdue(self, now: Instant) -> Iterator[Step]:
+        left = MAX_REFUSED
         for symbol, decisions in list(self._waiting.items()):
             del self._waiting[symbol]
             for decision in decisions:
-                if (refusal := self._overdue(decision, now)) is not None:
+                if left and (refusal := self._overdue(decision, now)) is not None:
+                    left -= 1
                     yield refusal
                 else:
                     self._waiting.setdefault(symbol, []).append(decision)
@@ -369,7 +372,7 @@ class DecisionQueue:
             return None
         if (refusal := expire_if_stale(decision, now, self._age_limit)) is not None:
             return refusal
-        calendar, since = self._rules.calendars.of(decision.symbol), now.since(decision.received)
+        calendar, since = self._rules.calendars.of(decision.symbol), now.since(decision.left_since or decision.received)
         if waited(decision, now, calendar, since) > self._rules.max_price_age:
             why = self._quotes.why_none(decision, self._catalog, self._rules.max_price_age)
             return refuse(decision, Reason.NO_PRICE, why)

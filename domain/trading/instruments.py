@@ -131,5 +131,10 @@ class InstrumentCatalog:
         return Unresolved(f"{typed!r} is not traded here{did_you_mean(typed, candidates, most=3)}")
 
 
+def same_letters(one: str, other: str) -> bool:
+    """Return whether two spellings are those of one symbol, such as ``btc-usdt`` and ``BTC/USDT``."""
+    return _letters(one) == _letters(other)
+
+
 def _letters(symbol: str) -> str:
     return "".join(character for character in symbol.upper() if character not in "/-_: ")

@@ -20,16 +20,19 @@ from domain.errors import (
 )
 from domain.trading.account.requests import AccountRequest
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal
+from domain.trading.freshness.price_waits import EndedLeft, Left, LeftEnd
 from domain.trading.open_orders.terms import TARGETED, OrderTerms
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, Instant, OutcomeStatus
 from domain.wording import format_time
 from persistence.connections import transaction
 from persistence.error_translation import first_line, translated
+from persistence.lease import Lease
 from persistence.rows import columns_of
 from persistence.stores.books.account import read_pending
 from persistence.stores.cancel_targets import TargetResolver
 from persistence.stores.decision_rows import STORED_NUMBERS, row_flaw, row_terms
 from persistence.stores.intake.submissions import find_decisions, id_literal, insert_decisions, read_outcomes
+from persistence.stores.intake.turns import IN_TURN, end_left, require_current, turn_parameters
 from persistence.stores.store import Store
 
 TERMS = (*columns_of(OrderTerms, ("expires_at",)), "order_expires_at")
@@ -58,7 +61,7 @@ CASTS = dict.fromkeys(STORED_NUMBERS, "d.{}::numeric") | {
 
 A decision is as old as its sender says, but never younger than its receipt.
 """
-OWN = columns_of(PendingDecision, ("action", "received", "waited", "sent", "terms", "target"))
+OWN = columns_of(PendingDecision, ("action", "received", "waited", "sent", "left_since", "terms", "target"))
 """Columns that are fields of a `PendingDecision` as they are."""
 READ = (*OWN, "decision", "target", *TERMS, "now", "strict_runs", "lives")
 """Columns that the DecisionWatcher reads, the database's time, the validation runs, and the lives of portfolios."""
@@ -70,10 +73,12 @@ FROM trading_decisions d
 WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
 ORDER BY d.received_at NULLS FIRST, CASE WHEN d.received_at IS NULL THEN d.created_at END, d.id LIMIT %s
 """
-PENDING = f"SELECT {', '.join(CASTS.get(name, 'd.{}').format(name) for name in READ)} {OLDEST}"
+COLUMNS = ", ".join(CASTS.get(name, "d.{}").format(name) for name in READ)
+PENDING = f"SELECT {COLUMNS} {OLDEST}"
 PENDING_IDS = f"SELECT d.id {OLDEST}"
 """Only the ids, so that no value of an unreadable row is computed."""
 PENDING_ONE = PENDING.replace("d.id <> ALL(%s)", "d.id = ANY(%s)")
+PENDING_IN_TURN, PENDING_IDS_IN_TURN = (IN_TURN.format(columns=columns) for columns in (COLUMNS, "d.id"))
 
 MAX_PREPARED_IDS = 100
 """Up to so many excluded ids the statement is prepared; with more, to plan it anew with a hashed array is faster."""
@@ -85,6 +90,10 @@ class DecisionStore(Store):
     """The table of decisions, for the DecisionWatcher."""
 
     ACTOR = "DecisionWatcher"
+
+    def __init__(self, database_url: str, lease: Lease) -> None:
+        super().__init__(database_url, lease)
+        self._lanes = 1  # so many portfolios had pending decisions at the last read in turn
 
     def pending(
         self, under_way: Collection[DecisionId], limit: int, received: Instant
@@ -105,6 +114,60 @@ class DecisionStore(Store):
                 return [_from_row(targets, row, received) for row in rows]
         except (WriteRefused, UnicodeDecodeError):  # one row has an unreadable value; the other rows must still be read
             return self._pending_one_by_one(under_way, limit, received)
+
+    def pending_in_turn(
+        self, under_way: Collection[DecisionId], limit: int, received: Instant, left: Left
+    ) -> list[PendingDecision | Refusal]:
+        """Return up to ``limit`` decisions as `pending` does, but each portfolio and each sender has its turns.
+
+        So the backlog of one does not delay another's. The decisions of a portfolio keep their order, and none is
+        passed over but those that are left. There may be more than are returned, unless none is.
+
+        Args:
+            under_way: decisions that are not read again.
+            limit: how many are read at most.
+            received: the present moment.
+            left: which decisions stay in the table.
+        """
+        parameters = turn_parameters(under_way, limit, left, self._lanes)
+        try:
+            with transaction(self.engine) as cursor:
+                # Never prepared: with the limits as constants the planner reads each portfolio along its index.
+                rows = cursor.execute(PENDING_IN_TURN, parameters, prepare=False).fetchall()
+                self._lanes = rows[0][-1] if rows else 1
+                targets = TargetResolver(cursor)
+                return [_from_row(targets, row[:-1], received) for row in rows]
+        except (WriteRefused, UnicodeDecodeError):  # as in `pending`
+            with transaction(self.engine) as cursor:
+                ids = cursor.execute(PENDING_IDS_IN_TURN, parameters, prepare=False).fetchall()
+                targets = TargetResolver(cursor)
+                return [_read_alone(cursor, targets, row[0], received) for row in ids]
+
+    def end_left(
+        self,
+        generation: Generation,
+        ends: Sequence[LeftEnd],
+        under_way: Collection[DecisionId],
+        limit: int,
+        before: DecisionId | None = None,
+    ) -> list[EndedLeft]:
+        """End up to ``limit`` decisions that were left in the table, by one statement; return those that ended.
+
+        Args:
+            generation: of the decision path.
+            ends: which, and how.
+            under_way: decisions that do not end here.
+            limit: how many end at most.
+            before: only those that come before this decision; None: all.
+
+        Raises:
+            Fenced: generation or epoch is not the current one; nothing was written.
+            WriteRefused: a trigger or rule of the user's refuses the end of one; nothing was written.
+        """
+        self._lease.require()
+        with transaction(self.engine, "refusals") as cursor:
+            require_current(cursor, self._lease.epoch, generation)
+            return end_left(cursor, ends, under_way, limit, before)
 
     def account_requests(self, excluded: Collection[int]) -> list[AccountRequest]:
         """Return the requests for accounts that have not ended, oldest first, without the excluded ones."""

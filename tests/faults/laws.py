@@ -26,6 +26,7 @@ from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import Action, DecisionId, Liquidity, OrderId, OutcomeStatus, PortfolioName, PriceRule, Side, Symbol
 from tests.faults import account_laws
+from tests.faults.intake_laws import IntakeLaw
 from tests.support.actors.memory_rows import Row, differences
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import Stepper
@@ -78,6 +79,7 @@ class Laws:
         self.database = database
         self.callers: list[Caller] = []
         self.deleted: set[DecisionId] = set()
+        self._intake = IntakeLaw(database)
         self._ended: dict[DecisionId, Outcome] = {}
         self._opened: dict[DecisionId, Outcome] = {}
         self._seen: dict[PortfolioName, PortfolioState] = {}
@@ -105,6 +107,8 @@ class Laws:
                 self._check_ledger(portfolio)
                 self._seen[name] = portfolio
         self._memory(stepper)
+        for row, later in self._intake.overtaken(stepper):
+            raise Broken(f"decision {later.id} was taken in before decision {row.id} of its portfolio")
 
     def check_the_end(self, stepper: Stepper, life: int) -> None:
         """What was promised, once everything has come to rest."""

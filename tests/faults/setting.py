@@ -34,6 +34,7 @@ NO_FAULTS = frozenset(
         "ordered stop",
         "gave up",
         "fenced",
+        "ended in the table",
     }
 )
 """Deeds, and what follows from faults."""

@@ -10,6 +10,7 @@ from domain.trading.account.changes import AccountChange
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
+from domain.trading.freshness.price_waits import EndedLeft
 from domain.trading.open_orders.settlement import Advance
 from domain.trading.snapshot import Snapshot
 from domain.types import DecisionId, Epoch, Generation, PortfolioName
@@ -58,6 +59,10 @@ class Session:
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._require()
         return self._database.end(generation, refusals)
+
+    def end_left(self, generation: Generation, *arguments: Any) -> list[EndedLeft]:
+        self._require()
+        return self._database.end_left(generation, *arguments)
 
     def save(self, snapshots: Sequence[Snapshot]) -> None:
         self._require()

@@ -56,6 +56,7 @@ from domain.types import (
 from tests.support.actors.memory_account import MemoryAccount
 from tests.support.actors.memory_prices import MemoryPrices
 from tests.support.actors.memory_rows import OWNER, Row, find_row, may_name, named_rows
+from tests.support.actors.memory_turns import MemoryTurns
 from tests.support.actors.stored_state import (
     OrderEntry,
     marked,
@@ -68,7 +69,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
-class MemoryDatabase(MemoryPrices, MemoryAccount):
+class MemoryDatabase(MemoryPrices, MemoryAccount, MemoryTurns):
     """Implements all of `actors.ports` that is a table or a connection.
 
     Attributes:
@@ -233,11 +234,7 @@ class MemoryDatabase(MemoryPrices, MemoryAccount):
         self, under_way: Collection[DecisionId], limit: int, received: Instant
     ) -> list[PendingDecision | Refusal]:
         self._answer()
-        waiting = [
-            row for row in self.rows.values() if row.outcome is None and not row.opened and row.id not in under_way
-        ]
-        waiting.sort(key=lambda row: row.place)
-        return [self._received(row, received) for row in waiting[:limit]]
+        return [self._received(row, received) for row in self._in_order(under_way)[:limit]]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._answer()

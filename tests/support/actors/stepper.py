@@ -102,6 +102,7 @@ class Stepper:
     ) -> None:
         self.database = database
         self.clock = clock or StepClock()
+        database.now = self.clock.now
         self.trace: list[str] = [] if trace is None else trace
         self.ended: Exception | None = None
         self.alarms: list[Alarm] = []

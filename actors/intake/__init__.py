@@ -1,0 +1,1 @@
+"""What the DecisionWatcher reads, and what it leaves in the table."""
