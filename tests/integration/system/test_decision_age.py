@@ -8,10 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 from loguru import logger
+from prometheus_client import CollectorRegistry
 
 from actors.runtime.timer import SystemClock
 from actors.system import TradingSystem
 from console.commands.serve import _facts
+from console.metrics.endpoint import MetricsEndpoint
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from persistence import schema
@@ -56,7 +58,7 @@ def test_a_start_expires_decisions_older_than_five_minutes_and_logs_how_many(dat
         until_none_waits(system)
         assert [("expired", "expired")] * 3 == outcomes(system)[:3]
         assert ["executed"] * 2 == [status for status, _ in outcomes(system)[3:]]
-        facts = _facts(system, isolated_settings(database_url), None)
+        facts = _facts(system, isolated_settings(database_url), MetricsEndpoint(None, CollectorRegistry()))
         assert (3, 300.0, 3) == (
             facts["decisions_expired"],
             facts["max_decision_age"],
