@@ -68,7 +68,9 @@ def create(
     socket_folder: Annotated[
         str | None,
         typer.Option(
-            "--socket-folder", metavar="FOLDER", help="Of the embedded database's second socket, outside of home."
+            "--socket-folder",
+            metavar="FOLDER",
+            help="The folder of the embedded database's second socket, outside of home.",
         ),
     ] = None,
     socket_mode: Annotated[

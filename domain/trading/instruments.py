@@ -120,8 +120,8 @@ class InstrumentCatalog:
             return Unresolved(f"{typed!r} could be any of {', '.join(sorted(i.symbol for i in traded))}")
         if matches:
             return Unresolved(f"{matches[0].symbol} {matches[0].not_traded}")
-        # In the spelling of a vendor, such as EURUSD=X and XBTUSD.
-        pair = split_name(typed)
+        # In the spelling of a vendor, such as EURUSD=X and XBTUSD. What comes behind a colon makes it another market.
+        pair = split_name(typed) if ":" not in typed else None
         named = self._by_symbol.get(f"{pair.base}/{pair.quote}") if pair is not None else None
         if named is not None and named.not_traded is None:
             return named

@@ -56,7 +56,7 @@ OF_THE_VENUE = {"maker_fee", "taker_fee"}
 WRITTEN: dict[str, Collection[str]] = {
     "trading_decisions": {*submissions.SENT, *OUTCOME},
     "paper_trading_config": names(PortfolioRules, Costs, ExecutionRules)
-    - {"costs", "execution", "halted", "shown_as", *OF_THE_VENUE}
+    - {"costs", "execution", "halted", "shown_as", "dollar", *OF_THE_VENUE}
     | {"current_capital", "name", "closed_at", "replaced_at"},
     "paper_portfolio_rules": {"portfolio", "revision", "at", *portfolios.CHANGEABLE},
     # "marks" is of earlier versions, and only a split writes "split_quantity".
