@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from persistence import schema
 from persistence.embedded.cluster import postmaster
 from persistence.embedded.server import EmbeddedServer
 from tests.support.database.servers import Server
+from tests.support.screens import fixed_database
 from tests.support.system.histories import as_of, write
 
 
@@ -58,6 +60,19 @@ def sixty_days(embedded_server: Server) -> Iterator[str]:
     write(made, seed=6)
     yield made
     embedded_server.drop_database(made)
+
+
+@pytest.fixture(scope="module")
+def fixed_url(embedded_server: Server) -> Iterator[str]:
+    """The URL of the database that the screens of the documents show."""
+
+    def fill(url: str) -> None:
+        schema.upgrade(url)
+        fixed_database.write(url)
+
+    url = embedded_server.prepared_database(fill)
+    yield url
+    embedded_server.drop_database(url)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,7 @@ import pytest
 from console.commands.portfolios import RULES
 from console.display.table import Column
 from domain.analytics.metric_definitions import METRICS
-from persistence import schema
 from tests.support.command_list import commands, options_of
-from tests.support.database.server import Server
-from tests.support.screens import fixed_database
 from tests.support.screens.__main__ import PAGE, page
 from tests.support.screens.fixed_clock import fixed_clock
 from tests.support.screens.rendering import UNLIMITED, WIDTHS, Rendered, cut_words, rendered, too_long
@@ -87,17 +84,6 @@ NOT_RENDERED = {
 def test_each_command_of_the_command_line_is_rendered_and_takes_utc() -> None:
     assert sorted(commands()) == sorted([*READING, *CHANGING, *NOT_RENDERED])
     assert [] == [name for name in commands() if "--utc" not in options_of(name)]
-
-
-@pytest.fixture(scope="module")
-def fixed_url(embedded_server: Server) -> Iterator[str]:
-    def fill(url: str) -> None:
-        schema.upgrade(url)
-        fixed_database.write(url)
-
-    url = embedded_server.prepared_database(fill)
-    yield url
-    embedded_server.drop_database(url)
 
 
 def command_line(command: str, rest: str, url: str, home: Path, columns: int) -> list[str]:

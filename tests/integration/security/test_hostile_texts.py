@@ -16,12 +16,9 @@ import pytest
 
 from console.debug.command_spec import COMMAND_SPECS
 from domain.errors import PaperTradingError
-from persistence import schema
 from persistence.queries.row_lists import LedgerReader
 from tests.integration.commands.test_every_command_fits import CHANGING, READING, command_line
 from tests.support.command_list import commands
-from tests.support.database.server import Server
-from tests.support.screens import fixed_database
 from tests.support.screens.fixed_clock import NOT_SERVED, fixed_clock
 from tests.support.screens.rendering import rendered
 from tests.support.system.console_sessions import buy, console_session
@@ -39,17 +36,6 @@ PLACES = ("config", "database_url", "home", "html", "csv", "log_level")
 LINES = {
     name: rest[0] for name, rest in {**READING, **CHANGING}.items() if name.split(maxsplit=1)[0] not in WITHOUT_DATABASE
 }
-
-
-@pytest.fixture(scope="module")
-def url(embedded_server: Server) -> Iterator[str]:
-    def fill(url: str) -> None:
-        schema.upgrade(url)
-        fixed_database.write(url)
-
-    url = embedded_server.prepared_database(fill)
-    yield url
-    embedded_server.drop_database(url)
 
 
 def tables(url: str) -> set[str]:
@@ -71,17 +57,17 @@ def hostile_lines(command: str, url: str, home: Path) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("command", LINES)
 def test_no_text_on_the_command_line_becomes_sql(
-    command: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, fixed_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The time of this database stands still: a lease that a command took would count as renewed for ever.
     monkeypatch.setattr(LedgerReader, "served", lambda _reader: {**NOT_SERVED, "renewed_ago": None})
-    before = tables(url)
+    before = tables(fixed_url)
     with fixed_clock(served=False):
-        for line in hostile_lines(command, url, tmp_path):
+        for line in hostile_lines(command, fixed_url, tmp_path):
             ended = rendered(*line, columns=400, lines=60)
             assert ended.code in {0, 1, 2, 3, 4}, line
             assert not AS_SQL.search(ended.out + ended.err), (line, ended.out + ended.err)
-    assert before == tables(url)
+    assert before == tables(fixed_url)
 
 
 GOOD: dict[str, dict[str, Any]] = {
