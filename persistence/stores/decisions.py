@@ -77,7 +77,11 @@ COLUMNS = ", ".join(CASTS.get(name, "d.{}").format(name) for name in READ)
 PENDING = f"SELECT {COLUMNS} {OLDEST}"
 PENDING_IDS = f"SELECT d.id {OLDEST}"
 """Only the ids, so that no value of an unreadable row is computed."""
-PENDING_ONE = PENDING.replace("d.id <> ALL(%s)", "d.id = ANY(%s)")
+PENDING_ONE = f"""
+SELECT {COLUMNS} FROM (SELECT * FROM trading_decisions WHERE id = ANY(%s) OFFSET 0) d
+WHERE d.processed_at IS NULL AND d.status = 'pending'
+"""
+"""By its id; OFFSET 0 keeps the planner from looking for it in an index of pending rows."""
 PENDING_IN_TURN, PENDING_IDS_IN_TURN = (IN_TURN.format(columns=columns) for columns in (COLUMNS, "d.id"))
 
 MAX_PREPARED_IDS = 100
@@ -264,7 +268,7 @@ def _read_alone(
 ) -> PendingDecision | Refusal:
     try:
         with translated(), cursor.connection.transaction():  # a savepoint: the transaction must go on to the next rows
-            rows = cursor.execute(PENDING_ONE, [id_literal([id_]), 1]).fetchall()
+            rows = cursor.execute(PENDING_ONE, [id_literal([id_])]).fetchall()
     except UnicodeDecodeError as error:
         return _unreadable(id_, first_line(error))
     except WriteRefused as error:

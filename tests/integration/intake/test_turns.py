@@ -18,9 +18,11 @@ from domain.trading.freshness.price_waits import NOTHING_LEFT, Left, LeftEnd, Sy
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 from persistence.lease import Lease
 from persistence.stores import portfolios
-from persistence.stores.decisions import PENDING_IN_TURN, DecisionStore
+from persistence.stores.decisions import PENDING_IN_TURN, PENDING_ONE, DecisionStore
+from persistence.stores.intake.submissions import id_literal
 from persistence.stores.intake.turns import turn_parameters
 from persistence.stores.ledger import LedgerStore
+from persistence.stores.store import END_DECISIONS
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.database.upgraded import embedded_url
 from tests.support.values.builders import instant, rules, uid
@@ -286,3 +288,20 @@ def test_each_portfolio_is_read_along_its_index(embedded_url: str, analyzed: boo
         ), text
         assert 1 == text.count("using trading_decisions_pending"), text
         assert "Seq Scan on trading_decisions" not in text
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_a_decision_that_ends_is_looked_up_by_its_id_beside_a_backlog(embedded_url: str, analyzed: bool) -> None:
+    """Before the first ANALYZE the planner takes the index of pending rows for short, and each end read all of it."""
+    with served(embedded_url), psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute(MANY, ["a", 3_000])
+        if analyzed:
+            connection.execute("ANALYZE trading_decisions")
+        ends = {"ids": [1, 2], "statuses": ["rejected"] * 2, "reasons": ["no price"] * 2, "order_ids": []}
+        fence = {"epoch": 1, "generation": 1, "writes_open": False}
+        end = "EXPLAIN " + END_DECISIONS.format(id_type="bigint")
+        for statement, values in ((end, ends | fence), ("EXPLAIN " + PENDING_ONE, [id_literal([1])])):
+            text = "\n".join(line for (line,) in connection.execute(statement, values).fetchall())
+            assert "using trading_decisions_pkey" in text, text
+            assert "trading_decisions_pending" not in text, text
+            assert "trading_decisions_turns" not in text, text
