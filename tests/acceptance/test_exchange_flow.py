@@ -132,6 +132,7 @@ def play(server: ExchangeServer, database_url: str) -> None:
             pause.wait(max(0.0, begin + (second + 1) / SPEED - time.monotonic()))  # at the market's speed
 
 
+@pytest.mark.slow
 def test_300_decisions_while_everything_fails(server: ExchangeServer, timescale_url: str, tmp_path: Path) -> None:
     options = json.dumps({**server.kraken, "timeout": 700})
     env = environment(

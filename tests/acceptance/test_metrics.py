@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.support.database.server import free_port
 from tests.support.system.program import Program, environment, run, until
@@ -93,6 +94,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_two_thousand_half_requests_of_another_user_do_not_stop_trading(embedded_url: str, tmp_path: Path) -> None:
     port = free_port()
     env = environment(tmp_path, prices="simulated", database_url=embedded_url, metrics_port=str(port))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.support.planted_escapes import COLOURS, PLANTED, PLANTED_NAME, PROGRESS, TOP, obeyed
 from tests.support.system.program import environment, until
@@ -49,6 +50,7 @@ def shown_on_a_terminal(*words: str, env: dict[str, str], columns: int = 100) ->
         return screen.raw.decode()
 
 
+@pytest.mark.slow
 def test_no_terminal_obeys_a_decision(embedded_url: str, tmp_path: Path) -> None:
     env = environment(
         tmp_path / "home", database_url=embedded_url, prices="simulated", symbols="BTC/USDT", log_level="DEBUG"

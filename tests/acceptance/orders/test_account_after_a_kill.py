@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from persistence.queries.row_lists import LedgerReader
 from tests.support.system.program import Program, environment, run
@@ -17,6 +18,7 @@ PATH = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'paper-trad
 REQUESTS = "SELECT status, outcome FROM paper_account_requests ORDER BY id"
 
 
+@pytest.mark.slow
 def test_a_split_and_a_deposit_around_kills(embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, database_url=embedded_url, prices="simulated")
     with closing(LedgerReader(embedded_url)) as ledger, psycopg.connect(embedded_url) as owner:

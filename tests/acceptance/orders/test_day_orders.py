@@ -68,6 +68,7 @@ def recorded_market(file: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_it_rests_over_a_kill_and_expires_at_the_close(embedded_url: str, tmp_path: Path) -> None:
     clock = ShiftedClock(tmp_path)
     env = clock.environment(

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from persistence.queries.row_lists import LedgerReader
 from tests.support.exchange.server import ExchangeServer
@@ -21,6 +22,7 @@ PRICES = "SELECT high, price FROM market_prices WHERE time > (SELECT data_at FRO
 PATH = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'paper-trading%%' AND datname = current_database()"
 
 
+@pytest.mark.slow
 def test_the_mark_of_a_trailing_stop_after_a_kill(embedded_url: str, tmp_path: Path) -> None:
     with ExchangeServer() as server, closing(LedgerReader(embedded_url)) as ledger:
         server.set_price("ETH/USDT", "4000", bid="4000", ask="4000")

@@ -7,6 +7,8 @@ import signal
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.orders.test_resting_orders import Ledger, decide, numbers, open_orders, server
 from tests.support.exchange.server import ExchangeServer
 from tests.support.system.program import Program, environment, run
@@ -14,6 +16,7 @@ from tests.support.system.program import Program, environment, run
 __all__ = ["server"]  # a fixture
 
 
+@pytest.mark.slow
 def test_a_position_gets_a_stop_afterwards_that_is_filled_after_a_kill(
     server: ExchangeServer, embedded_url: str, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def server() -> Iterator[ExchangeServer]:
         yield running
 
 
+@pytest.mark.slow
 def test_a_stop_that_was_reached_while_nothing_ran(server: ExchangeServer, embedded_url: str, tmp_path: Path) -> None:
     options = json.dumps(server.kraken)
     env = environment(

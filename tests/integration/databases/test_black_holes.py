@@ -19,6 +19,7 @@ from persistence.sessions import answers
 from persistence.sessions.answers import AnswerWatch
 from tests.support.database.proxy import Proxy
 from tests.support.database.proxy_link import Side
+from tests.support.slow_cases import slow_after_first
 from tests.support.system.running_system import (
     assert_sound,
     decision_rows,
@@ -79,11 +80,12 @@ def goes_on(proxy: Proxy, url: str, receivers: tuple[Side, ...]) -> float:
 
 
 @pytest.mark.usefixtures("hurried")
-@pytest.mark.parametrize("receivers", [BOTH, ("server",), ("client",)])
+@pytest.mark.parametrize("receivers", slow_after_first([BOTH, ("server",), ("client",)]))
 def test_the_service_goes_on(proxy: Proxy, embedded_url: str, receivers: tuple[Side, ...]) -> None:
     goes_on(proxy, embedded_url, receivers)
 
 
+@pytest.mark.slow
 def test_it_goes_on_within_15_s(proxy: Proxy, embedded_url: str) -> None:
     assert goes_on(proxy, embedded_url, BOTH) < 15
 

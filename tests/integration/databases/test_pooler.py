@@ -17,6 +17,7 @@ from persistence.sessions.address import with_schema
 from persistence.sessions.session import OWN_SESSION_NEEDED, has_own_session
 from tests.support.database import hostile_settings
 from tests.support.database.pooler import pooled
+from tests.support.slow_cases import slow_after_first
 from tests.support.system.running_system import assert_sound, running_system
 
 DROPPED = "ignore_startup_parameters = options"
@@ -41,7 +42,7 @@ def strategies(url: str, schema_name: str) -> list[str | None]:
         return [row[0] for row in connection.execute("SELECT strategy FROM trading_decisions ORDER BY id")]
 
 
-@pytest.mark.parametrize("more", [[], [DROPPED]], ids=["refuses options", "drops options"])
+@pytest.mark.parametrize("more", slow_after_first([[], [DROPPED]]), ids=["refuses options", "drops options"])
 def test_session_pooling_serves_service_and_clients(
     embedded_url: str, more: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

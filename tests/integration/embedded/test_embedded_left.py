@@ -19,6 +19,7 @@ from console.cli import main
 from domain.errors import SettingsError
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.embedded.sessions import OWN_PROGRAM
+from tests.support.slow_cases import slow_after_first
 
 ATTACH = "import sys; from pathlib import Path; from persistence.embedded.server import EmbeddedServer\n"
 ATTACH += "EmbeddedServer.attach(Path(sys.argv[1]))"
@@ -48,7 +49,7 @@ def kill_in_start(home: Path, when: Callable[[], bool]) -> None:
     starter.wait()
 
 
-@pytest.mark.parametrize("moment", ["initdb runs", "its data have a version", "pg_ctl runs"])
+@pytest.mark.parametrize("moment", slow_after_first(["initdb runs", "its data have a version", "pg_ctl runs"]))
 def test_the_next_start_after_a_kill_in_the_first_one_works(folder: Path, moment: str) -> None:
     home = folder / "home"
     states: dict[str, Callable[[], bool]] = {

@@ -18,6 +18,7 @@ from persistence.embedded.installation import Installation
 from persistence.sessions.address import with_schema
 from tests.support.database.servers import Server
 from tests.support.embedded.backups import admin, back_up, restore
+from tests.support.slow_cases import slow_after_first
 
 FILLER = "0" * 400
 HIDING_PLACE = f"CONSTRAINT filler_t_check CHECK ((t <> '{FILLER}'::text))\n);"
@@ -212,7 +213,7 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("name", FORGED)
+@pytest.mark.parametrize("name", slow_after_first(FORGED))
 def test_what_the_list_of_contents_hides_is_seen_in_the_database(
     name: str, own_file: Path, target: str, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_restore_keeps_the_roles_of_the_database(
         one.server.release()
 
 
+@pytest.mark.slow
 def test_in_another_home_the_roles_of_the_backup_are_named_and_can_be_made(
     home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

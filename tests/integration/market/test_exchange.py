@@ -17,7 +17,18 @@ from market.exchange.ccxt_source import ExchangePrices
 from market.exchange.retry import describe_error
 from tests.support.exchange.listings import BODIES
 from tests.support.exchange.server import ExchangeServer
-from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, RARE, SOL, SourceFactory, trusted
+from tests.support.exchange.sources import (
+    BOTH,
+    BTC,
+    ETH,
+    HANG_TIMEOUT_S,
+    KRAKEN_ALWAYS,
+    QUICK,
+    RARE,
+    SOL,
+    SourceFactory,
+    trusted,
+)
 from tests.support.system.running_system import until
 
 pytestmark = pytest.mark.logged("market")
@@ -88,7 +99,7 @@ def test_prices_are_exact_and_the_middle_counts_where_there_is_no_trade(
     recorder.price(SOL, "0.000000000000000002")
 
 
-@BOTH
+@KRAKEN_ALWAYS
 @pytest.mark.parametrize("kind", ["429", "500", "garbage", "half", "hang", *BODIES])
 def test_a_failing_answer_is_logged_once_and_requested_again(
     exchange: str, kind: str, open_source: SourceFactory, server: ExchangeServer, log_lines: list[str]

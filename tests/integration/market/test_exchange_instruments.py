@@ -19,7 +19,18 @@ from domain.types import OutcomeStatus
 from market.exchange.ccxt_source import ExchangePrices
 from tests.support.exchange.listings import BODIES
 from tests.support.exchange.server import ExchangeServer
-from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, SOL, Recorder, SourceFactory, trusted
+from tests.support.exchange.sources import (
+    BOTH,
+    BTC,
+    ETH,
+    HANG_TIMEOUT_S,
+    KRAKEN_ALWAYS,
+    QUICK,
+    SOL,
+    Recorder,
+    SourceFactory,
+    trusted,
+)
 from tests.support.system.running_system import until
 
 pytestmark = pytest.mark.logged("market")
@@ -95,7 +106,7 @@ def test_an_exchange_that_is_unreachable_at_the_start_is_retried_until_it_answer
     assert 1 == len([line for line in log_lines if f"Cannot load the markets of {exchange}" in line])
 
 
-@BOTH
+@KRAKEN_ALWAYS
 @pytest.mark.parametrize("kind", [*BODIES, "hang"])
 def test_a_bad_list_of_markets_changes_nothing_and_is_requested_again(
     exchange: str, kind: str, open_source: SourceFactory, server: ExchangeServer, log_lines: list[str]
@@ -160,7 +171,7 @@ def troubles(system: TradingSystem) -> list[str]:
     return list(statuses[-1]["troubles"])
 
 
-@BOTH
+@KRAKEN_ALWAYS
 @pytest.mark.parametrize("kind", BODIES)
 def test_a_bad_list_of_markets_at_the_first_start_is_no_list(
     exchange: str, kind: str, open_source: SourceFactory, server: ExchangeServer

@@ -15,6 +15,7 @@ from market.exchange import history as module
 from market.exchange.ccxt_source import ExchangePrices
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH, QUICK, trusted
+from tests.support.slow_cases import slow_after_first
 
 BTC = Symbol("BTC/USDT")
 BEGIN = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -59,7 +60,7 @@ def test_it_asks_page_by_page_and_no_trade_twice(server: ExchangeServer) -> None
 
 
 @BOTH
-@pytest.mark.parametrize("fault", ["half", "cut", "html", "empty"])
+@pytest.mark.parametrize("fault", slow_after_first(["half", "cut", "html", "empty"]))
 @pytest.mark.parametrize("reach", [0, START + 30], ids=["trades", "bars"])
 def test_an_answer_that_is_cut_off_is_requested_again(
     server: ExchangeServer, exchange: str, fault: str, reach: float

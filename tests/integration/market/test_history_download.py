@@ -21,7 +21,7 @@ from market.history.timeframe import Timeframe
 from tests.support.exchange.candles import FAULTS, Bar, Faults, random_bars
 from tests.support.exchange.downloads import BTC, QUICK, Downloads, RecordedProgress
 from tests.support.exchange.server import ExchangeServer
-from tests.support.exchange.sources import BOTH
+from tests.support.exchange.sources import BOTH, KRAKEN_ALWAYS
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 START = int(BEGIN.timestamp())
@@ -80,7 +80,7 @@ def test_without_a_clock_the_date_of_an_answer_counts(server: ExchangeServer, tm
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-@BOTH
+@KRAKEN_ALWAYS
 def test_one_kind_of_fault_changes_nothing(server: ExchangeServer, tmp_path: Path, exchange: str, kind: str) -> None:
     bars = fill(server, 400, gaps=[(90, 110), (250, 250)])
     server.past.candles.page = 40

@@ -11,12 +11,13 @@ import pytest
 
 from tests.integration.orders.test_open_orders import Market, open_of
 from tests.integration.persistence.test_stores import Stores, real
+from tests.support.slow_cases import slow_after_first
 
 __all__ = ["real"]  # a fixture
 STEPS = 120
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", slow_after_first([1, 2, 3]))
 def test_what_is_loaded_equals_what_was_in_memory(real: Stores, seed: int) -> None:
     draw = random.Random(seed)
     market = Market(real)

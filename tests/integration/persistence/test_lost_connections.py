@@ -217,6 +217,7 @@ def test_an_attached_caller_learns_of_its_decision_when_the_database_is_back(
     ledger_reader.close()
 
 
+@pytest.mark.slow
 def test_a_lease_whose_connection_is_cut_on_one_side_only_is_back_within_15_s(embedded_url: str) -> None:
     with (
         Proxy(embedded_url) as proxy,

@@ -20,6 +20,7 @@ from tests.support.database import hostile_settings
 from tests.support.database.hostile_settings import SHELL, WRONG_SHELL
 from tests.support.database.servers import Server
 from tests.support.embedded.backups import back_up, restore
+from tests.support.slow_cases import slow_after_first
 from tests.support.system.running_system import assert_sound, running_system
 
 WAYS = [hostile_settings.set_by_database, hostile_settings.set_by_role, hostile_settings.set_by_url]
@@ -65,7 +66,7 @@ def both_kinds_of(url: str) -> list[dict[str, str]]:
         engine.dispose()
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("way", slow_after_first(WAYS), ids=lambda way: way.__name__)
 def test_settings_of_database_role_and_url_have_no_effect(database_url: str, way: Callable[[str], str]) -> None:
     assert both_kinds_of(way(database_url)) == [EXPECTED, EXPECTED]
 

@@ -53,11 +53,13 @@ def test_a_commit_whose_answer_is_lost(embedded_server: Server, embedded_url: st
         assert dict.fromkeys(COMMITS, 2 * len(WRITERS)) == {moment: report.counts[moment] for moment in COMMITS}
 
 
+@pytest.mark.slow
 def test_a_network_that_fails(embedded_server: Server, embedded_url: str) -> None:
     with disturbed(embedded_server, embedded_url, NETWORK) as report:
         assert report.counts["cut"] > 20
 
 
+@pytest.mark.slow
 def test_a_server_that_fails(embedded_server: Server, embedded_url: str) -> None:
     with disturbed(embedded_server, embedded_url, SERVER) as report:
         assert report.counts["connections"] > 5 * len(SERVER)

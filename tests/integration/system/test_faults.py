@@ -90,6 +90,7 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(
     assert [] == result.notes
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_again_and_again_loses_nothing(embedded_server: Server) -> None:
     planned = [
         Death(find(name), nth, kill=kill, early=early, seed=SEED + number, decisions=20)
@@ -129,6 +130,7 @@ def test_a_decision_that_crashes_its_actor_each_time_is_quarantined_alone(embedd
     assert counters.faults["exception, each time"] >= 8
 
 
+@pytest.mark.slow
 def test_a_thread_that_hangs_is_replaced_and_does_no_harm_when_it_wakes(embedded_server: Server) -> None:
     chosen = at(
         "Sizer takes Decide",
@@ -143,6 +145,7 @@ def test_a_decision_on_which_its_actor_hangs_each_time_is_quarantined(embedded_s
     assert_sound({"hang, each time": 2}, hangs.poison(embedded_server, SEED, at("ExecutionSimulator takes Execute")))
 
 
+@pytest.mark.slow
 def test_threads_that_end_silently_lose_nothing(embedded_server: Server) -> None:
     faults = {"thread ended": 2 + 1, "exception in on_stop": len(ACTORS) + 1}
     assert_sound(faults, hangs.silent_ends(embedded_server, SEED, ["PositionKeeper", "DecisionWatcher"]))

@@ -19,6 +19,7 @@ from market.exchange.ccxt_source import ExchangePrices
 from market.exchange.provenance import Access
 from market.exchange.retry import Timing
 from tests.support.exchange.server import ExchangeServer
+from tests.support.slow_cases import slow_after_first
 
 BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")
 _RETRIES = {"first_retry": 0.05, "max_retry": 0.2, "max_list_retry": 0.2}
@@ -32,6 +33,8 @@ RARE = Timing(
 HANG_TIMEOUT_S = 0.5
 """The request timeout of tests whose server hangs. On a busy machine other requests exceed it too."""
 BOTH = pytest.mark.parametrize("exchange", ["kraken", "bitstamp"])
+KRAKEN_ALWAYS = pytest.mark.parametrize("exchange", slow_after_first(["kraken", "bitstamp"]))
+"""`make test` leaves out bitstamp."""
 
 
 class Recorder:

@@ -124,6 +124,7 @@ def test_a_file_read_in_pieces_gives_what_it_gives_at_once(
     replace=st.booleans(),
     together=st.booleans(),
 )
+@pytest.mark.slow
 def test_files_are_stored_in_pieces_as_they_are_at_once(
     texts: list[str], block_rows: int, *, replace: bool, together: bool
 ) -> None:
