@@ -7,11 +7,12 @@ PositionKeeper's drafts, and in an `Engine`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import overload
 
+from domain.fast_frozen import fast_frozen, replace
 from domain.immutable_map import ImmutableMap
 from domain.trading.account.applying import AccountResult, apply_account
 from domain.trading.account.trades import Trade, increase, reduce
@@ -34,11 +35,12 @@ from domain.trading.open_orders.exits import ChangedExit, reduce_exits
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import Fill, Order
 from domain.trading.portfolio import PortfolioState, Position, Taken
-from domain.types import OrderStatus, OutcomeStatus, PortfolioName, PositionId, PositionSide, Side, Symbol
+from domain.types import BUY, LONG, SELL, SHORT, OrderStatus, OutcomeStatus, PortfolioName, PositionId, Symbol
 
 NO_EXITS: tuple[ChangedExit, ...] = ()
 
 
+@fast_frozen
 @dataclass(frozen=True)
 class Result:
     """The result of an event.
@@ -142,7 +144,7 @@ class Result:
 
 
 def _traded(order: Order, quantity: Decimal, price: Decimal) -> str:
-    verb = "bought" if order.side is Side.BUY else "sold"
+    verb = "bought" if order.side is BUY else "sold"
     return f"{verb} {plain(quantity)} {order.instrument.symbol} at {plain(price)}"
 
 
@@ -217,14 +219,14 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
     order, fill = event.order, event.fill
     symbol = order.instrument.symbol
     held = state.positions.get(symbol)
-    side = PositionSide.LONG if order.side is Side.BUY else PositionSide.SHORT
+    side = LONG if order.side is BUY else SHORT
     if held is None or held.side is side:
         position: Position | None = increase(held, order, fill, side)
         trade = None
     else:
         position, trade = reduce(held, order, fill)
     positions = state.positions.without(symbol) if position is None else state.positions.updated({symbol: position})
-    if order.side is Side.BUY:
+    if order.side is BUY:
         cash_delta, asset_delta = negate(add(fill.notional, fill.commission)), fill.quantity
     else:
         cash_delta, asset_delta = subtract(fill.notional, fill.commission), negate(fill.quantity)
@@ -243,7 +245,7 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
             msg = f"order {order.order_id} of {order.quantity} is filled by {open_order.filled}"
             raise ValueError(msg)
         open_orders = open_orders.updated(open_order) if open_order.remaining else open_orders.without(open_order)
-    if order.side is Side.SELL and open_orders.has(symbol):  # a BUY leaves no exit too large
+    if order.side is SELL and open_orders.has(symbol):  # a BUY leaves no exit too large
         quantity = position.quantity if position is not None else ZERO
         open_orders, exits = reduce_exits(open_orders, order, fill.quantity, quantity)
     cash = add(state.cash, cash_delta)
@@ -274,7 +276,7 @@ def _taken(state: PortfolioState, order: Order, fill: Fill, touch_size: Decimal)
     if before is None or before.seen_at != seen_at:
         before = Taken(seen_at)
     quantity = min(fill.quantity, touch_size)
-    if order.side is Side.BUY:
+    if order.side is BUY:
         after = before._replace(bought=add(before.bought, quantity))
     else:
         after = before._replace(sold=add(before.sold, quantity))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from domain.errors import InvalidDecision
+from domain.fast_frozen import fast_frozen, replace
 from domain.trading.arithmetic import exact_number
 from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import DEFAULTS, FORCES, MARKET, ORDER_TYPES, OrderTerms, contradiction
@@ -232,6 +233,7 @@ class CancelTarget:
     pending: bool = False
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class PendingDecision:
     """A decision's row as the DecisionWatcher read it.
@@ -334,6 +336,7 @@ def reason_code(status: str, reason: str) -> str:
 REASONS = frozenset(Reason)
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The end of a decision without an order.

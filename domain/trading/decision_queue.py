@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from domain.fast_frozen import replace
 from domain.trading.account.applying import AccountResult
 from domain.trading.account.changes import last_splits
 from domain.trading.bookkeeping import Result

@@ -15,7 +15,7 @@ from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, m
 from domain.trading.orders import Costs, Fill, FillCosts, NotFilled, Order
 from domain.trading.prices import BasePrice, base_price, mark, round_price
 from domain.trading.quotes import Quote
-from domain.types import Liquidity, OrderId, OrderType, PriceRule, Side
+from domain.types import BUY, MAKER, SELL, TAKER, Liquidity, OrderId, OrderType, PriceRule, Side
 
 TYPE_FACTOR = {
     OrderType.MARKET: Decimal(2),
@@ -94,7 +94,7 @@ def size_factor(surcharged: Decimal, dollar: Decimal = ONE) -> Decimal:
 
 def unrounded_price(side: Side, base: Decimal, slip: Decimal) -> Decimal:
     """Return the price of an order at slippage rate ``slip``, before it is rounded to the tick."""
-    return multiply(base, add(ONE, slip) if side is Side.BUY else subtract(ONE, slip))
+    return multiply(base, add(ONE, slip) if side is BUY else subtract(ONE, slip))
 
 
 def slippage_price(side: Side, base: Decimal, slip: Decimal, tick: Decimal, rule: PriceRule) -> Decimal:
@@ -130,7 +130,7 @@ class Part(NamedTuple):
         """
         due = subtract(commission_due(add(self.charged, charge(notional, costs, liquidity)), costs), self.paid)
         owed = max(due, ZERO)
-        return owed if side is Side.BUY else min(owed, notional)
+        return owed if side is BUY else min(owed, notional)
 
 
 def charge(notional: Decimal, costs: Costs, liquidity: Liquidity) -> Decimal:
@@ -145,8 +145,8 @@ def commission_due(charged: Decimal, costs: Costs) -> Decimal:
 
 def commission(side: Side, notional: Decimal, costs: Costs) -> Decimal:
     """Return the commission of an order that takes at once with this notional at the fill price, in money."""
-    due = commission_due(charge(notional, costs, Liquidity.TAKER), costs)
-    return due if side is Side.BUY else min(due, notional)
+    due = commission_due(charge(notional, costs, TAKER), costs)
+    return due if side is BUY else min(due, notional)
 
 
 def slippage_amount(quantity: Decimal, price: Decimal, base: Decimal) -> Decimal:
@@ -164,8 +164,8 @@ def worst_cost(quantity: Decimal, base: BasePrice, tick: Decimal, costs: Costs, 
     """Return the highest possible cost of buying ``quantity`` at market, with commission, in money."""
     surcharged = surcharged_notional(quantity, base)
     slip = slippage_rate(surcharged, costs.slippage_pct, OrderType.MARKET, MAX_SLIPPAGE_DRAW, costs.dollar)
-    notional = money(multiply(quantity, slippage_price(Side.BUY, base.price, slip, tick, rule)))
-    return add(notional, commission(Side.BUY, notional, costs))
+    notional = money(multiply(quantity, slippage_price(BUY, base.price, slip, tick, rule)))
+    return add(notional, commission(BUY, notional, costs))
 
 
 def fill_order(order: Order, quote: Quote, filled_at: datetime, taken: Decimal = ZERO) -> Fill | NotFilled:
@@ -202,7 +202,7 @@ def fill_at(order: Order, part: Part, quote: Quote, base: BasePrice, filled_at: 
     slip = factors.rate
     price = slippage_price(order.side, base.price, slip, order.instrument.tick, order.execution.price_rule)
     if order.limit_price is not None:
-        better = min if order.side is Side.BUY else max
+        better = min if order.side is BUY else max
         price = better(price, order.limit_price)
     if price <= ZERO:
         return NotFilled(f"slippage takes the price {plain(base.price)} to {plain(price)}")
@@ -212,14 +212,14 @@ def fill_at(order: Order, part: Part, quote: Quote, base: BasePrice, filled_at: 
         quantity=quantity,
         price=price,
         notional=notional,
-        commission=part.commission(order.side, notional, order.costs, Liquidity.TAKER),
+        commission=part.commission(order.side, notional, order.costs, TAKER),
         slippage_rate=slip,
         slippage=slippage_amount(quantity, price, base.price),
         quote=quote,
         filled_at=filled_at,
         base_price=base.price,
         touch_size=base.size,
-        liquidity=Liquidity.TAKER,
+        liquidity=TAKER,
         costs=fill_costs(order, quantity, quote, base.price, notional, factors),
         ambiguous=part.ambiguous,
     )
@@ -237,15 +237,15 @@ def provide(order: Order, part: Part, quote: Quote, filled_at: datetime) -> Fill
         quantity=part.quantity,
         price=price,
         notional=notional,
-        commission=part.commission(order.side, notional, order.costs, Liquidity.MAKER),
+        commission=part.commission(order.side, notional, order.costs, MAKER),
         slippage_rate=ZERO,
         slippage=ZERO,
         quote=quote,
         filled_at=filled_at,
         base_price=price,
         touch_size=None,
-        liquidity=Liquidity.MAKER,
-        costs=FillCosts(distance if order.side is Side.BUY else negate(distance), ZERO, ZERO, ZERO),
+        liquidity=MAKER,
+        costs=FillCosts(distance if order.side is BUY else negate(distance), ZERO, ZERO, ZERO),
         ambiguous=part.ambiguous,
     )
 
@@ -267,7 +267,7 @@ def fill_costs(
     at_mark = money(multiply(quantity, mark_price))
     at_base = at_mark if mark_price == base else money(multiply(quantity, base))
     cost, spread = subtract(notional, at_mark), subtract(at_base, at_mark)
-    if order.side is Side.SELL:
+    if order.side is SELL:
         cost, spread = negate(cost), negate(spread)
     flat = multiply(at_base, multiply(factors.base_rate, factors.type))
     size = money(multiply(flat, subtract(factors.size, ONE)))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha1
 from typing import NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from domain.currencies import about_one_dollar
+from domain.fast_frozen import fast_frozen, replace
 from domain.trading.arithmetic import ONE, add, multiply, plain, round_to, subtract
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
 from domain.types import (
+    MAKER,
+    SELL,
+    TAKER,
     DecisionId,
     Liquidity,
     OrderId,
@@ -34,16 +39,28 @@ def dollar_of_rules(version: int, currency: str) -> Decimal:
     return about_one_dollar(currency) if version > 2 else ONE
 
 
+NAME_BITS = (1 << 128) - 1 - (0xF << 76) - (0b11 << 62)
+"""The bits of a UUID that are of the hash of a name; the others are version and variant (RFC 9562, section 5.5)."""
+VERSION_5 = (5 << 76) + (0b10 << 62)
+
+
+def name_uuid(namespace: UUID, name: str) -> UUID:
+    """Return `uuid.uuid5` of the two; it takes half the time, and each order and each position needs one."""
+    digest = sha1(namespace.bytes + name.encode(), usedforsecurity=False).digest()
+    return UUID(int=int.from_bytes(digest[:16]) & NAME_BITS | VERSION_5)
+
+
 def order_id(decision_uid: UUID, leg: int) -> OrderId:
     """Return the id of the order for one leg of a decision: always the same one for the same decision."""
-    return OrderId(uuid5(decision_uid, str(leg)))
+    return OrderId(name_uuid(decision_uid, str(leg)))
 
 
 def position_id(opening_order: OrderId, fill_no: int = 1) -> PositionId:
     """Return the id of the position that a fill of ``opening_order`` opens."""
-    return PositionId(uuid5(opening_order, "position" if fill_no == 1 else f"position/{fill_no}"))
+    return PositionId(name_uuid(opening_order, "position" if fill_no == 1 else f"position/{fill_no}"))
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Trading costs: fractions of the notional, and the minimum commission of an order in money.
@@ -63,13 +80,13 @@ class Costs:
 
     def rate(self, liquidity: Liquidity) -> Decimal:
         """Return the commission rate of a fill."""
-        fee = self.maker_fee if liquidity is Liquidity.MAKER else self.taker_fee
+        fee = self.maker_fee if liquidity is MAKER else self.taker_fee
         return self.commission_pct if fee is None else fee
 
     @property
     def highest_rate(self) -> Decimal:
         """The highest commission rate that a fill may have."""
-        return max(self.rate(Liquidity.MAKER), self.rate(Liquidity.TAKER))
+        return max(self.rate(MAKER), self.rate(TAKER))
 
     def at(self, instrument: Instrument) -> Costs:
         """Return them with the rates of the venue, where it states them for this instrument."""
@@ -99,6 +116,7 @@ class ExecutionRules:
     max_bar_share: Decimal = DEFAULT_BAR_SHARE
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Level:
     """The price of an exit: a price, or a fraction of the entry's average price.
@@ -119,6 +137,7 @@ class Level:
         return multiply(entry, add(ONE, self.value)) if self.is_fraction else self.value
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Target:
     """A take-profit of an entry.
@@ -131,6 +150,7 @@ class Target:
     share: Decimal = ONE
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Trail:
     """The distance of a trailing stop from the mark: an amount of money, or a fraction of the mark.
@@ -145,12 +165,13 @@ class Trail:
     def stop_price(self, mark: Decimal, side: Side, tick: Decimal) -> Decimal:
         """Return the stop price at a mark, rounded to the nearest tick: below it for a SELL, above it for a BUY."""
         distance = multiply(mark, self.value) if self.is_fraction else self.value
-        return round_to(subtract(mark, distance) if side is Side.SELL else add(mark, distance), tick)
+        return round_to(subtract(mark, distance) if side is SELL else add(mark, distance), tick)
 
     def __str__(self) -> str:
         return f"{plain(multiply(self.value, HUNDRED))} %" if self.is_fraction else plain(self.value)
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
     """The exits of an entry order; each of them is an order of its own once the entry fills.
@@ -169,6 +190,7 @@ DEFAULT_EXECUTION = ExecutionRules()
 """The rules of a new portfolio."""
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is wanted: one leg of a decision, sized for one portfolio. The quote that fills it is no part of it.

@@ -9,13 +9,14 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from domain.fast_frozen import fast_frozen
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import OpenOrders, TrailingMark
 from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules, ExitPlan, Level, Target
 from domain.trading.quotes import Quote
-from domain.types import FeeRule, PortfolioName, PositionId, PositionSide, Side, Symbol
+from domain.types import BUY, LONG, FeeRule, PortfolioName, PositionId, PositionSide, Side, Symbol
 
 AUDIT_HALT = "audit: "
 """The reason of a halt by the audit begins with it."""
@@ -137,12 +138,12 @@ class Position(NamedTuple):
     def value(self, mark: Decimal) -> Decimal:
         """Return quantity × mark in money, negative for SHORT."""
         size = money(multiply(self.quantity, mark))
-        return size if self.side is PositionSide.LONG else negate(size)
+        return size if self.side is LONG else negate(size)
 
     def unrealized(self, mark: Decimal) -> Decimal:
         """Return the unrealised result at ``mark`` before any commission, in money."""
         value = self.value(mark)
-        return subtract(value, self.cost) if self.side is PositionSide.LONG else add(value, self.cost)
+        return subtract(value, self.cost) if self.side is LONG else add(value, self.cost)
 
 
 class Taken(NamedTuple):
@@ -214,6 +215,7 @@ NO_OPEN_ORDERS = OpenOrders()
 NOTHING_TAKEN: ImmutableMap[Symbol, Taken] = ImmutableMap()
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class PortfolioState:
     """The state of a portfolio after one of its events.
@@ -279,7 +281,7 @@ class PortfolioState:
         taken: Taken | None = self.taken.get(quote.symbol)
         if taken is None or taken.seen_at != quote.seen_at:
             return ZERO
-        return taken.bought if side is Side.BUY else taken.sold
+        return taken.bought if side is BUY else taken.sold
 
     def equity(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
         """Return cash + Σ value at ``marks``; a position without a mark counts at its last fill's price."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from domain.fast_frozen import fast_frozen, replace
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import MAX_AMOUNT, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence
@@ -50,6 +51,7 @@ class SizingRules:
     source: str | None = None
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class SizedQuantity:
     """The quantity of an order, and a note for the outcome's reason."""

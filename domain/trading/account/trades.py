@@ -10,7 +10,7 @@ from uuid import UUID
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
 from domain.trading.orders import Fill, Order, position_id
 from domain.trading.portfolio import Position
-from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
+from domain.types import LONG, OrderId, PortfolioName, PositionId, PositionSide, Symbol
 
 NO_FILL = 0
 """The fill number of a trade that no fill has made: a write-off."""
@@ -47,7 +47,7 @@ class Trade(NamedTuple):
     @property
     def gross(self) -> Decimal:
         """Result before commissions, in money."""
-        if self.side is PositionSide.LONG:
+        if self.side is LONG:
             return subtract(self.exit_notional, self.cost)
         return subtract(self.cost, self.exit_notional)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from domain.fast_frozen import replace
 from domain.trading.arithmetic import ZERO, add, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import DecisionEnd, OrderAmended

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from domain.fast_frozen import fast_frozen, replace
 from domain.trading.arithmetic import ZERO, subtract, total
 from domain.trading.open_orders.matching import LIMITS, Seen, reaches_limit
 from domain.trading.open_orders.open_order import STOPS, OpenOrder, OpenOrders
@@ -14,6 +15,7 @@ from domain.trading.orders import Order
 from domain.types import OrderId, Symbol
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class ChangedExit:
     """An exit that a fill of another order made smaller.

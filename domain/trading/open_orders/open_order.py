@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from domain.fast_frozen import fast_frozen, replace
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
 from domain.trading.execution import Part, charge, commission_due, worst_cost
@@ -30,6 +31,7 @@ def rounding_spare(instrument: Instrument) -> Decimal:
     return ZERO if money(finest) == finest else ROUNDING_SPARE
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
     """An order that rests in the market, filled in part or not at all.
@@ -176,6 +178,7 @@ class _OfSymbol(NamedTuple):
     matched_at: datetime | None = None
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OpenOrders:
     """The open orders of a portfolio, with the exact sums of what they hold back. It never changes.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
+from domain.fast_frozen import fast_frozen, replace
 from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, plain, round_to
 from domain.trading.execution import commission_due, worst_cost
 from domain.trading.instruments import Instrument
@@ -22,6 +23,7 @@ STOP_REACHED = "its stop price was already reached"
 """Noted where the mark is at the stop price, or beyond, when an order gets it: the next data trigger it."""
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Pricing:
     """The price of an order that is sized.

@@ -12,10 +12,11 @@ Every result that a call returns together happens together: all of them are writ
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from domain.fast_frozen import replace
 from domain.trading.account.applying import AccountResult
 from domain.trading.account.changes import AccountChange
 from domain.trading.account.deciding import change_account

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from itertools import count
 
+from domain.fast_frozen import replace
 from domain.trading.arithmetic import ZERO, add, ceil_to, money, multiply, negate, plain, round_to, subtract
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import Reason

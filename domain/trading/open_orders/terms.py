@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from domain.fast_frozen import fast_frozen, replace
 from domain.trading.arithmetic import ONE, total
 from domain.trading.orders import ExitPlan, Level, Target, Trail
 from domain.types import Action, OrderType, TimeInForce
@@ -37,6 +38,7 @@ EXIT_FIELDS = (
 """The terms of exits."""
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
     """How a decision wants to be executed. The default is a market order without exits.
