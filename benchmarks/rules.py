@@ -2,6 +2,7 @@
 
 No actor and no database: the functions of `domain.trading` and an `Engine`, in one thread. The steps are measured on
 what one run of market orders has recorded; the ways through an `Engine` with market data and decisions made before.
+Each number is of blocks of some 200 decisions: the fastest block, which no other process has disturbed, and the median.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from typing import TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from domain.trading.bookkeeping import apply
@@ -98,11 +100,21 @@ def side(number: int) -> Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What is measured once: the calls, and how many decisions they are for."""
+class Block:
+    """What is measured at once: the calls, and how many decisions they are for."""
 
     call: Callable[[], object]
     decisions: int
+
+
+BLOCK = 200
+Item = TypeVar("Item")
+
+
+def blocks(call: Callable[[Sequence[Item]], object], inputs: Sequence[Item]) -> list[Block]:
+    """Divide inputs, one for each decision, into blocks."""
+    parts = [inputs[begin : begin + BLOCK] for begin in range(0, len(inputs), BLOCK)]
+    return [Block(partial(call, part), len(part)) for part in parts]
 
 
 def market_orders(traded: Engine, inputs: Sequence[tuple[Quote, PendingDecision]]) -> None:
@@ -112,10 +124,10 @@ def market_orders(traded: Engine, inputs: Sequence[tuple[Quote, PendingDecision]
         assert traded.on_decision(one, one.received)[0].state.version  # type: ignore[union-attr]
 
 
-def prepared_market_orders() -> Run:
+def prepared_market_orders() -> list[Block]:
     ids = uids(DECISIONS)
     inputs = [(quote(number), decision(number, ids[number], side(number))) for number in range(DECISIONS)]
-    return Run(partial(market_orders, engine(), inputs), DECISIONS)
+    return blocks(partial(market_orders, engine()), inputs)
 
 
 def brackets(traded: Engine, inputs: Sequence[tuple[Quote, PendingDecision, Bar]]) -> None:
@@ -128,7 +140,7 @@ def brackets(traded: Engine, inputs: Sequence[tuple[Quote, PendingDecision, Bar]
         assert closed, bar
 
 
-def prepared_brackets() -> Run:
+def prepared_brackets() -> list[Block]:
     inputs = []
     ids = uids(DECISIONS // 2)
     for number in range(0, DECISIONS, 2):
@@ -140,18 +152,17 @@ def prepared_brackets() -> Run:
             seen=after, source="benchmark", real=True,
         )  # fmt: skip
         inputs.append((seen, decision(number, ids[number // 2], Action.BUY, terms=BRACKET), bar))
-    return Run(partial(brackets, engine(), inputs), DECISIONS // 2)
+    return blocks(partial(brackets, engine()), inputs)
 
 
-def rebalancing(traded: Engine, rounds: Sequence[tuple[Sequence[Quote], Sequence[PendingDecision]]]) -> None:
+def rebalancing(traded: Engine, quotes: Sequence[Quote], decisions: Sequence[PendingDecision]) -> None:
     """Quotes of all symbols at once, then a decision for each of them."""
-    for quotes, decisions in rounds:
-        traded.on_quotes(quotes, quotes[0].seen)
-        for one in decisions:
-            assert traded.on_decision(one, one.received)[0].state.version  # type: ignore[union-attr]
+    traded.on_quotes(quotes, quotes[0].seen)
+    for one in decisions:
+        assert traded.on_decision(one, one.received)[0].state.version  # type: ignore[union-attr]
 
 
-def prepared_rebalancing() -> Run:
+def prepared_rebalancing() -> list[Block]:
     ids = iter(uids(POSITIONS * (ROUNDS + 1)))
     numbers = range(POSITIONS)
 
@@ -162,8 +173,8 @@ def prepared_rebalancing() -> Run:
         return quotes, [decision(turn, next(ids), action, symbol, amount) for symbol in numbers]
 
     traded = engine(POSITIONS)
-    rebalancing(traded, [of_round(0)])  # opens the positions
-    return Run(partial(rebalancing, traded, [of_round(1 + turn) for turn in range(ROUNDS)]), POSITIONS * ROUNDS)
+    rebalancing(traded, *of_round(0))  # opens the positions
+    return [Block(partial(rebalancing, traded, *of_round(1 + turn)), POSITIONS) for turn in range(ROUNDS)]
 
 
 class Recorded:
@@ -189,8 +200,8 @@ class Recorded:
             self.applied.append(partial(apply, state, event))
             state = apply(state, event).state
 
-    def steps(self) -> Iterator[tuple[str, Callable[[], Run]]]:
-        """Yield each step with what makes a run of it."""
+    def steps(self) -> Iterator[tuple[str, Callable[[], list[Block]]]]:
+        """Yield each step with what makes the blocks of it."""
         checked = [partial(pre_trade_check, one, RULES, self.instrument, frozenset()) for one in self.decisions]
         named = [partial(order_id, one.uid, 1) for one in self.decisions]
         drawn = [partial(slippage_draw, order_id(one.uid, 1)) for one in self.decisions]
@@ -203,7 +214,7 @@ class Recorded:
             "(in match: slippage_draw)": drawn,
         }
         for name, calls in steps.items():
-            yield name, partial(Run, partial(call_all, calls), len(calls))
+            yield name, partial(blocks, call_all, calls)
 
 
 def call_all(calls: Sequence[Callable[[], object]]) -> None:
@@ -211,14 +222,14 @@ def call_all(calls: Sequence[Callable[[], object]]) -> None:
         call()
 
 
-def measured(prepare: Callable[[], Run], repeats: int) -> list[float]:
-    """Return the CPU time in microseconds of a decision, of each of several runs, in rising order."""
+def measured(prepare: Callable[[], list[Block]], repeats: int) -> list[float]:
+    """Return the CPU time in microseconds of a decision of each block, in rising order."""
     taken = []
     for _ in range(repeats):
-        run = prepare()
-        began = time.process_time()
-        run.call()
-        taken.append((time.process_time() - began) / run.decisions * 1e6)
+        for block in prepare():
+            began = time.process_time()
+            block.call()
+            taken.append((time.process_time() - began) / block.decisions * 1e6)
     return sorted(taken)
 
 

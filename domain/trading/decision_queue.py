@@ -37,6 +37,8 @@ from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale, wait
 from domain.trading.sizing import SizingRules, portfolio_check, pre_trade_check, removed_portfolio, size
 from domain.types import Action, DecisionId, Instant, PortfolioName, PriceRule, Symbol
 
+AMEND, CANCEL, PROTECT = Action.AMEND, Action.CANCEL, Action.PROTECT
+
 MAX_REFUSED = 200  # decisions that have waited too long, at one time: all others wait meanwhile
 
 
@@ -87,7 +89,7 @@ class DecisionQueue:
 
     def on_decision(self, decision: PendingDecision, now: Instant) -> list[Step]:
         """Refuse a decision, size it, or let it wait."""
-        return list(self._admit(decision, now))
+        return self._admit(decision, now)
 
     def on_results(
         self, portfolio: PortfolioName, results: Sequence[Result], now: Instant, *, answered: bool
@@ -111,7 +113,7 @@ class DecisionQueue:
                 account.values.changed(result.order.instrument.symbol)
         if answered:
             account.in_flight = None
-        return list(self._size_next(account, now))
+        return self._size_next(account, now)
 
     def on_account_event(self, change: AccountResult, now: Instant) -> list[Step]:
         """Take a change of an account; decisions of a symbol that was split wait for its next price."""
@@ -124,7 +126,7 @@ class DecisionQueue:
         if (old_units := change.old_units) is not None:
             self._quotes.forget(old_units)
             self._forget_marks(old_units)
-        return list(self._size_next(account, now))
+        return self._size_next(account, now)
 
     def on_returned(self, portfolio: PortfolioName, now: Instant) -> list[Step]:
         """Size the decision in flight again: the portfolio's state has changed before it arrived; see `take_back`."""
@@ -134,24 +136,27 @@ class DecisionQueue:
         decision, instrument = account.take_back()
         if not account.cancels:
             account.ready.appendleft((decision, instrument))
-            return list(self._size_next(account, now))
+            return self._size_next(account, now)
         first = account.cancels[0]
         account.cancels[0] = replace(first, before_sizing=(*first.before_sizing, decision.id))
-        return list(self._size_next(account, now))
+        return self._size_next(account, now)
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Step]:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
         seen = {quote.symbol: quote for quote in quotes}
         self._quotes.take(seen)
-        self._mark({symbol: quote.point for symbol, quote in seen.items() if quote.no_buy is None})
-        return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now))
+        for rule, marks in self._marks.items():
+            marks.update({s: mark(rule, q.price, q.bid, q.ask) for s, q in seen.items() if q.no_buy is None})
+        return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now)) if self._waiting else []
 
     def on_earlier_prices(
         self, quotes: Mapping[Symbol, Quote], points: Mapping[Symbol, PricePoint], now: Instant
     ) -> list[Step]:
         """Take quotes and prices that are older than any that is here; those of a symbol that has none yet count."""
         present = self._marks[PriceRule.LAST]
-        self._mark({symbol: point for symbol, point in points.items() if symbol not in present})
+        first = {symbol: point for symbol, point in points.items() if symbol not in present}
+        for rule, marks in self._marks.items():
+            marks.update({symbol: mark(rule, *point) for symbol, point in first.items()})
         return self.on_quotes(self._quotes.unknown(quotes.values()), now)
 
     def on_held_prices(self, reasons: Mapping[Symbol, str]) -> None:
@@ -203,10 +208,6 @@ class DecisionQueue:
                 steps += self._admit(decision.received_again(now), now)
         return steps
 
-    def _mark(self, points: Mapping[Symbol, PricePoint]) -> None:
-        for rule, marks in self._marks.items():
-            marks.update({symbol: mark(rule, *point) for symbol, point in points.items()})
-
     def _forget_marks(self, symbol: Symbol) -> None:
         for marks in self._marks.values():
             marks.forget(symbol)
@@ -214,46 +215,47 @@ class DecisionQueue:
     def _open(self, state: PortfolioState) -> None:
         self._accounts[state.name] = QueuedAccount(state, PositionValues(state))
 
-    def _admit(self, decision: PendingDecision, now: Instant) -> Iterator[Step]:
-        """Refuse a decision, queue it, or let it wait for a price."""
+    def _admit(self, decision: PendingDecision, now: Instant) -> list[Step]:
+        """Refuse a decision, size it, queue it, or let it wait for a price."""
         self.about = decision.id
         account = self._accounts.get(decision.portfolio)
         if account is None:
-            yield AwaitsPortfolio(decision)
-            return
-        if (refusal := portfolio_check(decision, account.state, self._rules.source)) is not None:
-            yield refusal
-            return
+            return [AwaitsPortfolio(decision)]
         of_symbol = decision.target is not None and decision.target.symbol is not None
-        if self._catalog is None and (decision.action is not Action.CANCEL or of_symbol):
-            yield self._wait_for_price(decision, None)
-            return
-        if decision.action is Action.CANCEL:
-            yield from self._cancel(decision, account)
-            return
+        if decision.action is CANCEL and not (of_symbol and self._catalog is None):
+            return list(self._cancel(decision, account))
+        instrument = self._check(decision, account)
+        if not isinstance(instrument, Instrument):
+            return [instrument]
+        if decision.action is AMEND:
+            decision = replace(decision, symbol=instrument.symbol)
+        quote = self._quotes.fresh(decision, instrument.symbol, account.state.rules.execution.price_rule)
+        if quote is None:
+            return [self._wait_for_price(decision, instrument.symbol)]
+        if account.is_idle and not self.draining:
+            return [self._take_turn(decision, account, instrument, quote, now)]
+        account.ready.append((decision, instrument))
+        return [AwaitsSettlement(decision.id)] if account.settling else self._size_next(account, now)
+
+    def _check(self, decision: PendingDecision, account: QueuedAccount) -> Instrument | Refusal | AwaitsPrice:
+        """Return what a decision trades; its refusal if that needs no price; or let it wait for the instruments."""
+        if (refusal := portfolio_check(decision, account.state, self._rules.source)) is not None:
+            return refusal
+        if self._catalog is None:
+            return self._wait_for_price(decision, None)
         instrument = self._instrument(decision, account)
         if isinstance(instrument, Refusal):
-            refusal = instrument
-        else:
-            refusal = pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
+            return instrument
+        refusal = pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
         if refusal is not None:
-            yield refusal
-            return
+            return refusal
         assert isinstance(instrument, Instrument)
-        if decision.action is Action.AMEND:
-            decision = replace(decision, symbol=instrument.symbol)
-        if self._quotes.fresh(decision, instrument.symbol, account.state.rules.execution.price_rule) is None:
-            yield self._wait_for_price(decision, instrument.symbol)
-            return
-        account.ready.append((decision, instrument))
-        if account.settling:
-            yield AwaitsSettlement(decision.id)
-        yield from self._size_next(account, now)
+        return instrument
 
     def _instrument(self, decision: PendingDecision, account: QueuedAccount) -> Instrument | Unresolved | Refusal:
         """Return what a decision trades; for an AMEND the instrument of its order."""
         assert self._catalog is not None  # else the decision waits for it
-        if decision.action is not Action.AMEND:
+        if decision.action is not AMEND:
             return self._catalog.resolve(decision.symbol)
         queued = (*filter(None, [account.in_flight]), *account.ready)
         waiting = (one for decisions in self._waiting.values() for one in decisions)
@@ -263,44 +265,54 @@ class DecisionQueue:
         self._waiting.setdefault(symbol, []).append(decision)
         return AwaitsPrice(decision.id, symbol)
 
-    def _size_next(self, account: QueuedAccount, now: Instant) -> Iterator[Step]:
+    def _size_next(self, account: QueuedAccount, now: Instant) -> list[Step]:
         """Size the next decision of a portfolio, unless an order of it is at the market."""
-        if account.settling:
-            return
-        if account.in_flight is None:
+        steps: list[Step] = []
+        if account.settling or account.in_flight is not None:
+            return steps
+        if account.cancels:
             requests, account.cancels = account.cancels, []
-            yield from requests
+            steps += requests
         while account.ready and account.in_flight is None and not self.draining:
             decision, instrument = account.ready.popleft()
             self.about = decision.id
             # A split or another price rule may have left none; else it is as fresh as the one that let it in.
             quote = self._quotes.fresh(decision, instrument.symbol, account.state.rules.execution.price_rule)
             if quote is None:
-                yield self._wait_for_price(decision, instrument.symbol)
+                steps.append(self._wait_for_price(decision, instrument.symbol))
                 continue
             # Check again: the portfolio's rules may have changed while the decision waited.
-            step = (
+            steps.append(
                 portfolio_check(decision, account.state, self._rules.source)
                 or pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
-                or expire_if_stale(decision, now, self._age_limit)
-                or self._size(decision, account, instrument, quote, now)
+                or self._take_turn(decision, account, instrument, quote, now)
             )
-            account.in_flight = (decision, instrument) if isinstance(step, Sized) else None
-            yield step
+        return steps
+
+    def _take_turn(
+        self, decision: PendingDecision, account: QueuedAccount, instrument: Instrument, quote: Quote, now: Instant
+    ) -> Sized | Refusal:
+        """Size a decision that passed the checks, unless it is too old; then it is in flight."""
+        if (refusal := expire_if_stale(decision, now, self._age_limit)) is not None:
+            return refusal
+        sized = self._size(decision, account, instrument, quote, now)
+        account.in_flight = decision, instrument
+        return sized
 
     def _size(
         self, decision: PendingDecision, account: QueuedAccount, instrument: Instrument, quote: Quote, now: Instant
     ) -> Sized:
-        marks = self._marks[account.state.rules.execution.price_rule]
-        equity = account.values.equity(account.state, marks)
+        state = account.state
+        marks = self._marks[state.rules.execution.price_rule]
+        equity = account.values.equity(state, marks)
         sized: Sized | Refusal
-        if decision.action is Action.AMEND:
-            sized = amend(decision, account.state, quote, equity, now.time)
-        elif decision.action is Action.PROTECT:
-            sized = protect(decision, account.state, instrument, quote, now.time)
+        if decision.action is AMEND:
+            sized = amend(decision, state, quote, equity, now.time)
+        elif decision.action is PROTECT:
+            sized = protect(decision, state, instrument, quote, now.time)
         else:
-            sized = size(decision, account.state, instrument, quote, equity, marks.table, now.time)
-        return SizedRefusal(sized, account.state.version) if isinstance(sized, Refusal) else sized
+            sized = size(decision, state, instrument, quote, equity, marks.table, now.time)
+        return SizedRefusal(sized, state.version) if isinstance(sized, Refusal) else sized
 
     def _cancel(self, decision: PendingDecision, account: QueuedAccount) -> Iterator[Step]:
         """Take out the decisions that a CANCEL names and that are not sized yet; they end with it, at the market."""

@@ -92,6 +92,11 @@ class QueuedAccount:
     returned: tuple[DecisionId, int] | None = None
     returns: int = 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether a new decision can be sized at once: none is before it."""
+        return self.in_flight is None and not self.ready and not self.cancels and not self.settling
+
     def take_back(self) -> tuple[PendingDecision, Instrument]:
         """Take the decision in flight, which came back.
 
