@@ -12,8 +12,8 @@ from decimal import Decimal
 from functools import cached_property
 from typing import overload
 
-from domain.fast_frozen import fast_frozen, replace
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.account.applying import AccountResult, apply_account
 from domain.trading.account.trades import Trade, increase, reduce
 from domain.trading.arithmetic import ZERO, add, money, negate, plain, subtract

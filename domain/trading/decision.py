@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from domain.errors import InvalidDecision
-from domain.fast_frozen import fast_frozen, replace
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import exact_number
 from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import DEFAULTS, FORCES, MARKET, ORDER_TYPES, OrderTerms, contradiction

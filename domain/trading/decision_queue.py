@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.account.applying import AccountResult
 from domain.trading.account.changes import last_splits
 from domain.trading.bookkeeping import Result

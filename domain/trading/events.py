@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, NamedTuple, TypeAlias
 
-from domain.fast_frozen import fast_frozen
+from domain.immutable.records import fast_frozen
 from domain.trading.account.requests import AccountRequest
 from domain.trading.arithmetic import ZERO
 from domain.trading.decision import Reason

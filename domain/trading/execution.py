@@ -11,11 +11,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, negate, plain, rate, subtract
-from domain.trading.orders import Costs, Fill, FillCosts, NotFilled, Order
-from domain.trading.prices import BasePrice, base_price, mark, round_price
+from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, plain, subtract
+from domain.trading.orders import Costs, Fill, NotFilled, Order, SlippageFactors
+from domain.trading.prices import BasePrice, base_price, round_price
 from domain.trading.quotes import Quote
-from domain.types import BUY, MAKER, SELL, TAKER, Liquidity, OrderId, OrderType, PriceRule, Side
+from domain.types import BUY, MAKER, TAKER, Liquidity, OrderId, OrderType, PriceRule, Side
 
 TYPE_FACTOR = {
     OrderType.MARKET: Decimal(2),
@@ -31,27 +31,6 @@ MAX_SIZE_SURCHARGE = Decimal(4)
 MIN_SLIPPAGE_DRAW = Decimal("0.5")
 MAX_SLIPPAGE_DRAW = Decimal("1.5")
 DRAWS = Decimal(2**64)
-
-
-class SlippageFactors(NamedTuple):
-    """The factors whose product is a slippage rate.
-
-    Attributes:
-        base_rate: ``slippage_pct`` of the portfolio, a fraction.
-        type: of the order's type; a market order has four times the slippage of a limit order.
-        size: 1, and more for what exceeds the size at the touch; see `size_factor`.
-        random: the draw U, see `slippage_draw`.
-    """
-
-    base_rate: Decimal
-    type: Decimal
-    size: Decimal
-    random: Decimal
-
-    @property
-    def rate(self) -> Decimal:
-        """The fraction by which the price moves against the order, to 1e-12."""
-        return rate(multiply(multiply(multiply(self.base_rate, self.type), self.size), self.random))
 
 
 def slippage_draw(order_id: OrderId) -> Decimal:
@@ -220,7 +199,9 @@ def fill_at(order: Order, part: Part, quote: Quote, base: BasePrice, filled_at: 
         base_price=base.price,
         touch_size=base.size,
         liquidity=TAKER,
-        costs=fill_costs(order, quantity, quote, base.price, notional, factors),
+        side=order.side,
+        price_rule=order.execution.price_rule,
+        factors=factors,
         ambiguous=part.ambiguous,
     )
 
@@ -230,8 +211,6 @@ def provide(order: Order, part: Part, quote: Quote, filled_at: datetime) -> Fill
     price = order.limit_price
     assert price is not None  # only limit orders rest as makers
     notional = money(multiply(part.quantity, price))
-    mark_price = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
-    distance = subtract(notional, money(multiply(part.quantity, mark_price)))
     return Fill(
         fill_no=part.fill_no,
         quantity=part.quantity,
@@ -245,32 +224,8 @@ def provide(order: Order, part: Part, quote: Quote, filled_at: datetime) -> Fill
         base_price=price,
         touch_size=None,
         liquidity=MAKER,
-        costs=FillCosts(distance if order.side is BUY else negate(distance), ZERO, ZERO, ZERO),
+        side=order.side,
+        price_rule=order.execution.price_rule,
+        factors=None,
         ambiguous=part.ambiguous,
     )
-
-
-def fill_costs(
-    order: Order, quantity: Decimal, quote: Quote, base: Decimal, notional: Decimal, factors: SlippageFactors
-) -> FillCosts:
-    """Return how the cost of a fill is composed; the parts add up to its distance from the mark.
-
-    Args:
-        order: the order.
-        quantity: of the fill.
-        quote: the market data that the fill met.
-        base: the price that it met, before slippage.
-        notional: of the fill.
-        factors: of its slippage.
-    """
-    mark_price = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
-    at_mark = money(multiply(quantity, mark_price))
-    at_base = at_mark if mark_price == base else money(multiply(quantity, base))
-    cost, spread = subtract(notional, at_mark), subtract(at_base, at_mark)
-    if order.side is SELL:
-        cost, spread = negate(cost), negate(spread)
-    flat = multiply(at_base, multiply(factors.base_rate, factors.type))
-    size = money(multiply(flat, subtract(factors.size, ONE)))
-    random = money(multiply(multiply(flat, factors.size), subtract(factors.random, ONE)))
-    slippage = subtract(subtract(subtract(cost, spread), size), random)
-    return FillCosts(spread, slippage, size, random)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from domain.currencies import split_name
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, ZERO
 from domain.types import Symbol
 from domain.wording import did_you_mean

@@ -10,11 +10,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.currencies import about_one_dollar
-from domain.fast_frozen import fast_frozen, replace
-from domain.trading.arithmetic import ONE, add, multiply, plain, round_to, subtract
+from domain.immutable.records import fast_frozen, replace
+from domain.trading.arithmetic import ONE, ZERO, add, money, multiply, negate, plain, rate, round_to, subtract
 from domain.trading.instruments import Instrument
+from domain.trading.prices import mark
 from domain.trading.quotes import Quote
 from domain.types import (
+    BUY,
     MAKER,
     SELL,
     TAKER,
@@ -274,6 +276,27 @@ class NotFilled:
     reason: str
 
 
+class SlippageFactors(NamedTuple):
+    """The factors whose product is a slippage rate.
+
+    Attributes:
+        base_rate: ``slippage_pct`` of the portfolio, a fraction.
+        type: of the order's type; a market order has four times the slippage of a limit order.
+        size: 1, and more for what exceeds the size at the touch; see `size_factor`.
+        random: the draw U, see `slippage_draw`.
+    """
+
+    base_rate: Decimal
+    type: Decimal
+    size: Decimal
+    random: Decimal
+
+    @property
+    def rate(self) -> Decimal:
+        """The fraction by which the price moves against the order, to 1e-12."""
+        return rate(multiply(multiply(multiply(self.base_rate, self.type), self.size), self.random))
+
+
 class FillCosts(NamedTuple):
     """The cost of a fill beside its commission, in money: by how much it is worse than a fill at the mark.
 
@@ -303,7 +326,9 @@ class Fill(NamedTuple):
         base_price: the price that it met, before slippage.
         touch_size: the quantity that it could take at the base price without a surcharge; None where unknown.
         liquidity: taker or maker.
-        costs: how its cost is composed.
+        side: of the order.
+        price_rule: of the order.
+        factors: of its slippage; None for a maker, who has none.
         ambiguous: the data would allow another order of things; the worse one for the portfolio was assumed.
     """
 
@@ -319,5 +344,35 @@ class Fill(NamedTuple):
     base_price: Decimal
     touch_size: Decimal | None
     liquidity: Liquidity
-    costs: FillCosts
+    side: Side
+    price_rule: PriceRule
+    factors: SlippageFactors | None
     ambiguous: bool = False
+
+    @property
+    def costs(self) -> FillCosts:
+        """How its cost is composed, computed at each call; the parts add up to its distance from the mark."""
+        spread, factors = self.spread, self.factors
+        if factors is None:
+            return FillCosts(spread, ZERO, ZERO, ZERO)
+        at_mark, at_base = self._worth(self._mark), self._worth(self.base_price)
+        cost = subtract(self.notional, at_mark) if self.side is BUY else subtract(at_mark, self.notional)
+        flat = multiply(at_base, multiply(factors.base_rate, factors.type))
+        size = money(multiply(flat, subtract(factors.size, ONE)))
+        random = money(multiply(multiply(flat, factors.size), subtract(factors.random, ONE)))
+        return FillCosts(spread, subtract(subtract(subtract(cost, spread), size), random), size, random)
+
+    @property
+    def spread(self) -> Decimal:
+        """By how much it is worse than a fill at the mark because of the price that it met, in money."""
+        difference = subtract(self._worth(self.base_price), self._worth(self._mark))
+        return difference if self.side is BUY else negate(difference)
+
+    @property
+    def _mark(self) -> Decimal:
+        """The mark in the market data that it met."""
+        return mark(self.price_rule, self.quote.price, self.quote.bid, self.quote.ask)
+
+    def _worth(self, price: Decimal) -> Decimal:
+        """Return its quantity × a price, in money."""
+        return money(multiply(self.quantity, price))

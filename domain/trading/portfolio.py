@@ -9,8 +9,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from domain.fast_frozen import fast_frozen
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
+from domain.immutable.records import fast_frozen
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import OpenOrders, TrailingMark

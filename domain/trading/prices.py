@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from domain.trading.arithmetic import ZERO, ceil_to, floor_to, multiply, round_to, storable, subtract
 from domain.trading.freshness.age import ClockKind, TimeMark
-from domain.trading.orders import ExecutionRules
 from domain.trading.quotes import MarketData, Quote
 from domain.types import BUY, PriceRule, Side
+
+if TYPE_CHECKING:
+    from domain.trading.orders import ExecutionRules  # an order imports `mark` from here
 
 LAST = PriceRule.LAST
 

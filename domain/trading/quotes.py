@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from domain.fast_frozen import fast_frozen
+from domain.immutable.records import fast_frozen
 from domain.trading.freshness.age import Freshness, TimeMark
 from domain.trading.instruments import InstrumentCatalog
 from domain.types import Instant, Symbol

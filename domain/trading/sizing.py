@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from domain.fast_frozen import fast_frozen, replace
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import MAX_AMOUNT, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence

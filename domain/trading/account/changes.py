@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.account.applying import DONE, AccountResult
 from domain.trading.bookkeeping import Result, apply, apply_all
 from domain.trading.events import AccountEvent, Event

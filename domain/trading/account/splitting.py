@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.account.requests import Ratio
 from domain.trading.arithmetic import add
 from domain.trading.decision import MAX_AMOUNT

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.decision import Outcome, PendingDecision, Reason
 from domain.trading.instruments import NO_CALENDARS, Calendars
 from domain.types import Action, DecisionId, Instant, OutcomeStatus, PortfolioName

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.arithmetic import ZERO, add, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import DecisionEnd, OrderAmended

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from domain.fast_frozen import fast_frozen, replace
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import ZERO, subtract, total
 from domain.trading.open_orders.matching import LIMITS, Seen, reaches_limit
 from domain.trading.open_orders.open_order import STOPS, OpenOrder, OpenOrders

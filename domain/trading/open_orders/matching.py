@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.arithmetic import ZERO, floor_to, multiply, plain
 from domain.trading.decision import Reason, Refusal
 from domain.trading.events import Filled, SizedOrder

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from domain.fast_frozen import fast_frozen, replace
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
 from domain.trading.execution import Part, charge, commission_due, worst_cost
 from domain.trading.instruments import Instrument

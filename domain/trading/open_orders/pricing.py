@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
-from domain.fast_frozen import fast_frozen, replace
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, plain, round_to
 from domain.trading.execution import commission_due, worst_cost
 from domain.trading.instruments import Instrument

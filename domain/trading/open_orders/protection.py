@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.arithmetic import ZERO, money, plain, subtract, total
 from domain.trading.bookkeeping import Result, describe
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse

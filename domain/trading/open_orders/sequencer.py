@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.account.applying import AccountResult
 from domain.trading.account.changes import AccountChange
 from domain.trading.account.deciding import change_account

@@ -17,7 +17,7 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import NamedTuple
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.bookkeeping import Result
 from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.open_orders.sequencer import Sequencer

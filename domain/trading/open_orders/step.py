@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import count
 
-from domain.fast_frozen import replace
+from domain.immutable.records import replace
 from domain.trading.arithmetic import ZERO, add, ceil_to, money, multiply, negate, plain, round_to, subtract
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import Reason

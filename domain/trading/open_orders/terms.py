@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from domain.fast_frozen import fast_frozen, replace
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import ONE, total
 from domain.trading.orders import ExitPlan, Level, Target, Trail
 from domain.types import Action, OrderType, TimeInForce
