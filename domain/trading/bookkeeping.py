@@ -35,7 +35,7 @@ from domain.trading.open_orders.exits import ChangedExit, reduce_exits
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import Fill, Order
 from domain.trading.portfolio import PortfolioState, Position, Taken
-from domain.types import BUY, LONG, SELL, SHORT, OrderStatus, OutcomeStatus, PortfolioName, PositionId, Symbol
+from domain.types import BUY, LONG, SHORT, OrderStatus, OutcomeStatus, PortfolioName, PositionId, Symbol
 
 NO_EXITS: tuple[ChangedExit, ...] = ()
 
@@ -217,16 +217,16 @@ def _cause(event: Event | AccountEvent) -> str:
 
 def _apply_fill(state: PortfolioState, event: Filled) -> Result:
     order, fill = event.order, event.fill
-    symbol = order.instrument.symbol
+    symbol, buys = order.instrument.symbol, order.side is BUY
     held = state.positions.get(symbol)
-    side = LONG if order.side is BUY else SHORT
+    side = LONG if buys else SHORT
     if held is None or held.side is side:
         position: Position | None = increase(held, order, fill, side)
         trade = None
     else:
         position, trade = reduce(held, order, fill)
     positions = state.positions.without(symbol) if position is None else state.positions.updated({symbol: position})
-    if order.side is BUY:
+    if buys:
         cash_delta, asset_delta = negate(add(fill.notional, fill.commission)), fill.quantity
     else:
         cash_delta, asset_delta = subtract(fill.notional, fill.commission), negate(fill.quantity)
@@ -245,13 +245,13 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
             msg = f"order {order.order_id} of {order.quantity} is filled by {open_order.filled}"
             raise ValueError(msg)
         open_orders = open_orders.updated(open_order) if open_order.remaining else open_orders.without(open_order)
-    if order.side is SELL and open_orders.has(symbol):  # a BUY leaves no exit too large
+    if not buys and open_orders.has(symbol):  # a BUY leaves no exit too large
         quantity = position.quantity if position is not None else ZERO
         open_orders, exits = reduce_exits(open_orders, order, fill.quantity, quantity)
     cash = add(state.cash, cash_delta)
     after = PortfolioState(
         state.rules, cash, event.version, positions, open_orders, taken, state.progress, state.flows,
-        price_source=state.price_source or fill.quote.source,
+        state.price_source or fill.quote.source,
     )  # fmt: skip
     touched = held or position
     assert touched is not None  # an event without a position before it opens one

@@ -17,6 +17,7 @@ from domain.trading.prices import BasePrice, base_price, round_price
 from domain.trading.quotes import Quote
 from domain.types import BUY, MAKER, TAKER, Liquidity, OrderId, OrderType, PriceRule, Side
 
+MARKET = OrderType.MARKET
 TYPE_FACTOR = {
     OrderType.MARKET: Decimal(2),
     OrderType.STOP: Decimal(2),
@@ -56,9 +57,9 @@ def slippage_rate(
 
 def slippage_factors(order: Order, quantity: Decimal, base: BasePrice) -> SlippageFactors:
     """Return the factors of the slippage of a fill at a base price."""
-    surcharge = size_factor(surcharged_notional(quantity, base), order.costs.dollar)
-    draw = slippage_draw(order.order_id)
-    return SlippageFactors(order.costs.slippage_pct, TYPE_FACTOR[order.order_type], surcharge, draw)
+    costs = order.costs
+    surcharge = size_factor(surcharged_notional(quantity, base), costs.dollar)
+    return SlippageFactors(costs.slippage_pct, TYPE_FACTOR[order.order_type], surcharge, slippage_draw(order.order_id))
 
 
 def size_factor(surcharged: Decimal, dollar: Decimal = ONE) -> Decimal:
@@ -68,7 +69,8 @@ def size_factor(surcharged: Decimal, dollar: Decimal = ONE) -> Decimal:
         surcharged: see `surcharged_notional`.
         dollar: see `domain.trading.orders.Costs`.
     """
-    return add(ONE, min(divide(surcharged, multiply(LARGE_NOTIONAL, dollar)), MAX_SIZE_SURCHARGE))
+    surcharge = divide(surcharged, LARGE_NOTIONAL if dollar is ONE else multiply(LARGE_NOTIONAL, dollar))
+    return add(ONE, min(surcharge, MAX_SIZE_SURCHARGE))
 
 
 def unrounded_price(side: Side, base: Decimal, slip: Decimal) -> Decimal:
@@ -109,7 +111,7 @@ class Part(NamedTuple):
         """
         due = subtract(commission_due(add(self.charged, charge(notional, costs, liquidity)), costs), self.paid)
         owed = max(due, ZERO)
-        return owed if side is BUY else min(owed, notional)
+        return owed if side is BUY or owed <= notional else notional
 
 
 def charge(notional: Decimal, costs: Costs, liquidity: Liquidity) -> Decimal:
@@ -119,7 +121,8 @@ def charge(notional: Decimal, costs: Costs, liquidity: Liquidity) -> Decimal:
 
 def commission_due(charged: Decimal, costs: Costs) -> Decimal:
     """Return the commission of an order whose fills were charged this much by the rate, in money."""
-    return max(money(charged), costs.min_commission)
+    due, minimum = money(charged), costs.min_commission
+    return max(due, minimum)
 
 
 def commission(side: Side, notional: Decimal, costs: Costs) -> Decimal:
@@ -135,14 +138,15 @@ def slippage_amount(quantity: Decimal, price: Decimal, base: Decimal) -> Decimal
 
 def surcharged_notional(quantity: Decimal, base: BasePrice) -> Decimal:
     """Return the value of what exceeds the size at the touch, in money; of all of it where that size is unknown."""
-    rest = quantity if base.size is None else max(subtract(quantity, base.size), ZERO)
-    return money(multiply(rest, base.price))
+    price, size = base
+    rest = quantity if size is None else max(subtract(quantity, size), ZERO)
+    return money(multiply(rest, price))
 
 
 def worst_cost(quantity: Decimal, base: BasePrice, tick: Decimal, costs: Costs, rule: PriceRule) -> Decimal:
     """Return the highest possible cost of buying ``quantity`` at market, with commission, in money."""
     surcharged = surcharged_notional(quantity, base)
-    slip = slippage_rate(surcharged, costs.slippage_pct, OrderType.MARKET, MAX_SLIPPAGE_DRAW, costs.dollar)
+    slip = slippage_rate(surcharged, costs.slippage_pct, MARKET, MAX_SLIPPAGE_DRAW, costs.dollar)
     notional = money(multiply(quantity, slippage_price(BUY, base.price, slip, tick, rule)))
     return add(notional, commission(BUY, notional, costs))
 
@@ -176,34 +180,22 @@ def fill_at(order: Order, part: Part, quote: Quote, base: BasePrice, filled_at: 
     Returns:
         The fill; `NotFilled` where slippage takes the price to zero, since no market has such a price.
     """
-    quantity = part.quantity
+    side, rule, quantity = order.side, order.execution.price_rule, part.quantity
     factors = slippage_factors(order, quantity, base)
     slip = factors.rate
-    price = slippage_price(order.side, base.price, slip, order.instrument.tick, order.execution.price_rule)
+    price = slippage_price(side, base.price, slip, order.instrument.tick, rule)
     if order.limit_price is not None:
-        better = min if order.side is BUY else max
+        better = min if side is BUY else max
         price = better(price, order.limit_price)
     if price <= ZERO:
         return NotFilled(f"slippage takes the price {plain(base.price)} to {plain(price)}")
     notional = money(multiply(quantity, price))
+    commission_paid = part.commission(side, notional, order.costs, TAKER)
+    slippage = slippage_amount(quantity, price, base.price)
     return Fill(
-        fill_no=part.fill_no,
-        quantity=quantity,
-        price=price,
-        notional=notional,
-        commission=part.commission(order.side, notional, order.costs, TAKER),
-        slippage_rate=slip,
-        slippage=slippage_amount(quantity, price, base.price),
-        quote=quote,
-        filled_at=filled_at,
-        base_price=base.price,
-        touch_size=base.size,
-        liquidity=TAKER,
-        side=order.side,
-        price_rule=order.execution.price_rule,
-        factors=factors,
-        ambiguous=part.ambiguous,
-    )
+        part.fill_no, quantity, price, notional, commission_paid, slip, slippage, quote, filled_at, base.price,
+        base.size, TAKER, side, rule, factors, part.ambiguous,
+    )  # fmt: skip
 
 
 def provide(order: Order, part: Part, quote: Quote, filled_at: datetime) -> Fill:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -18,6 +18,7 @@ from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules, Exit
 from domain.trading.quotes import Quote
 from domain.types import BUY, LONG, FeeRule, PortfolioName, PositionId, PositionSide, Side, Symbol
 
+OWN_FEES = FeeRule.OWN
 AUDIT_HALT = "audit: "
 """The reason of a halt by the audit begins with it."""
 
@@ -63,7 +64,7 @@ class PortfolioRules:
 
     def costs_of(self, instrument: Instrument) -> Costs:
         """Return the costs of an order of this instrument."""
-        return self.costs.at(instrument) if self.fees is FeeRule.VENUE else self.costs
+        return self.costs if self.fees is OWN_FEES else self.costs.at(instrument)
 
     @property
     def default_exits(self) -> ExitPlan | None:
@@ -347,12 +348,14 @@ class Marks:
             self._changed.pop(symbol, None)
             self._changed[symbol] = self.number
 
-    def changed_since(self, number: int) -> Iterator[Symbol]:
-        """Yield the symbols whose prices have changed after that change."""
+    def changed_since(self, number: int) -> list[Symbol]:
+        """Return the symbols whose prices have changed after that change."""
+        changed = []
         for symbol, last in reversed(self._changed.items()):
             if last <= number:
-                return
-            yield symbol
+                break
+            changed.append(symbol)
+        return changed
 
     @property
     def table(self) -> Mapping[Symbol, Decimal]:
@@ -381,13 +384,20 @@ class PositionValues:
 
     def equity(self, state: PortfolioState, marks: Marks) -> Decimal:
         """Return `PortfolioState.equity`; only what has changed since the last request is computed."""
-        self._outdated.update(symbol for symbol in marks.changed_since(self._mark_number) if symbol in self._values)
-        self._mark_number = marks.number
-        for symbol in self._outdated:
-            before = self._values.pop(symbol, ZERO)
-            position = state.positions.get(symbol)
-            if position is not None:
-                self._values[symbol] = position.value(marks.table.get(symbol, position.last_price))
-            self._total = add(subtract(self._total, before), self._values.get(symbol, ZERO))
-        self._outdated.clear()
+        if marks.number != self._mark_number:
+            self._outdated.update(self._values.keys() & marks.changed_since(self._mark_number))
+            self._mark_number = marks.number
+        if self._outdated:
+            for symbol in self._outdated:
+                self._value(symbol, state.positions.get(symbol), marks)
+            self._outdated.clear()
         return add(state.cash, self._total if self._values else ZERO)
+
+    def _value(self, symbol: Symbol, position: Position | None, marks: Marks) -> None:
+        """Take the present value of a position in place of the one before."""
+        before = self._values.pop(symbol, None)
+        if before is not None:
+            self._total = subtract(self._total, before)
+        if position is not None:
+            value = self._values[symbol] = position.value(marks.table.get(symbol, position.last_price))
+            self._total = add(self._total, value)

@@ -31,12 +31,14 @@ class Pricing:
     Attributes:
         price: its limit; the stop price of a stop order that the market has not passed; else the base price.
         cost: returns the highest possible cost of buying a quantity, with commission, in money.
+        costs: of the order.
         limit_price: rounded to the tick so that the limit of the decision is never exceeded.
         stop_price: rounded to the nearest tick; the first one of a trailing stop.
     """
 
     price: Decimal
     cost: Callable[[Decimal], Decimal]
+    costs: Costs
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
 
@@ -56,17 +58,18 @@ def price_order(
     """
     costs, rule, tick = rules.costs_of(instrument), rules.execution.price_rule, instrument.tick
     if terms is MARKET:
-        return Pricing(base.price, partial(worst_cost, base=base, tick=tick, costs=costs, rule=rule))
+        return Pricing(base.price, partial(worst_cost, base=base, tick=tick, costs=costs, rule=rule), costs)
     stop = round_to(terms.stop_price, tick) if terms.stop_price is not None else None
     if (trail := terms.distance) is not None:
         stop = trail.stop_price(present, side, tick)
     if terms.limit_price is not None:
         limit = floor_to(terms.limit_price, tick) if side is Side.BUY else ceil_to(terms.limit_price, tick)
-        return Pricing(limit, partial(limit_cost, limit, costs, rounding_spare(instrument)), limit, stop)
+        return Pricing(limit, partial(limit_cost, limit, costs, rounding_spare(instrument)), costs, limit, stop)
     at_market = base
     if stop is not None and not (side is Side.BUY and base.price > stop):
         at_market = BasePrice(stop)  # a BUY whose stop is reached already is filled at the market, not at its stop
-    return Pricing(at_market.price, partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule), None, stop)
+    cost = partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule)
+    return Pricing(at_market.price, cost, costs, None, stop)
 
 
 def limit_cost(limit: Decimal, costs: Costs, spare: Decimal, quantity: Decimal) -> Decimal:

@@ -22,7 +22,7 @@ from domain.trading.portfolio import PortfolioState
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
 from domain.trading.sizing import largest_covered
-from domain.types import Instant, Liquidity, OrderStatus, OrderType, Side, TimeInForce
+from domain.types import BUY, Instant, Liquidity, OrderStatus, OrderType, Side, TimeInForce
 
 
 class StepOfPortfolio:
@@ -76,10 +76,10 @@ class StepOfPortfolio:
             fill: its next fill.
             filled: the event of an order that is new with it, as a market order is.
         """
-        if order.is_exit:
+        if order.parent is not None:
             self._make_room(order, fill.quantity)
         result = self.add(filled or Filled(self.version, order, None, fill))
-        if order.exits is not None and order.side is Side.BUY:
+        if order.exits is not None and order.side is BUY:
             self._open_or_enlarge(order, result)
         if order.parent is not None and (entry := self.state.open_orders.get(order.parent)) is not None:
             self.end(entry, OrderStatus.CANCELLED, Reason.CANCELLED, f"position closed by exit {order.order_id}")
