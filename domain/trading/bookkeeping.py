@@ -38,6 +38,7 @@ from domain.trading.portfolio import PortfolioState, Position, Taken
 from domain.types import BUY, LONG, SHORT, OrderStatus, OutcomeStatus, PortfolioName, PositionId, Symbol
 
 NO_EXITS: tuple[ChangedExit, ...] = ()
+ACCOUNT_EVENTS = (Deposited, Withdrawn, Adjusted, Closed)
 
 
 @fast_frozen
@@ -175,7 +176,7 @@ def apply(state: PortfolioState, event: Event | AccountEvent) -> Result | Accoun
         raise ValueError(msg)
     if isinstance(event, Filled):
         return _apply_fill(state, event)
-    if isinstance(event, Deposited | Withdrawn | Adjusted | Closed):
+    if isinstance(event, ACCOUNT_EVENTS):
         return apply_account(state, event)
     if isinstance(event, OrderAccepted):
         after = OpenOrder(event.order, event.since, reserved=event.reserved, mark=event.mark)
@@ -210,7 +211,7 @@ def apply(state: PortfolioState, event: Event | AccountEvent) -> Result | Accoun
 
 
 def _cause(event: Event | AccountEvent) -> str:
-    if isinstance(event, Deposited | Withdrawn | Adjusted | Closed):
+    if isinstance(event, ACCOUNT_EVENTS):
         return f"request {event.request.id}"
     return f"order {event.order.order_id}"
 

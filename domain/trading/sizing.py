@@ -195,7 +195,7 @@ def size(
         rules_revision=rules.revision,
     )  # fmt: skip
     if terms is not MARKET:
-        order = replace(with_terms(order, terms, pricing, quote), price_source=quote.source)
+        order = with_terms(order, terms, pricing, quote)
         session = day_session(decision, instrument)
         assert not isinstance(session, NoSession)  # `pre_trade_check` has refused it
         if session is not None:

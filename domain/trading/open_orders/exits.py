@@ -55,8 +55,9 @@ def reduce_exits(
         others = [one for one in exits.values() if one.order.parent == filled.parent]
         is_stop = filled.order_type in STOPS
         _reduce(exits, [one for one in others if (one.order.order_type in STOPS) is not is_stop], quantity)
-    excess = subtract(total(size for _, size in _groups(exits.values())), held)
-    for group, size in reversed(_groups(exits.values())):
+    groups = _groups(exits.values())
+    excess = subtract(total(size for _, size in groups), held)
+    for group, size in reversed(groups):
         if excess <= ZERO:
             break
         cut = min(excess, size)

@@ -17,7 +17,7 @@ from domain.trading.orders import Costs, ExitPlan, Order, Trail
 from domain.trading.portfolio import PortfolioRules
 from domain.trading.prices import BasePrice, mark
 from domain.trading.quotes import Quote
-from domain.types import Side, TimeInForce
+from domain.types import BUY, SELL, Side, TimeInForce
 
 STOP_REACHED = "its stop price was already reached"
 """Noted where the mark is at the stop price, or beyond, when an order gets it: the next data trigger it."""
@@ -63,10 +63,10 @@ def price_order(
     if (trail := terms.distance) is not None:
         stop = trail.stop_price(present, side, tick)
     if terms.limit_price is not None:
-        limit = floor_to(terms.limit_price, tick) if side is Side.BUY else ceil_to(terms.limit_price, tick)
+        limit = floor_to(terms.limit_price, tick) if side is BUY else ceil_to(terms.limit_price, tick)
         return Pricing(limit, partial(limit_cost, limit, costs, rounding_spare(instrument)), costs, limit, stop)
     at_market = base
-    if stop is not None and not (side is Side.BUY and base.price > stop):
+    if stop is not None and not (side is BUY and base.price > stop):
         at_market = BasePrice(stop)  # a BUY whose stop is reached already is filled at the market, not at its stop
     cost = partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule)
     return Pricing(at_market.price, cost, costs, None, stop)
@@ -78,26 +78,26 @@ def limit_cost(limit: Decimal, costs: Costs, spare: Decimal, quantity: Decimal) 
     return add(add(notional, commission_due(multiply(notional, costs.highest_rate), costs)), spare)
 
 
-def stop_is_reached(order: Order, quote: Quote) -> bool:
-    """Return whether the mark is at the stop price of an order, or beyond it."""
-    if order.stop_price is None:
+def stop_is_reached(order: Order, stop_price: Decimal | None, quote: Quote) -> bool:
+    """Return whether the mark is at a stop price of an order, or beyond it."""
+    if stop_price is None:
         return False
-    present = mark(order.execution.price_rule, *quote.point)
-    return present <= order.stop_price if order.side is Side.SELL else present >= order.stop_price
+    present = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
+    return present <= stop_price if order.side is SELL else present >= stop_price
 
 
 def with_terms(order: Order, terms: OrderTerms, pricing: Pricing, quote: Quote) -> Order:
     """Return a sized order with the terms of its decision; a price that was rounded, or a reached stop, is noted."""
-    notes = [order.note] if order.note else []
+    exits, notes = terms.exits, [order.note] if order.note else []
     for name, wanted, rounded in (
         ("limit", terms.limit_price, pricing.limit_price),
         ("stop", terms.stop_price, pricing.stop_price),
     ):
         if wanted is not None and rounded is not None and wanted != rounded:
             notes.append(f"{name} {plain(wanted)} rounded to {plain(rounded)}")
-    notes += rounded_exits(terms.exits, order.instrument.tick)
+    notes += rounded_exits(exits, order.instrument.tick)
     rests = pricing.limit_price is not None or pricing.stop_price is not None
-    if stop_is_reached(replace(order, stop_price=pricing.stop_price), quote):
+    if stop_is_reached(order, pricing.stop_price, quote):
         notes.append(STOP_REACHED)
     return replace(
         order,
@@ -107,9 +107,10 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing, quote: Quote) 
         expires_at=terms.expires_at,
         post_only=terms.post_only,
         reduce_only=terms.reduce_only,
-        exits=terms.exits,
+        exits=exits,
         trail=terms.distance,
         note="; ".join(notes),
+        price_source=quote.source,
     )
 
 
@@ -174,7 +175,7 @@ def misplaced(plan: ExitPlan, entry: Decimal, price: Decimal, tick: Decimal, who
     """
     stop = plan.stop_loss
     if (trail := plan.trailing_stop) is not None:
-        flaw = misplaced_trail("trailing_stop", trail, trail.stop_price(price, Side.SELL, tick), price, tick)
+        flaw = misplaced_trail("trailing_stop", trail, trail.stop_price(price, SELL, tick), price, tick)
         if flaw is not None:
             return flaw
     if stop is not None:
