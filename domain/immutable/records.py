@@ -25,8 +25,11 @@ else:
 
     def replace(record, /, **changes):
         """Return a copy of a record with these values, as `dataclasses.replace` does."""
-        make = getattr(record, "__replace__", None)
-        return dataclasses.replace(record, **changes) if make is None else make(**changes)
+        try:
+            make = record.__replace__
+        except AttributeError:  # before Python 3.13 other dataclasses have none
+            return dataclasses.replace(record, **changes)
+        return make(**changes)
 
 
 def fast_frozen(record_class: type[Record]) -> type[Record]:

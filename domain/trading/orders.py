@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha1
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from domain.currencies import about_one_dollar
 from domain.immutable.records import fast_frozen, replace
@@ -44,12 +44,19 @@ def dollar_of_rules(version: int, currency: str) -> Decimal:
 NAME_BITS = (1 << 128) - 1 - (0xF << 76) - (0b11 << 62)
 """The bits of a UUID that are of the hash of a name; the others are version and variant (RFC 9562, section 5.5)."""
 VERSION_5 = (5 << 76) + (0b10 << 62)
+UNKNOWN_SAFETY = SafeUUID.unknown
 
 
 def name_uuid(namespace: UUID, name: str) -> UUID:
-    """Return `uuid.uuid5` of the two; it takes half the time, and each order and each position needs one."""
+    """Return `uuid.uuid5` of the two in a third of the time: each order and each position needs one.
+
+    The constructor of a UUID first checks which of its six arguments it has got; what it sets then is set here.
+    """
     digest = sha1(namespace.bytes + name.encode(), usedforsecurity=False).digest()
-    return UUID(int=int.from_bytes(digest[:16]) & NAME_BITS | VERSION_5)
+    made = UUID.__new__(UUID)
+    object.__setattr__(made, "int", int.from_bytes(digest[:16]) & NAME_BITS | VERSION_5)
+    object.__setattr__(made, "is_safe", UNKNOWN_SAFETY)
+    return made
 
 
 def order_id(decision_uid: UUID, leg: int) -> OrderId:

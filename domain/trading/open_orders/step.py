@@ -237,11 +237,13 @@ def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
         limit_price=None, stop_price=None, trail=None, time_in_force=GTC, expires_at=None, post_only=False,
         reduce_only=False, note="", amended=False, calendar=None, leg=2 + (fill.fill_no - 1) * slots(plan),
     )  # fmt: skip
-    before = target_quantities(plan.take_profits, subtract(bought, fill.quantity), step)
-    after = target_quantities(plan.take_profits, bought, step)
+    quantities = target_quantities(plan.take_profits, bought, step)
+    if bought != fill.quantity:
+        before = target_quantities(plan.take_profits, subtract(bought, fill.quantity), step)
+        quantities = list(map(subtract, quantities, before))
     quote = fill.quote
     present = mark(entry.execution.price_rule, quote.price, quote.bid, quote.ask)
-    yield from planned_exits(base, plan, average, present, list(map(subtract, after, before)))
+    yield from planned_exits(base, plan, average, present, quantities)
 
 
 def planned_exits(

@@ -81,8 +81,8 @@ class OrderTerms:
         stop = _level(self.stop_loss, self.stop_loss_pct)
         target = _level(self.take_profit, self.take_profit_pct)
         targets = self.take_profits if target is None else (Target(target),)
-        plan = ExitPlan(stop, targets, _trail(self.trailing_stop, self.trailing_stop_pct))
-        return plan if plan != NO_EXITS else None
+        trail = _trail(self.trailing_stop, self.trailing_stop_pct)
+        return ExitPlan(stop, targets, trail) if stop is not None or targets or trail is not None else None
 
     @property
     def distance(self) -> Trail | None:
