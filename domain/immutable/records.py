@@ -33,7 +33,7 @@ else:
 
 
 def fast_frozen(record_class: type[Record]) -> type[Record]:
-    """Give a frozen dataclass a faster constructor and ``__replace__``.
+    """Give a frozen dataclass a faster constructor and ``__replace__``; it can have no subclass then.
 
     Raises:
         TypeError: it is no frozen dataclass, or its constructor does more than to store all fields.
@@ -71,7 +71,13 @@ def fast_frozen(record_class: type[Record]) -> type[Record]:
         if name == "__init__":
             method.__annotations__ = record_class.__init__.__annotations__
         setattr(record_class, name, method)
+    record_class.__init_subclass__ = classmethod(_refuse_subclass)  # type: ignore[assignment]
     return record_class
+
+
+def _refuse_subclass(record_class: type, **_: Any) -> None:
+    """Refuse a subclass: its objects would be made as those of the record."""
+    raise TypeError(f"{record_class.__mro__[1].__name__} has a constructor that makes no {record_class.__name__}")
 
 
 def _constructor(fields: Sequence[dataclasses.Field[Any]]) -> Iterator[str]:

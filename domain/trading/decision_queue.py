@@ -145,8 +145,10 @@ class DecisionQueue:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
         seen = {quote.symbol: quote for quote in quotes}
         self._quotes.take(seen)
-        for rule, marks in self._marks.items():
-            marks.update({s: mark(rule, q.price, q.bid, q.ask) for s, q in seen.items() if q.no_buy is None})
+        for symbol, quote in seen.items():
+            if quote.no_buy is None:
+                for rule, marks in self._marks.items():
+                    marks.set(symbol, mark(rule, quote.price, quote.bid, quote.ask))
         return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now)) if self._waiting else []
 
     def on_earlier_prices(
@@ -154,9 +156,10 @@ class DecisionQueue:
     ) -> list[Step]:
         """Take quotes and prices that are older than any that is here; those of a symbol that has none yet count."""
         present = self._marks[PriceRule.LAST]
-        first = {symbol: point for symbol, point in points.items() if symbol not in present}
-        for rule, marks in self._marks.items():
-            marks.update({symbol: mark(rule, *point) for symbol, point in first.items()})
+        for symbol, point in points.items():
+            if symbol not in present:
+                for rule, marks in self._marks.items():
+                    marks.set(symbol, mark(rule, *point))
         return self.on_quotes(self._quotes.unknown(quotes.values()), now)
 
     def on_held_prices(self, reasons: Mapping[Symbol, str]) -> None:

@@ -78,8 +78,11 @@ class Engine:
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Ended]:
         """Take quotes: match open orders with them, then execute the decisions that waited for them."""
-        numbered = [self._numbered(quote) for quote in quotes]
-        happened = [one for quote in numbered for one in self._match(quote.market_data, now)]
+        numbered: list[Quote] = []
+        happened: list[Ended] = []
+        for quote in quotes:
+            numbered.append(piece := self._numbered(quote))
+            happened += self._match(piece.market_data, now)
         return happened + self._run(self._queue.on_quotes(numbered, now), now)
 
     def on_bar(self, bar: Bar, now: Instant) -> list[Ended]:

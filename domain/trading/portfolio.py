@@ -335,18 +335,20 @@ class Marks:
         """Drop the price of a symbol: it is in units that no longer count."""
         if self._prices.pop(symbol, None) is not None:
             self._table = None
-            self.number += 1
-            self._changed.pop(symbol, None)
-            self._changed[symbol] = self.number
+            self._count(symbol)
 
-    def update(self, prices: Mapping[Symbol, Decimal]) -> None:
-        """Take newer prices."""
-        self._prices.update(prices)
+    def set(self, symbol: Symbol, price: Decimal) -> None:
+        """Take a newer price."""
+        self._prices[symbol] = price
         self._table = None
-        for symbol in prices:
-            self.number += 1
-            self._changed.pop(symbol, None)
-            self._changed[symbol] = self.number
+        self._count(symbol)
+
+    def _count(self, symbol: Symbol) -> None:
+        self.number = number = self.number + 1
+        changed = self._changed
+        if symbol in changed:
+            del changed[symbol]
+        changed[symbol] = number
 
     def changed_since(self, number: int) -> list[Symbol]:
         """Return the symbols whose prices have changed after that change."""
