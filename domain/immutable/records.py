@@ -36,7 +36,7 @@ def fast_frozen(record_class: type[Record]) -> type[Record]:
     """Give a frozen dataclass a faster constructor and ``__replace__``; it can have no subclass then.
 
     Raises:
-        TypeError: it is no frozen dataclass, or its constructor does more than to store all fields.
+        TypeError: it is no frozen dataclass with slots, or its constructor does more than to store all fields.
 
     >>> @fast_frozen
     ... @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,8 +47,9 @@ def fast_frozen(record_class: type[Record]) -> type[Record]:
     2
     """
     parameters = getattr(record_class, "__dataclass_params__", None)
-    if parameters is None or not parameters.frozen or "__dataclass_fields__" not in vars(record_class):
-        raise TypeError(f"{record_class.__name__} is no frozen dataclass")
+    own = vars(record_class)
+    if parameters is None or not parameters.frozen or not {"__dataclass_fields__", "__slots__"} <= own.keys():
+        raise TypeError(f"{record_class.__name__} is no frozen dataclass with slots")
     fields = dataclasses.fields(record_class)  # type: ignore[arg-type]
     if hasattr(record_class, "__post_init__") or not all(field.init for field in fields):
         raise TypeError(f"the constructor of {record_class.__name__} does more than to store all fields")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from typing import overload
 
 from domain.immutable.maps import ImmutableMap
@@ -42,7 +41,7 @@ ACCOUNT_EVENTS = (Deposited, Withdrawn, Adjusted, Closed)
 
 
 @fast_frozen
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Result:
     """The result of an event.
 
@@ -96,7 +95,7 @@ class Result:
             return OrderStatus.FILLED
         return OrderStatus.OPEN
 
-    @cached_property
+    @property
     def ends(self) -> tuple[DecisionEnd, ...]:
         """The decisions that end with it."""
         order, others = self.event.order, self.event.ends
