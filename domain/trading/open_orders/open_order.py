@@ -180,6 +180,9 @@ class _OfSymbol(NamedTuple):
     matched_at: datetime | None = None
 
 
+_NOTHING_OPEN = _OfSymbol(ImmutableMap())
+
+
 @fast_frozen
 @dataclass(frozen=True, slots=True)
 class OpenOrders:
@@ -265,7 +268,7 @@ class OpenOrders:
         one = after or before
         assert one is not None
         order_id, symbol = one.order.order_id, one.order.instrument.symbol
-        of_symbol: _OfSymbol = self._by_symbol.get(symbol) or _OfSymbol(ImmutableMap())
+        of_symbol: _OfSymbol = self._by_symbol.get(symbol, _NOTHING_OPEN)
         ids, number, buy, sell, matched, matched_at = of_symbol
         reserved = self.reserved
         if before is not None and before.order.parent is None:  # an exit holds nothing back

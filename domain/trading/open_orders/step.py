@@ -232,10 +232,11 @@ def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
     open_order, fill, step = result.open_order, result.fill, entry.instrument.step
     average = fill.price if open_order is None or open_order.average_price is None else open_order.average_price
     bought = fill.quantity if open_order is None else open_order.filled
-    base = replace(
-        entry, side=SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
-        limit_price=None, stop_price=None, trail=None, time_in_force=GTC, expires_at=None, post_only=False,
-        reduce_only=False, note="", amended=False, calendar=None, leg=2 + (fill.fill_no - 1) * slots(plan),
+    base = Order(
+        entry.order_id, entry.decision_id, entry.portfolio, 2 + (fill.fill_no - 1) * slots(plan), entry.seq,
+        entry.instrument, SELL, entry.order_type, fill.quantity, entry.costs, entry.execution, now.time,
+        entry.strategy, time_in_force=GTC, parent=entry.order_id, rules_revision=entry.rules_revision,
+        price_source=entry.price_source,
     )  # fmt: skip
     quantities = target_quantities(plan.take_profits, bought, step)
     if bought != fill.quantity:
