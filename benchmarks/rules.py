@@ -71,8 +71,12 @@ def price_at(number: int) -> Decimal:
 
 
 def quote(number: int, symbol: int = 0) -> Quote:
+    """Return the open of a bar as a backtest shows it: numbered, and without bid and ask."""
     now = instant(number)
-    return Quote(symbol_of(symbol), price_at(number + symbol), now.time, now, "benchmark", real=True)
+    return Quote(
+        symbol_of(symbol), price_at(number + symbol), now.time, now, "benchmark", real=True, is_trade=True,
+        data_no=2 * number + 1,
+    )  # fmt: skip
 
 
 def decision(
@@ -149,7 +153,7 @@ def prepared_brackets() -> list[Block]:
         low, high = sorted((seen.price, far))
         bar = Bar(
             symbol=seen.symbol, open=seen.price, high=high, low=low, close=far, begin=seen.seen.time, end=after.time,
-            seen=after, source="benchmark", real=True,
+            seen=after, source="benchmark", real=True, data_no=2 * number + 2,
         )  # fmt: skip
         inputs.append((seen, decision(number, ids[number // 2], Action.BUY, terms=BRACKET), bar))
     return blocks(partial(brackets, engine()), inputs)
@@ -203,15 +207,16 @@ class Recorded:
     def steps(self) -> Iterator[tuple[str, Callable[[], list[Block]]]]:
         """Yield each step with what makes the blocks of it."""
         checked = [partial(pre_trade_check, one, RULES, self.instrument, frozenset()) for one in self.decisions]
-        named = [partial(order_id, one.uid, 1) for one in self.decisions]
-        drawn = [partial(slippage_draw, order_id(one.uid, 1)) for one in self.decisions]
+        made = [partial(decision, one.id, one.uid, one.action) for one in self.decisions]  # type: ignore[arg-type]
         steps = {
+            "the quote and its times": [partial(quote, number) for number in range(DECISIONS)],
+            "the decision and its times": made,
             "pre_trade_check": checked,
             "size": self.sized,
+            "(of it: order_id)": [partial(order_id, one.uid, 1) for one in self.decisions],
             "match": self.matched,
+            "(of it: slippage_draw)": [partial(slippage_draw, order_id(one.uid, 1)) for one in self.decisions],
             "apply": self.applied,
-            "(in size: order_id)": named,
-            "(in match: slippage_draw)": drawn,
         }
         for name, calls in steps.items():
             yield name, partial(blocks, call_all, calls)
