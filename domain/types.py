@@ -109,6 +109,10 @@ class PositionSide(StrEnum):
 
 # In Python 3.11 a member of an enum takes ten times as long to look up as a name, and each step of a decision asks for
 # these.
+HOLD: Final = Action.HOLD
+CANCEL: Final = Action.CANCEL
+AMEND: Final = Action.AMEND
+PROTECT: Final = Action.PROTECT
 BUY: Final = Side.BUY
 SELL: Final = Side.SELL
 TAKER: Final = Liquidity.TAKER

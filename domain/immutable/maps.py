@@ -92,7 +92,7 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
         return default if value is _REMOVED else value
 
     def __contains__(self, key: object) -> bool:
-        value = self._changes.get(key, _ABSENT)  # type: ignore[call-overload]
+        value = self._changes.get(key, _ABSENT)  # type: ignore[arg-type]
         return key in self._base if value is _ABSENT else value is not _REMOVED
 
     def __iter__(self) -> Iterator[Key]:

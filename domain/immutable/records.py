@@ -66,17 +66,16 @@ def fast_frozen(record_class: type[Record]) -> type[Record]:
     }
     source = "\n".join((*_constructor(fields), *_replacement(fields)))
     exec(source, values)  # noqa: S102  # nosec B102: of names of fields alone, as `dataclasses` does it
-    for name in ("__init__", "__replace__"):
-        method = values[name]
+    methods = {name: values[name] for name in ("__init__", "__replace__")}
+    for name, method in methods.items():
         method.__module__, method.__qualname__ = record_class.__module__, f"{record_class.__qualname__}.{name}"
-        if name == "__init__":
-            method.__annotations__ = record_class.__init__.__annotations__
+    methods["__init__"].__annotations__ = record_class.__init__.__annotations__
+    for name, method in {**methods, "__init_subclass__": classmethod(_refuse_subclass)}.items():
         setattr(record_class, name, method)
-    record_class.__init_subclass__ = classmethod(_refuse_subclass)  # type: ignore[assignment]
     return record_class
 
 
-def _refuse_subclass(record_class: type, **_: Any) -> None:
+def _refuse_subclass(record_class: Any, /, **_: Any) -> None:
     """Refuse a subclass: its objects would be made as those of the record."""
     raise TypeError(f"{record_class.__mro__[1].__name__} has a constructor that makes no {record_class.__name__}")
 

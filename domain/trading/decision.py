@@ -329,14 +329,12 @@ class Reason(StrEnum):
 
 def reason_code(status: str, reason: str) -> str:
     """Return the code of an outcome's reason, such as ``no_price``; the status where the reason is free text."""
-    name = reason.partition(":")[0]
-    return Reason(name).name.lower() if name in REASONS else str(status)
+    return Reason(name).name.lower() if (name := reason.partition(":")[0]) in REASONS else str(status)
 
 
 REASONS = frozenset(Reason)
 
 
-@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The end of a decision without an order.
@@ -383,8 +381,7 @@ class Accepted:
     """A decision that is stored in the database.
 
     Attributes:
-        outcome: its outcome, with the status ``open`` while its order rests; None while it is pending. A new decision
-            has none; one that was sent twice may have one.
+        outcome: with the status ``open`` while its order rests; None while it is pending, as a new decision is.
     """
 
     decision_id: DecisionId

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from domain.immutable.records import replace
@@ -30,14 +31,12 @@ from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import amend, amended_instrument
 from domain.trading.open_orders.cancelling import CancelOrders, is_among
 from domain.trading.open_orders.protection import protect
-from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
+from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale, waited
 from domain.trading.sizing import SizingRules, portfolio_check, pre_trade_check, removed_portfolio, size
-from domain.types import Action, DecisionId, Instant, PortfolioName, PriceRule, Symbol
-
-AMEND, CANCEL, PROTECT = Action.AMEND, Action.CANCEL, Action.PROTECT
+from domain.types import AMEND, CANCEL, PROTECT, DecisionId, Instant, PortfolioName, PriceRule, Symbol
 
 MAX_REFUSED = 200  # decisions that have waited too long, at one time: all others wait meanwhile
 
@@ -147,8 +146,7 @@ class DecisionQueue:
         self._quotes.take(seen)
         for symbol, quote in seen.items():
             if quote.no_buy is None:
-                for rule, marks in self._marks.items():
-                    marks.set(symbol, mark(rule, quote.price, quote.bid, quote.ask))
+                self._mark(symbol, quote.price, quote.bid, quote.ask)
         return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now)) if self._waiting else []
 
     def on_earlier_prices(
@@ -158,8 +156,7 @@ class DecisionQueue:
         present = self._marks[PriceRule.LAST]
         for symbol, point in points.items():
             if symbol not in present:
-                for rule, marks in self._marks.items():
-                    marks.set(symbol, mark(rule, *point))
+                self._mark(symbol, *point)
         return self.on_quotes(self._quotes.unknown(quotes.values()), now)
 
     def on_held_prices(self, reasons: Mapping[Symbol, str]) -> None:
@@ -211,6 +208,10 @@ class DecisionQueue:
                 steps += self._admit(decision.received_again(now), now)
         return steps
 
+    def _mark(self, symbol: Symbol, price: Decimal, bid: Decimal | None, ask: Decimal | None) -> None:
+        for rule, marks in self._marks.items():
+            marks.set(symbol, mark(rule, price, bid, ask))
+
     def _forget_marks(self, symbol: Symbol) -> None:
         for marks in self._marks.values():
             marks.forget(symbol)
@@ -236,7 +237,7 @@ class DecisionQueue:
         if quote is None:
             return [self._wait_for_price(decision, instrument.symbol)]
         if account.is_idle and not self.draining:
-            return [self._take_turn(decision, account, instrument, quote, now)]
+            return [self._size(decision, account, instrument, quote, now)]
         account.ready.append((decision, instrument))
         return [AwaitsSettlement(decision.id)] if account.settling else self._size_next(account, now)
 
@@ -270,12 +271,10 @@ class DecisionQueue:
 
     def _size_next(self, account: QueuedAccount, now: Instant) -> list[Step]:
         """Size the next decision of a portfolio, unless an order of it is at the market."""
-        steps: list[Step] = []
         if account.settling or account.in_flight is not None:
-            return steps
-        if account.cancels:
-            requests, account.cancels = account.cancels, []
-            steps += requests
+            return []
+        steps: list[Step] = [*account.cancels]
+        account.cancels = []
         while account.ready and account.in_flight is None and not self.draining:
             decision, instrument = account.ready.popleft()
             self.about = decision.id
@@ -288,23 +287,16 @@ class DecisionQueue:
             steps.append(
                 portfolio_check(decision, account.state, self._rules.source)
                 or pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
-                or self._take_turn(decision, account, instrument, quote, now)
+                or self._size(decision, account, instrument, quote, now)
             )
         return steps
 
-    def _take_turn(
+    def _size(
         self, decision: PendingDecision, account: QueuedAccount, instrument: Instrument, quote: Quote, now: Instant
     ) -> Sized | Refusal:
         """Size a decision that passed the checks, unless it is too old; then it is in flight."""
         if (refusal := expire_if_stale(decision, now, self._age_limit)) is not None:
             return refusal
-        sized = self._size(decision, account, instrument, quote, now)
-        account.in_flight = decision, instrument
-        return sized
-
-    def _size(
-        self, decision: PendingDecision, account: QueuedAccount, instrument: Instrument, quote: Quote, now: Instant
-    ) -> Sized:
         state = account.state
         marks = self._marks[state.rules.execution.price_rule]
         equity = account.values.equity(state, marks)
@@ -315,6 +307,7 @@ class DecisionQueue:
             sized = protect(decision, state, instrument, quote, now.time)
         else:
             sized = size(decision, state, instrument, quote, equity, marks.table, now.time)
+        account.in_flight = decision, instrument
         return SizedRefusal(sized, state.version) if isinstance(sized, Refusal) else sized
 
     def _cancel(self, decision: PendingDecision, account: QueuedAccount) -> Iterator[Step]:
@@ -396,16 +389,7 @@ class DecisionQueue:
     def describe(self) -> dict[str, Any]:
         """Return the projections, the decisions that wait, and the newest quotes, as a dict for consoles."""
         return {
-            "projections": {
-                name: {
-                    **to_dict(account.state),
-                    "ready": [decision.id for decision, _ in account.ready],
-                    "cancels": [request.decision_id for request in account.cancels],
-                    "settling": account.settling,
-                    "in_flight": account.in_flight[0].id if account.in_flight is not None else None,
-                }
-                for name, account in self._accounts.items()
-            },
+            "projections": {name: account.describe() for name, account in self._accounts.items()},
             "waiting_for_price": {
                 symbol or "(no instruments yet)": [decision.id for decision in decisions]
                 for symbol, decisions in self._waiting.items()

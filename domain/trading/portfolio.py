@@ -389,17 +389,11 @@ class PositionValues:
         if marks.number != self._mark_number:
             self._outdated.update(self._values.keys() & marks.changed_since(self._mark_number))
             self._mark_number = marks.number
-        if self._outdated:
-            for symbol in self._outdated:
-                self._value(symbol, state.positions.get(symbol), marks)
-            self._outdated.clear()
+        for symbol in self._outdated:
+            if (before := self._values.pop(symbol, None)) is not None:
+                self._total = subtract(self._total, before)
+            if (position := state.positions.get(symbol)) is not None:
+                value = self._values[symbol] = position.value(marks.table.get(symbol, position.last_price))
+                self._total = add(self._total, value)
+        self._outdated.clear()
         return add(state.cash, self._total if self._values else ZERO)
-
-    def _value(self, symbol: Symbol, position: Position | None, marks: Marks) -> None:
-        """Take the present value of a position in place of the one before."""
-        before = self._values.pop(symbol, None)
-        if before is not None:
-            self._total = subtract(self._total, before)
-        if position is not None:
-            value = self._values[symbol] = position.value(marks.table.get(symbol, position.last_price))
-            self._total = add(self._total, value)

@@ -20,15 +20,27 @@ from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
 from domain.trading.sessions.calendar import NoSession
 from domain.trading.sessions.decision_age import day_session
-from domain.types import BUY, SELL, Action, DecisionId, OutcomeStatus, PortfolioName, Side, Symbol
+from domain.types import (
+    AMEND,
+    BUY,
+    CANCEL,
+    HOLD,
+    PROTECT,
+    SELL,
+    Action,
+    DecisionId,
+    OutcomeStatus,
+    PortfolioName,
+    Side,
+    Symbol,
+)
 from domain.wording import format_time
 
 REFERENCE_CONFIDENCE = Decimal("0.80")
 """At this confidence, and without risk, a BUY may use all of ``max_position_size``."""
 RISK_WEIGHT = Decimal("0.5")
 SIDES: Mapping[Action, Side] = {Action.BUY: BUY, Action.SELL: SELL}
-HOLD, AMEND, PROTECT = Action.HOLD, Action.AMEND, Action.PROTECT
-WITHOUT_TRADE = frozenset({Action.CANCEL, Action.HOLD})
+WITHOUT_TRADE = frozenset({CANCEL, HOLD})
 LEG = 1
 """Number of a decision's own order; those of its exits are higher."""
 
