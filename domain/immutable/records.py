@@ -65,7 +65,7 @@ def fast_frozen(record_class: type[Record]) -> type[Record]:
         **{f"make_{field.name}": field.default_factory for field in fields},
     }
     source = "\n".join((*_constructor(fields), *_replacement(fields)))
-    exec(source, values)  # noqa: S102  # nosec B102: of names of fields alone, as `dataclasses` does it
+    exec(source, values)  # nosec B102  # noqa: S102 - names of fields alone, as `dataclasses` does it
     methods = {name: values[name] for name in ("__init__", "__replace__")}
     for name, method in methods.items():
         method.__module__, method.__qualname__ = record_class.__module__, f"{record_class.__qualname__}.{name}"
