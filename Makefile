@@ -58,8 +58,9 @@ check: .venv/.installed-dev ## check format, style, types, which package imports
 	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	$(PY) -m bandit --quiet --configfile pyproject.toml --recursive $(PROGRAM)
 
-bench: .venv/.installed ## measure rate and latency against plain psycopg, resting orders, a backlog, consoles, a long history, a report on a year
+bench: .venv/.installed ## measure rate and latency against plain psycopg, resting orders, a backlog, consoles, a long history, a report on a year, the rules alone
 	@$(PY) -m benchmarks $(ARGS)
+	@$(PY) -m benchmarks.rules
 	@$(PY) -m benchmarks.resting
 	@$(PY) -m benchmarks.fairness $(if $(filter --quick,$(ARGS)),--backlog 20000 --pairs 0)
 	@$(PY) -m benchmarks.consoles $(filter --quick,$(ARGS))

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeAlias
 from domain.trading.arithmetic import CONTEXT, STORED_QUANTUM, ZERO, add, divide, negate, subtract, total
 from domain.trading.execution import (
     Part,
-    SlippageFactors,
     charge,
     fill_at,
     provide,
@@ -22,7 +21,16 @@ from domain.trading.execution import (
     unrounded_price,
 )
 from domain.trading.instruments import Instrument
-from domain.trading.orders import RULES_VERSION, Costs, ExecutionRules, Fill, NotFilled, Order, dollar_of_rules
+from domain.trading.orders import (
+    RULES_VERSION,
+    Costs,
+    ExecutionRules,
+    Fill,
+    NotFilled,
+    Order,
+    SlippageFactors,
+    dollar_of_rules,
+)
 from domain.trading.prices import base_price
 from domain.trading.quotes import Quote
 from domain.types import Instant, Liquidity, OrderId, OrderStatus, OrderType, PortfolioName, PriceRule, Side, Symbol
@@ -242,7 +250,7 @@ def _fill_columns(order: Order, fill: Fill | NotFilled) -> dict[str, Value]:
     """Return the computed columns of a fill's row; a sentence as its price where the rules give no fill."""
     if isinstance(fill, NotFilled):
         return {"price": fill.reason}
-    buys = order.side is Side.BUY
+    buys, costs = order.side is Side.BUY, fill.costs
     return {
         "symbol": order.instrument.symbol,
         "side": order.side.value,
@@ -256,8 +264,8 @@ def _fill_columns(order: Order, fill: Fill | NotFilled) -> dict[str, Value]:
         "commission": fill.commission,
         "cash_delta": negate(add(fill.notional, fill.commission)) if buys else subtract(fill.notional, fill.commission),
         "asset_delta": fill.quantity if buys else negate(fill.quantity),
-        "spread_cost": fill.costs.spread,
-        "slippage_cost": fill.costs.slippage,
-        "size_cost": fill.costs.size,
-        "random_cost": fill.costs.random,
+        "spread_cost": costs.spread,
+        "slippage_cost": costs.slippage,
+        "size_cost": costs.size,
+        "random_cost": costs.random,
     }

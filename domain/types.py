@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, NewType, Protocol, TypeAlias
+from typing import Final, NamedTuple, NewType, Protocol, TypeAlias
 from uuid import UUID
 
 Symbol = NewType("Symbol", str)
@@ -105,6 +105,20 @@ class PositionSide(StrEnum):
 
     LONG = "LONG"
     SHORT = "SHORT"
+
+
+# In Python 3.11 a member of an enum takes ten times as long to look up as a name, and each step of a decision asks for
+# these.
+HOLD: Final = Action.HOLD
+CANCEL: Final = Action.CANCEL
+AMEND: Final = Action.AMEND
+PROTECT: Final = Action.PROTECT
+BUY: Final = Side.BUY
+SELL: Final = Side.SELL
+TAKER: Final = Liquidity.TAKER
+MAKER: Final = Liquidity.MAKER
+LONG: Final = PositionSide.LONG
+SHORT: Final = PositionSide.SHORT
 
 
 class OutcomeStatus(StrEnum):

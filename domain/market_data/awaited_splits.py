@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
 from domain.trading.account.requests import SAME_UNITS, Ratio
 from domain.trading.arithmetic import CONTEXT, multiply
 from domain.trading.quotes import PricePoint

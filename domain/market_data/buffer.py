@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
+from domain.immutable.records import replace
 from domain.market_data.folding import fold
 from domain.trading.quotes import MarketData, Quote
 from domain.types import Epoch, Symbol

@@ -24,12 +24,16 @@ RATE_QUANTUM = Decimal("1e-12")
 STORED_QUANTUM = Decimal("1e-18")
 """The database keeps numbers as NUMERIC(38,18)."""
 
+# Bound once: it takes as long to look a method up as to round a number.
 add = CONTEXT.add
 subtract = CONTEXT.subtract
 multiply = CONTEXT.multiply
 divide = CONTEXT.divide
 negate = CONTEXT.minus
 absolute = CONTEXT.abs
+_quantize = CONTEXT.quantize
+_divide_int = CONTEXT.divide_int
+_to_integral = CONTEXT.to_integral_value
 
 
 def total(values: Iterable[Decimal]) -> Decimal:
@@ -39,38 +43,38 @@ def total(values: Iterable[Decimal]) -> Decimal:
 
 def money(value: Decimal) -> Decimal:
     """Round an amount of money to 1e-12."""
-    return CONTEXT.quantize(value, MONEY_QUANTUM)
+    return _quantize(value, MONEY_QUANTUM)
 
 
 def rate(value: Decimal) -> Decimal:
     """Round a rate to 1e-12."""
-    return CONTEXT.quantize(value, RATE_QUANTUM)
+    return _quantize(value, RATE_QUANTUM)
 
 
 def storable(value: Decimal) -> Decimal:
     """Round ``value`` to 18 decimals; one that has no more stays as it is."""
-    return CONTEXT.quantize(value, STORED_QUANTUM) if int(value.as_tuple().exponent) < -18 else value
+    return _quantize(value, STORED_QUANTUM) if int(value.as_tuple().exponent) < -18 else value
 
 
 def round_to(value: Decimal, quantum: Decimal) -> Decimal:
     """Round ``value`` to the nearest multiple of ``quantum``, a tie away from zero."""
-    return multiply(CONTEXT.to_integral_value(divide(value, quantum)), quantum)
+    return multiply(_to_integral(divide(value, quantum)), quantum)
 
 
 def floor_to(value: Decimal, quantum: Decimal) -> Decimal:
     """Round a non-negative value down to a multiple of ``quantum``."""
-    return multiply(CONTEXT.divide_int(value, quantum), quantum)
+    return multiply(_divide_int(value, quantum), quantum)
 
 
 def ceil_to(value: Decimal, quantum: Decimal) -> Decimal:
     """Round a non-negative value up to a multiple of ``quantum``."""
-    below = floor_to(value, quantum)
+    below = multiply(_divide_int(value, quantum), quantum)
     return below if below == value else add(below, quantum)
 
 
 def affordable(spend: Decimal, price: Decimal, step: Decimal) -> Decimal:
     """Return the largest multiple of ``step`` with quantity × ``price`` ≤ ``spend``; 0 for a negative ``spend``."""
-    return multiply(CONTEXT.divide_int(max(spend, ZERO), multiply(price, step)), step)
+    return multiply(_divide_int(max(spend, ZERO), multiply(price, step)), step)
 
 
 def plain(value: Decimal) -> str:

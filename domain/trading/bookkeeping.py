@@ -7,12 +7,12 @@ PositionKeeper's drafts, and in an `Engine`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from typing import overload
 
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.account.applying import AccountResult, apply_account
 from domain.trading.account.trades import Trade, increase, reduce
 from domain.trading.arithmetic import ZERO, add, money, negate, plain, subtract
@@ -34,12 +34,14 @@ from domain.trading.open_orders.exits import ChangedExit, reduce_exits
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import Fill, Order
 from domain.trading.portfolio import PortfolioState, Position, Taken
-from domain.types import OrderStatus, OutcomeStatus, PortfolioName, PositionId, PositionSide, Side, Symbol
+from domain.types import BUY, LONG, SHORT, OrderStatus, OutcomeStatus, PortfolioName, PositionId, Symbol
 
 NO_EXITS: tuple[ChangedExit, ...] = ()
+ACCOUNT_EVENTS = (Deposited, Withdrawn, Adjusted, Closed)
 
 
-@dataclass(frozen=True)
+@fast_frozen
+@dataclass(frozen=True, slots=True)
 class Result:
     """The result of an event.
 
@@ -93,7 +95,7 @@ class Result:
             return OrderStatus.FILLED
         return OrderStatus.OPEN
 
-    @cached_property
+    @property
     def ends(self) -> tuple[DecisionEnd, ...]:
         """The decisions that end with it."""
         order, others = self.event.order, self.event.ends
@@ -142,7 +144,7 @@ class Result:
 
 
 def _traded(order: Order, quantity: Decimal, price: Decimal) -> str:
-    verb = "bought" if order.side is Side.BUY else "sold"
+    verb = "bought" if order.side is BUY else "sold"
     return f"{verb} {plain(quantity)} {order.instrument.symbol} at {plain(price)}"
 
 
@@ -173,7 +175,7 @@ def apply(state: PortfolioState, event: Event | AccountEvent) -> Result | Accoun
         raise ValueError(msg)
     if isinstance(event, Filled):
         return _apply_fill(state, event)
-    if isinstance(event, Deposited | Withdrawn | Adjusted | Closed):
+    if isinstance(event, ACCOUNT_EVENTS):
         return apply_account(state, event)
     if isinstance(event, OrderAccepted):
         after = OpenOrder(event.order, event.since, reserved=event.reserved, mark=event.mark)
@@ -208,23 +210,23 @@ def apply(state: PortfolioState, event: Event | AccountEvent) -> Result | Accoun
 
 
 def _cause(event: Event | AccountEvent) -> str:
-    if isinstance(event, Deposited | Withdrawn | Adjusted | Closed):
+    if isinstance(event, ACCOUNT_EVENTS):
         return f"request {event.request.id}"
     return f"order {event.order.order_id}"
 
 
 def _apply_fill(state: PortfolioState, event: Filled) -> Result:
     order, fill = event.order, event.fill
-    symbol = order.instrument.symbol
+    symbol, buys = order.instrument.symbol, order.side is BUY
     held = state.positions.get(symbol)
-    side = PositionSide.LONG if order.side is Side.BUY else PositionSide.SHORT
+    side = LONG if buys else SHORT
     if held is None or held.side is side:
         position: Position | None = increase(held, order, fill, side)
         trade = None
     else:
         position, trade = reduce(held, order, fill)
     positions = state.positions.without(symbol) if position is None else state.positions.updated({symbol: position})
-    if order.side is Side.BUY:
+    if buys:
         cash_delta, asset_delta = negate(add(fill.notional, fill.commission)), fill.quantity
     else:
         cash_delta, asset_delta = subtract(fill.notional, fill.commission), negate(fill.quantity)
@@ -243,13 +245,13 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
             msg = f"order {order.order_id} of {order.quantity} is filled by {open_order.filled}"
             raise ValueError(msg)
         open_orders = open_orders.updated(open_order) if open_order.remaining else open_orders.without(open_order)
-    if order.side is Side.SELL and open_orders.has(symbol):  # a BUY leaves no exit too large
+    if not buys and open_orders.has(symbol):  # a BUY leaves no exit too large
         quantity = position.quantity if position is not None else ZERO
         open_orders, exits = reduce_exits(open_orders, order, fill.quantity, quantity)
     cash = add(state.cash, cash_delta)
     after = PortfolioState(
         state.rules, cash, event.version, positions, open_orders, taken, state.progress, state.flows,
-        price_source=state.price_source or fill.quote.source,
+        state.price_source or fill.quote.source,
     )  # fmt: skip
     touched = held or position
     assert touched is not None  # an event without a position before it opens one
@@ -274,7 +276,7 @@ def _taken(state: PortfolioState, order: Order, fill: Fill, touch_size: Decimal)
     if before is None or before.seen_at != seen_at:
         before = Taken(seen_at)
     quantity = min(fill.quantity, touch_size)
-    if order.side is Side.BUY:
+    if order.side is BUY:
         after = before._replace(bought=add(before.bought, quantity))
     else:
         after = before._replace(sold=add(before.sold, quantity))

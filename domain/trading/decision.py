@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from domain.errors import InvalidDecision
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import exact_number
 from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import DEFAULTS, FORCES, MARKET, ORDER_TYPES, OrderTerms, contradiction
@@ -232,6 +233,7 @@ class CancelTarget:
     pending: bool = False
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class PendingDecision:
     """A decision's row as the DecisionWatcher read it.
@@ -327,8 +329,7 @@ class Reason(StrEnum):
 
 def reason_code(status: str, reason: str) -> str:
     """Return the code of an outcome's reason, such as ``no_price``; the status where the reason is free text."""
-    name = reason.partition(":")[0]
-    return Reason(name).name.lower() if name in REASONS else str(status)
+    return Reason(name).name.lower() if (name := reason.partition(":")[0]) in REASONS else str(status)
 
 
 REASONS = frozenset(Reason)
@@ -380,8 +381,7 @@ class Accepted:
     """A decision that is stored in the database.
 
     Attributes:
-        outcome: its outcome, with the status ``open`` while its order rests; None while it is pending. A new decision
-            has none; one that was sent twice may have one.
+        outcome: with the status ``open`` while its order rests; None while it is pending, as a new decision is.
     """
 
     decision_id: DecisionId

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
+from domain.immutable.records import replace
 from domain.trading.account.applying import AccountResult
 from domain.trading.account.changes import last_splits
 from domain.trading.bookkeeping import Result
@@ -30,12 +31,12 @@ from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import amend, amended_instrument
 from domain.trading.open_orders.cancelling import CancelOrders, is_among
 from domain.trading.open_orders.protection import protect
-from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
+from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale, waited
 from domain.trading.sizing import SizingRules, portfolio_check, pre_trade_check, removed_portfolio, size
-from domain.types import Action, DecisionId, Instant, PortfolioName, PriceRule, Symbol
+from domain.types import AMEND, CANCEL, PROTECT, DecisionId, Instant, PortfolioName, PriceRule, Symbol
 
 MAX_REFUSED = 200  # decisions that have waited too long, at one time: all others wait meanwhile
 
@@ -87,7 +88,7 @@ class DecisionQueue:
 
     def on_decision(self, decision: PendingDecision, now: Instant) -> list[Step]:
         """Refuse a decision, size it, or let it wait."""
-        return list(self._admit(decision, now))
+        return self._admit(decision, now)
 
     def on_results(
         self, portfolio: PortfolioName, results: Sequence[Result], now: Instant, *, answered: bool
@@ -111,7 +112,7 @@ class DecisionQueue:
                 account.values.changed(result.order.instrument.symbol)
         if answered:
             account.in_flight = None
-        return list(self._size_next(account, now))
+        return self._size_next(account, now)
 
     def on_account_event(self, change: AccountResult, now: Instant) -> list[Step]:
         """Take a change of an account; decisions of a symbol that was split wait for its next price."""
@@ -124,7 +125,7 @@ class DecisionQueue:
         if (old_units := change.old_units) is not None:
             self._quotes.forget(old_units)
             self._forget_marks(old_units)
-        return list(self._size_next(account, now))
+        return self._size_next(account, now)
 
     def on_returned(self, portfolio: PortfolioName, now: Instant) -> list[Step]:
         """Size the decision in flight again: the portfolio's state has changed before it arrived; see `take_back`."""
@@ -134,24 +135,28 @@ class DecisionQueue:
         decision, instrument = account.take_back()
         if not account.cancels:
             account.ready.appendleft((decision, instrument))
-            return list(self._size_next(account, now))
+            return self._size_next(account, now)
         first = account.cancels[0]
         account.cancels[0] = replace(first, before_sizing=(*first.before_sizing, decision.id))
-        return list(self._size_next(account, now))
+        return self._size_next(account, now)
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Step]:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
         seen = {quote.symbol: quote for quote in quotes}
         self._quotes.take(seen)
-        self._mark({symbol: quote.point for symbol, quote in seen.items() if quote.no_buy is None})
-        return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now))
+        for symbol, quote in seen.items():
+            if quote.no_buy is None:
+                self._mark(symbol, quote.price, quote.bid, quote.ask)
+        return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now)) if self._waiting else []
 
     def on_earlier_prices(
         self, quotes: Mapping[Symbol, Quote], points: Mapping[Symbol, PricePoint], now: Instant
     ) -> list[Step]:
         """Take quotes and prices that are older than any that is here; those of a symbol that has none yet count."""
         present = self._marks[PriceRule.LAST]
-        self._mark({symbol: point for symbol, point in points.items() if symbol not in present})
+        for symbol, point in points.items():
+            if symbol not in present:
+                self._mark(symbol, *point)
         return self.on_quotes(self._quotes.unknown(quotes.values()), now)
 
     def on_held_prices(self, reasons: Mapping[Symbol, str]) -> None:
@@ -203,9 +208,9 @@ class DecisionQueue:
                 steps += self._admit(decision.received_again(now), now)
         return steps
 
-    def _mark(self, points: Mapping[Symbol, PricePoint]) -> None:
+    def _mark(self, symbol: Symbol, price: Decimal, bid: Decimal | None, ask: Decimal | None) -> None:
         for rule, marks in self._marks.items():
-            marks.update({symbol: mark(rule, *point) for symbol, point in points.items()})
+            marks.set(symbol, mark(rule, price, bid, ask))
 
     def _forget_marks(self, symbol: Symbol) -> None:
         for marks in self._marks.values():
@@ -214,46 +219,47 @@ class DecisionQueue:
     def _open(self, state: PortfolioState) -> None:
         self._accounts[state.name] = QueuedAccount(state, PositionValues(state))
 
-    def _admit(self, decision: PendingDecision, now: Instant) -> Iterator[Step]:
-        """Refuse a decision, queue it, or let it wait for a price."""
+    def _admit(self, decision: PendingDecision, now: Instant) -> list[Step]:
+        """Refuse a decision, size it, queue it, or let it wait for a price."""
         self.about = decision.id
         account = self._accounts.get(decision.portfolio)
         if account is None:
-            yield AwaitsPortfolio(decision)
-            return
-        if (refusal := portfolio_check(decision, account.state, self._rules.source)) is not None:
-            yield refusal
-            return
+            return [AwaitsPortfolio(decision)]
         of_symbol = decision.target is not None and decision.target.symbol is not None
-        if self._catalog is None and (decision.action is not Action.CANCEL or of_symbol):
-            yield self._wait_for_price(decision, None)
-            return
-        if decision.action is Action.CANCEL:
-            yield from self._cancel(decision, account)
-            return
+        if decision.action is CANCEL and not (of_symbol and self._catalog is None):
+            return list(self._cancel(decision, account))
+        instrument = self._check(decision, account)
+        if not isinstance(instrument, Instrument):
+            return [instrument]
+        if decision.action is AMEND:
+            decision = replace(decision, symbol=instrument.symbol)
+        quote = self._quotes.fresh(decision, instrument.symbol, account.state.rules.execution.price_rule)
+        if quote is None:
+            return [self._wait_for_price(decision, instrument.symbol)]
+        if account.is_idle and not self.draining:
+            return [self._size(decision, account, instrument, quote, now)]
+        account.ready.append((decision, instrument))
+        return [AwaitsSettlement(decision.id)] if account.settling else self._size_next(account, now)
+
+    def _check(self, decision: PendingDecision, account: QueuedAccount) -> Instrument | Refusal | AwaitsPrice:
+        """Return what a decision trades; its refusal if that needs no price; or let it wait for the instruments."""
+        if (refusal := portfolio_check(decision, account.state, self._rules.source)) is not None:
+            return refusal
+        if self._catalog is None:
+            return self._wait_for_price(decision, None)
         instrument = self._instrument(decision, account)
         if isinstance(instrument, Refusal):
-            refusal = instrument
-        else:
-            refusal = pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
+            return instrument
+        refusal = pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
         if refusal is not None:
-            yield refusal
-            return
+            return refusal
         assert isinstance(instrument, Instrument)
-        if decision.action is Action.AMEND:
-            decision = replace(decision, symbol=instrument.symbol)
-        if self._quotes.fresh(decision, instrument.symbol, account.state.rules.execution.price_rule) is None:
-            yield self._wait_for_price(decision, instrument.symbol)
-            return
-        account.ready.append((decision, instrument))
-        if account.settling:
-            yield AwaitsSettlement(decision.id)
-        yield from self._size_next(account, now)
+        return instrument
 
     def _instrument(self, decision: PendingDecision, account: QueuedAccount) -> Instrument | Unresolved | Refusal:
         """Return what a decision trades; for an AMEND the instrument of its order."""
         assert self._catalog is not None  # else the decision waits for it
-        if decision.action is not Action.AMEND:
+        if decision.action is not AMEND:
             return self._catalog.resolve(decision.symbol)
         queued = (*filter(None, [account.in_flight]), *account.ready)
         waiting = (one for decisions in self._waiting.values() for one in decisions)
@@ -263,44 +269,46 @@ class DecisionQueue:
         self._waiting.setdefault(symbol, []).append(decision)
         return AwaitsPrice(decision.id, symbol)
 
-    def _size_next(self, account: QueuedAccount, now: Instant) -> Iterator[Step]:
+    def _size_next(self, account: QueuedAccount, now: Instant) -> list[Step]:
         """Size the next decision of a portfolio, unless an order of it is at the market."""
-        if account.settling:
-            return
-        if account.in_flight is None:
-            requests, account.cancels = account.cancels, []
-            yield from requests
+        if account.settling or account.in_flight is not None:
+            return []
+        steps: list[Step] = [*account.cancels]
+        account.cancels = []
         while account.ready and account.in_flight is None and not self.draining:
             decision, instrument = account.ready.popleft()
             self.about = decision.id
             # A split or another price rule may have left none; else it is as fresh as the one that let it in.
             quote = self._quotes.fresh(decision, instrument.symbol, account.state.rules.execution.price_rule)
             if quote is None:
-                yield self._wait_for_price(decision, instrument.symbol)
+                steps.append(self._wait_for_price(decision, instrument.symbol))
                 continue
             # Check again: the portfolio's rules may have changed while the decision waited.
-            step = (
+            steps.append(
                 portfolio_check(decision, account.state, self._rules.source)
                 or pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
-                or expire_if_stale(decision, now, self._age_limit)
                 or self._size(decision, account, instrument, quote, now)
             )
-            account.in_flight = (decision, instrument) if isinstance(step, Sized) else None
-            yield step
+        return steps
 
     def _size(
         self, decision: PendingDecision, account: QueuedAccount, instrument: Instrument, quote: Quote, now: Instant
-    ) -> Sized:
-        marks = self._marks[account.state.rules.execution.price_rule]
-        equity = account.values.equity(account.state, marks)
+    ) -> Sized | Refusal:
+        """Size a decision that passed the checks, unless it is too old; then it is in flight."""
+        if (refusal := expire_if_stale(decision, now, self._age_limit)) is not None:
+            return refusal
+        state = account.state
+        marks = self._marks[state.rules.execution.price_rule]
+        equity = account.values.equity(state, marks)
         sized: Sized | Refusal
-        if decision.action is Action.AMEND:
-            sized = amend(decision, account.state, quote, equity, now.time)
-        elif decision.action is Action.PROTECT:
-            sized = protect(decision, account.state, instrument, quote, now.time)
+        if decision.action is AMEND:
+            sized = amend(decision, state, quote, equity, now.time)
+        elif decision.action is PROTECT:
+            sized = protect(decision, state, instrument, quote, now.time)
         else:
-            sized = size(decision, account.state, instrument, quote, equity, marks.table, now.time)
-        return SizedRefusal(sized, account.state.version) if isinstance(sized, Refusal) else sized
+            sized = size(decision, state, instrument, quote, equity, marks.table, now.time)
+        account.in_flight = decision, instrument
+        return SizedRefusal(sized, state.version) if isinstance(sized, Refusal) else sized
 
     def _cancel(self, decision: PendingDecision, account: QueuedAccount) -> Iterator[Step]:
         """Take out the decisions that a CANCEL names and that are not sized yet; they end with it, at the market."""
@@ -381,16 +389,7 @@ class DecisionQueue:
     def describe(self) -> dict[str, Any]:
         """Return the projections, the decisions that wait, and the newest quotes, as a dict for consoles."""
         return {
-            "projections": {
-                name: {
-                    **to_dict(account.state),
-                    "ready": [decision.id for decision, _ in account.ready],
-                    "cancels": [request.decision_id for request in account.cancels],
-                    "settling": account.settling,
-                    "in_flight": account.in_flight[0].id if account.in_flight is not None else None,
-                }
-                for name, account in self._accounts.items()
-            },
+            "projections": {name: account.describe() for name, account in self._accounts.items()},
             "waiting_for_price": {
                 symbol or "(no instruments yet)": [decision.id for decision in decisions]
                 for symbol, decisions in self._waiting.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.events import SizedOrder
@@ -12,7 +12,7 @@ from domain.trading.instruments import Instrument
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.protection import SizedProtection
-from domain.trading.portfolio import PortfolioState, PositionValues
+from domain.trading.portfolio import PortfolioState, PositionValues, to_dict
 from domain.types import DecisionId, Symbol
 
 
@@ -91,6 +91,21 @@ class QueuedAccount:
     settling: bool = False
     returned: tuple[DecisionId, int] | None = None
     returns: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a new decision can be sized at once: none is before it."""
+        return self.in_flight is None and not self.ready and not self.cancels and not self.settling
+
+    def describe(self) -> dict[str, Any]:
+        """Return the projection and what waits for its turn, as a dict for consoles."""
+        return {
+            **to_dict(self.state),
+            "ready": [decision.id for decision, _ in self.ready],
+            "cancels": [request.decision_id for request in self.cancels],
+            "settling": self.settling,
+            "in_flight": self.in_flight[0].id if self.in_flight is not None else None,
+        }
 
     def take_back(self) -> tuple[PendingDecision, Instrument]:
         """Take the decision in flight, which came back.

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
+from domain.immutable.records import replace
 from domain.trading.account.applying import AccountResult
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.bookkeeping import Result
@@ -27,7 +27,7 @@ from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.protection import SizedProtection
-from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
+from domain.trading.open_orders.sequencer import Sequenced, Sequencer
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData, Quote
 from domain.trading.sizing import SizingRules, unknown_portfolio
@@ -37,6 +37,10 @@ Ended: TypeAlias = Result | Refusal
 """What happened: an event of a portfolio, or the end of a decision without one."""
 AccountEnded: TypeAlias = AccountResult | AccountRefusal
 """What became of a request for an account."""
+AtMarket: TypeAlias = Sized | CancelOrders
+"""A step that the market answers."""
+AT_MARKET = (SizedOrder, SizedRefusal, SizedAmend, SizedProtection, CancelOrders)
+Data = TypeVar("Data", Quote, Bar)
 
 
 class Engine:
@@ -74,13 +78,16 @@ class Engine:
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Ended]:
         """Take quotes: match open orders with them, then execute the decisions that waited for them."""
-        numbered = [replace(quote, data_no=self._number(quote)) for quote in quotes]
-        happened = [one for quote in numbered for one in self._match(quote.market_data, now)]
+        numbered: list[Quote] = []
+        happened: list[Ended] = []
+        for quote in quotes:
+            numbered.append(piece := self._numbered(quote))
+            happened += self._match(piece.market_data, now)
         return happened + self._run(self._queue.on_quotes(numbered, now), now)
 
     def on_bar(self, bar: Bar, now: Instant) -> list[Ended]:
         """Take a bar: match open orders with it."""
-        return self._match(replace(bar, data_no=self._number(bar)), now)
+        return self._match(self._numbered(bar), now)
 
     def on_time(self, now: Instant) -> list[Ended]:
         """End the orders that have expired, and the decisions that have waited too long."""
@@ -103,11 +110,13 @@ class Engine:
             happened += [*ended, change, *self._run(self._queue.on_account_event(change, now), now)]
         return happened
 
-    def _number(self, data: MarketData) -> int:
-        """Return the number of a piece of market data: its own, as after a restart, or the next one."""
-        number = data.data_no or self._data_no + 1
-        self._data_no = max(self._data_no, number)
-        return number
+    def _numbered(self, data: Data) -> Data:
+        """Return a piece of market data with its number: its own, as after a restart, or the next one."""
+        if data.data_no:
+            self._data_no = max(self._data_no, data.data_no)
+            return data
+        self._data_no += 1
+        return replace(data, data_no=self._data_no)
 
     def _match(self, data: MarketData, now: Instant) -> list[Ended]:
         return self._tell(self._sequencer.on_data(data, now), now)
@@ -126,23 +135,26 @@ class Engine:
         remaining = deque(steps)
         while remaining:
             step = remaining.popleft()
-            if isinstance(step, Refusal):
+            if isinstance(step, AT_MARKET):
+                portfolio, answer = _portfolio_of(step), self._sequence(step, now)
+                if isinstance(answer, tuple):
+                    results = answer
+                    happened += results
+                elif isinstance(answer, Refusal):
+                    results = ()
+                    happened += answer.together
+                else:
+                    remaining.extend(self._queue.on_returned(portfolio, now))
+                    continue
+                answered = not isinstance(step, CancelOrders)
+                remaining.extend(self._queue.on_results(portfolio, results, now, answered=answered))
+            elif isinstance(step, Refusal):
                 happened.append(step)
             elif isinstance(step, AwaitsPortfolio):
                 happened.append(unknown_portfolio(step.decision))
-            elif isinstance(step, Sized | CancelOrders):
-                portfolio = _portfolio_of(step)
-                answer = self._sequence(step, now)
-                answered = not isinstance(step, CancelOrders)
-                if isinstance(answer, Returned):
-                    remaining.extend(self._queue.on_returned(portfolio, now))
-                    continue
-                results = () if isinstance(answer, Refusal) else answer
-                happened += answer.together if isinstance(answer, Refusal) else results
-                remaining.extend(self._queue.on_results(portfolio, results, now, answered=answered))
         return happened
 
-    def _sequence(self, step: Sized | CancelOrders, now: Instant) -> Sequenced:
+    def _sequence(self, step: AtMarket, now: Instant) -> Sequenced:
         if isinstance(step, SizedOrder):
             return self._sequencer.on_order(step, now)
         if isinstance(step, SizedAmend):
@@ -163,7 +175,7 @@ def _data_seen(state: PortfolioState) -> Iterator[int]:
         yield max(one.sees_after, state.open_orders.matched(one.order.instrument.symbol))
 
 
-def _portfolio_of(step: Sized | CancelOrders) -> PortfolioName:
-    if isinstance(step, SizedOrder | SizedAmend):
+def _portfolio_of(step: AtMarket) -> PortfolioName:
+    if isinstance(step, (SizedOrder, SizedAmend)):
         return step.order.portfolio
     return step.refusal.portfolio if isinstance(step, SizedRefusal) else step.portfolio

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, NamedTuple, TypeAlias
 
+from domain.immutable.records import fast_frozen
 from domain.trading.account.requests import AccountRequest
 from domain.trading.arithmetic import ZERO
 from domain.trading.decision import Reason
@@ -17,6 +18,7 @@ from domain.trading.quotes import Quote
 from domain.types import DecisionId, OrderId, OrderStatus, OutcomeStatus, Symbol
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class SizingEvidence:
     """What an order's quantity rests on.
@@ -67,6 +69,7 @@ class DecisionEnd(NamedTuple):
     order_id: OrderId | None = None
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OrderAccepted:
     """An event: an order rests in the market.
@@ -94,6 +97,7 @@ class OrderAccepted:
         return self.since
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OrderTriggered:
     """An event: the mark has reached the stop price of an order.
@@ -119,6 +123,7 @@ class OrderTriggered:
         return self.quote.data_no
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Filled:
     """An event: all or part of an order was filled.
@@ -145,6 +150,7 @@ class Filled:
         return self.fill.quote.data_no
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OrderAmended:
     """An event: an open order has another quantity or price.
@@ -176,6 +182,7 @@ class OrderAmended:
         return self.since
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OrderEnded:
     """An event: an open order has ended without being filled whole.

@@ -11,12 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, negate, plain, rate, subtract
-from domain.trading.orders import Costs, Fill, FillCosts, NotFilled, Order
-from domain.trading.prices import BasePrice, base_price, mark, round_price
+from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, plain, subtract
+from domain.trading.orders import Costs, Fill, NotFilled, Order, SlippageFactors
+from domain.trading.prices import BasePrice, base_price, round_price
 from domain.trading.quotes import Quote
-from domain.types import Liquidity, OrderId, OrderType, PriceRule, Side
+from domain.types import BUY, MAKER, TAKER, Liquidity, OrderId, OrderType, PriceRule, Side
 
+MARKET = OrderType.MARKET
 TYPE_FACTOR = {
     OrderType.MARKET: Decimal(2),
     OrderType.STOP: Decimal(2),
@@ -31,27 +32,6 @@ MAX_SIZE_SURCHARGE = Decimal(4)
 MIN_SLIPPAGE_DRAW = Decimal("0.5")
 MAX_SLIPPAGE_DRAW = Decimal("1.5")
 DRAWS = Decimal(2**64)
-
-
-class SlippageFactors(NamedTuple):
-    """The factors whose product is a slippage rate.
-
-    Attributes:
-        base_rate: ``slippage_pct`` of the portfolio, a fraction.
-        type: of the order's type; a market order has four times the slippage of a limit order.
-        size: 1, and more for what exceeds the size at the touch; see `size_factor`.
-        random: the draw U, see `slippage_draw`.
-    """
-
-    base_rate: Decimal
-    type: Decimal
-    size: Decimal
-    random: Decimal
-
-    @property
-    def rate(self) -> Decimal:
-        """The fraction by which the price moves against the order, to 1e-12."""
-        return rate(multiply(multiply(multiply(self.base_rate, self.type), self.size), self.random))
 
 
 def slippage_draw(order_id: OrderId) -> Decimal:
@@ -77,9 +57,9 @@ def slippage_rate(
 
 def slippage_factors(order: Order, quantity: Decimal, base: BasePrice) -> SlippageFactors:
     """Return the factors of the slippage of a fill at a base price."""
-    surcharge = size_factor(surcharged_notional(quantity, base), order.costs.dollar)
-    draw = slippage_draw(order.order_id)
-    return SlippageFactors(order.costs.slippage_pct, TYPE_FACTOR[order.order_type], surcharge, draw)
+    costs = order.costs
+    surcharge = size_factor(surcharged_notional(quantity, base), costs.dollar)
+    return SlippageFactors(costs.slippage_pct, TYPE_FACTOR[order.order_type], surcharge, slippage_draw(order.order_id))
 
 
 def size_factor(surcharged: Decimal, dollar: Decimal = ONE) -> Decimal:
@@ -89,12 +69,13 @@ def size_factor(surcharged: Decimal, dollar: Decimal = ONE) -> Decimal:
         surcharged: see `surcharged_notional`.
         dollar: see `domain.trading.orders.Costs`.
     """
-    return add(ONE, min(divide(surcharged, multiply(LARGE_NOTIONAL, dollar)), MAX_SIZE_SURCHARGE))
+    surcharge = divide(surcharged, LARGE_NOTIONAL if dollar is ONE else multiply(LARGE_NOTIONAL, dollar))
+    return add(ONE, min(surcharge, MAX_SIZE_SURCHARGE))
 
 
 def unrounded_price(side: Side, base: Decimal, slip: Decimal) -> Decimal:
     """Return the price of an order at slippage rate ``slip``, before it is rounded to the tick."""
-    return multiply(base, add(ONE, slip) if side is Side.BUY else subtract(ONE, slip))
+    return multiply(base, add(ONE, slip) if side is BUY else subtract(ONE, slip))
 
 
 def slippage_price(side: Side, base: Decimal, slip: Decimal, tick: Decimal, rule: PriceRule) -> Decimal:
@@ -130,7 +111,7 @@ class Part(NamedTuple):
         """
         due = subtract(commission_due(add(self.charged, charge(notional, costs, liquidity)), costs), self.paid)
         owed = max(due, ZERO)
-        return owed if side is Side.BUY else min(owed, notional)
+        return owed if side is BUY or owed <= notional else notional
 
 
 def charge(notional: Decimal, costs: Costs, liquidity: Liquidity) -> Decimal:
@@ -140,13 +121,14 @@ def charge(notional: Decimal, costs: Costs, liquidity: Liquidity) -> Decimal:
 
 def commission_due(charged: Decimal, costs: Costs) -> Decimal:
     """Return the commission of an order whose fills were charged this much by the rate, in money."""
-    return max(money(charged), costs.min_commission)
+    due, minimum = money(charged), costs.min_commission
+    return max(due, minimum)
 
 
 def commission(side: Side, notional: Decimal, costs: Costs) -> Decimal:
     """Return the commission of an order that takes at once with this notional at the fill price, in money."""
-    due = commission_due(charge(notional, costs, Liquidity.TAKER), costs)
-    return due if side is Side.BUY else min(due, notional)
+    due = commission_due(charge(notional, costs, TAKER), costs)
+    return due if side is BUY else min(due, notional)
 
 
 def slippage_amount(quantity: Decimal, price: Decimal, base: Decimal) -> Decimal:
@@ -156,16 +138,17 @@ def slippage_amount(quantity: Decimal, price: Decimal, base: Decimal) -> Decimal
 
 def surcharged_notional(quantity: Decimal, base: BasePrice) -> Decimal:
     """Return the value of what exceeds the size at the touch, in money; of all of it where that size is unknown."""
-    rest = quantity if base.size is None else max(subtract(quantity, base.size), ZERO)
-    return money(multiply(rest, base.price))
+    price, size = base
+    rest = quantity if size is None else max(subtract(quantity, size), ZERO)
+    return money(multiply(rest, price))
 
 
 def worst_cost(quantity: Decimal, base: BasePrice, tick: Decimal, costs: Costs, rule: PriceRule) -> Decimal:
     """Return the highest possible cost of buying ``quantity`` at market, with commission, in money."""
     surcharged = surcharged_notional(quantity, base)
-    slip = slippage_rate(surcharged, costs.slippage_pct, OrderType.MARKET, MAX_SLIPPAGE_DRAW, costs.dollar)
-    notional = money(multiply(quantity, slippage_price(Side.BUY, base.price, slip, tick, rule)))
-    return add(notional, commission(Side.BUY, notional, costs))
+    slip = slippage_rate(surcharged, costs.slippage_pct, MARKET, MAX_SLIPPAGE_DRAW, costs.dollar)
+    notional = money(multiply(quantity, slippage_price(BUY, base.price, slip, tick, rule)))
+    return add(notional, commission(BUY, notional, costs))
 
 
 def fill_order(order: Order, quote: Quote, filled_at: datetime, taken: Decimal = ZERO) -> Fill | NotFilled:
@@ -197,32 +180,22 @@ def fill_at(order: Order, part: Part, quote: Quote, base: BasePrice, filled_at: 
     Returns:
         The fill; `NotFilled` where slippage takes the price to zero, since no market has such a price.
     """
-    quantity = part.quantity
+    side, rule, quantity = order.side, order.execution.price_rule, part.quantity
     factors = slippage_factors(order, quantity, base)
     slip = factors.rate
-    price = slippage_price(order.side, base.price, slip, order.instrument.tick, order.execution.price_rule)
+    price = slippage_price(side, base.price, slip, order.instrument.tick, rule)
     if order.limit_price is not None:
-        better = min if order.side is Side.BUY else max
+        better = min if side is BUY else max
         price = better(price, order.limit_price)
     if price <= ZERO:
         return NotFilled(f"slippage takes the price {plain(base.price)} to {plain(price)}")
     notional = money(multiply(quantity, price))
+    commission_paid = part.commission(side, notional, order.costs, TAKER)
+    slippage = slippage_amount(quantity, price, base.price)
     return Fill(
-        fill_no=part.fill_no,
-        quantity=quantity,
-        price=price,
-        notional=notional,
-        commission=part.commission(order.side, notional, order.costs, Liquidity.TAKER),
-        slippage_rate=slip,
-        slippage=slippage_amount(quantity, price, base.price),
-        quote=quote,
-        filled_at=filled_at,
-        base_price=base.price,
-        touch_size=base.size,
-        liquidity=Liquidity.TAKER,
-        costs=fill_costs(order, quantity, quote, base.price, notional, factors),
-        ambiguous=part.ambiguous,
-    )
+        part.fill_no, quantity, price, notional, commission_paid, slip, slippage, quote, filled_at, base.price,
+        base.size, TAKER, side, rule, factors, part.ambiguous,
+    )  # fmt: skip
 
 
 def provide(order: Order, part: Part, quote: Quote, filled_at: datetime) -> Fill:
@@ -230,47 +203,21 @@ def provide(order: Order, part: Part, quote: Quote, filled_at: datetime) -> Fill
     price = order.limit_price
     assert price is not None  # only limit orders rest as makers
     notional = money(multiply(part.quantity, price))
-    mark_price = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
-    distance = subtract(notional, money(multiply(part.quantity, mark_price)))
     return Fill(
         fill_no=part.fill_no,
         quantity=part.quantity,
         price=price,
         notional=notional,
-        commission=part.commission(order.side, notional, order.costs, Liquidity.MAKER),
+        commission=part.commission(order.side, notional, order.costs, MAKER),
         slippage_rate=ZERO,
         slippage=ZERO,
         quote=quote,
         filled_at=filled_at,
         base_price=price,
         touch_size=None,
-        liquidity=Liquidity.MAKER,
-        costs=FillCosts(distance if order.side is Side.BUY else negate(distance), ZERO, ZERO, ZERO),
+        liquidity=MAKER,
+        side=order.side,
+        price_rule=order.execution.price_rule,
+        factors=None,
         ambiguous=part.ambiguous,
     )
-
-
-def fill_costs(
-    order: Order, quantity: Decimal, quote: Quote, base: Decimal, notional: Decimal, factors: SlippageFactors
-) -> FillCosts:
-    """Return how the cost of a fill is composed; the parts add up to its distance from the mark.
-
-    Args:
-        order: the order.
-        quantity: of the fill.
-        quote: the market data that the fill met.
-        base: the price that it met, before slippage.
-        notional: of the fill.
-        factors: of its slippage.
-    """
-    mark_price = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
-    at_mark = money(multiply(quantity, mark_price))
-    at_base = at_mark if mark_price == base else money(multiply(quantity, base))
-    cost, spread = subtract(notional, at_mark), subtract(at_base, at_mark)
-    if order.side is Side.SELL:
-        cost, spread = negate(cost), negate(spread)
-    flat = multiply(at_base, multiply(factors.base_rate, factors.type))
-    size = money(multiply(flat, subtract(factors.size, ONE)))
-    random = money(multiply(multiply(flat, factors.size), subtract(factors.random, ONE)))
-    slippage = subtract(subtract(subtract(cost, spread), size), random)
-    return FillCosts(spread, slippage, size, random)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from domain.currencies import split_name
+from domain.immutable.records import replace
 from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, ZERO
 from domain.types import Symbol
 from domain.wording import did_you_mean

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha1
 from typing import NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID, SafeUUID
 
 from domain.currencies import about_one_dollar
-from domain.trading.arithmetic import ONE, add, multiply, plain, round_to, subtract
+from domain.immutable.records import fast_frozen, replace
+from domain.trading.arithmetic import ONE, ZERO, add, money, multiply, negate, plain, rate, round_to, subtract
 from domain.trading.instruments import Instrument
+from domain.trading.prices import mark
 from domain.trading.quotes import Quote
 from domain.types import (
+    BUY,
+    MAKER,
+    SELL,
+    TAKER,
     DecisionId,
     Liquidity,
     OrderId,
@@ -34,16 +41,35 @@ def dollar_of_rules(version: int, currency: str) -> Decimal:
     return about_one_dollar(currency) if version > 2 else ONE
 
 
+NAME_BITS = (1 << 128) - 1 - (0xF << 76) - (0b11 << 62)
+"""The bits of a UUID that are of the hash of a name; the others are version and variant (RFC 9562, section 5.5)."""
+VERSION_5 = (5 << 76) + (0b10 << 62)
+UNKNOWN_SAFETY = SafeUUID.unknown
+
+
+def name_uuid(namespace: UUID, name: str) -> UUID:
+    """Return `uuid.uuid5` of the two in a third of the time: each order and each position needs one.
+
+    The constructor of a UUID first checks which of its six arguments it has got; what it sets then is set here.
+    """
+    digest = sha1(namespace.bytes + name.encode(), usedforsecurity=False).digest()
+    made = UUID.__new__(UUID)
+    object.__setattr__(made, "int", int.from_bytes(digest[:16]) & NAME_BITS | VERSION_5)
+    object.__setattr__(made, "is_safe", UNKNOWN_SAFETY)
+    return made
+
+
 def order_id(decision_uid: UUID, leg: int) -> OrderId:
     """Return the id of the order for one leg of a decision: always the same one for the same decision."""
-    return OrderId(uuid5(decision_uid, str(leg)))
+    return OrderId(name_uuid(decision_uid, str(leg)))
 
 
 def position_id(opening_order: OrderId, fill_no: int = 1) -> PositionId:
     """Return the id of the position that a fill of ``opening_order`` opens."""
-    return PositionId(uuid5(opening_order, "position" if fill_no == 1 else f"position/{fill_no}"))
+    return PositionId(name_uuid(opening_order, "position" if fill_no == 1 else f"position/{fill_no}"))
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Trading costs: fractions of the notional, and the minimum commission of an order in money.
@@ -63,13 +89,13 @@ class Costs:
 
     def rate(self, liquidity: Liquidity) -> Decimal:
         """Return the commission rate of a fill."""
-        fee = self.maker_fee if liquidity is Liquidity.MAKER else self.taker_fee
+        fee = self.maker_fee if liquidity is MAKER else self.taker_fee
         return self.commission_pct if fee is None else fee
 
     @property
     def highest_rate(self) -> Decimal:
         """The highest commission rate that a fill may have."""
-        return max(self.rate(Liquidity.MAKER), self.rate(Liquidity.TAKER))
+        return max(self.rate(MAKER), self.rate(TAKER))
 
     def at(self, instrument: Instrument) -> Costs:
         """Return them with the rates of the venue, where it states them for this instrument."""
@@ -99,6 +125,7 @@ class ExecutionRules:
     max_bar_share: Decimal = DEFAULT_BAR_SHARE
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Level:
     """The price of an exit: a price, or a fraction of the entry's average price.
@@ -119,6 +146,7 @@ class Level:
         return multiply(entry, add(ONE, self.value)) if self.is_fraction else self.value
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Target:
     """A take-profit of an entry.
@@ -131,6 +159,7 @@ class Target:
     share: Decimal = ONE
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Trail:
     """The distance of a trailing stop from the mark: an amount of money, or a fraction of the mark.
@@ -145,12 +174,13 @@ class Trail:
     def stop_price(self, mark: Decimal, side: Side, tick: Decimal) -> Decimal:
         """Return the stop price at a mark, rounded to the nearest tick: below it for a SELL, above it for a BUY."""
         distance = multiply(mark, self.value) if self.is_fraction else self.value
-        return round_to(subtract(mark, distance) if side is Side.SELL else add(mark, distance), tick)
+        return round_to(subtract(mark, distance) if side is SELL else add(mark, distance), tick)
 
     def __str__(self) -> str:
         return f"{plain(multiply(self.value, HUNDRED))} %" if self.is_fraction else plain(self.value)
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
     """The exits of an entry order; each of them is an order of its own once the entry fills.
@@ -169,6 +199,7 @@ DEFAULT_EXECUTION = ExecutionRules()
 """The rules of a new portfolio."""
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is wanted: one leg of a decision, sized for one portfolio. The quote that fills it is no part of it.
@@ -252,6 +283,27 @@ class NotFilled:
     reason: str
 
 
+class SlippageFactors(NamedTuple):
+    """The factors whose product is a slippage rate.
+
+    Attributes:
+        base_rate: ``slippage_pct`` of the portfolio, a fraction.
+        type: of the order's type; a market order has four times the slippage of a limit order.
+        size: 1, and more for what exceeds the size at the touch; see `size_factor`.
+        random: the draw U, see `slippage_draw`.
+    """
+
+    base_rate: Decimal
+    type: Decimal
+    size: Decimal
+    random: Decimal
+
+    @property
+    def rate(self) -> Decimal:
+        """The fraction by which the price moves against the order, to 1e-12."""
+        return rate(multiply(multiply(multiply(self.base_rate, self.type), self.size), self.random))
+
+
 class FillCosts(NamedTuple):
     """The cost of a fill beside its commission, in money: by how much it is worse than a fill at the mark.
 
@@ -281,7 +333,9 @@ class Fill(NamedTuple):
         base_price: the price that it met, before slippage.
         touch_size: the quantity that it could take at the base price without a surcharge; None where unknown.
         liquidity: taker or maker.
-        costs: how its cost is composed.
+        side: of the order.
+        price_rule: of the order.
+        factors: of its slippage; None for a maker, who has none.
         ambiguous: the data would allow another order of things; the worse one for the portfolio was assumed.
     """
 
@@ -297,5 +351,35 @@ class Fill(NamedTuple):
     base_price: Decimal
     touch_size: Decimal | None
     liquidity: Liquidity
-    costs: FillCosts
+    side: Side
+    price_rule: PriceRule
+    factors: SlippageFactors | None
     ambiguous: bool = False
+
+    @property
+    def costs(self) -> FillCosts:
+        """How its cost is composed, computed at each call; the parts add up to its distance from the mark."""
+        spread, factors = self.spread, self.factors
+        if factors is None:
+            return FillCosts(spread, ZERO, ZERO, ZERO)
+        at_mark, at_base = self._worth(self._mark), self._worth(self.base_price)
+        cost = subtract(self.notional, at_mark) if self.side is BUY else subtract(at_mark, self.notional)
+        flat = multiply(at_base, multiply(factors.base_rate, factors.type))
+        size = money(multiply(flat, subtract(factors.size, ONE)))
+        random = money(multiply(multiply(flat, factors.size), subtract(factors.random, ONE)))
+        return FillCosts(spread, subtract(subtract(subtract(cost, spread), size), random), size, random)
+
+    @property
+    def spread(self) -> Decimal:
+        """By how much it is worse than a fill at the mark because of the price that it met, in money."""
+        difference = subtract(self._worth(self.base_price), self._worth(self._mark))
+        return difference if self.side is BUY else negate(difference)
+
+    @property
+    def _mark(self) -> Decimal:
+        """The mark in the market data that it met."""
+        return mark(self.price_rule, self.quote.price, self.quote.bid, self.quote.ask)
+
+    def _worth(self, price: Decimal) -> Decimal:
+        """Return its quantity × a price, in money."""
+        return money(multiply(self.quantity, price))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
+from domain.immutable.records import fast_frozen
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import OpenOrders, TrailingMark
 from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules, ExitPlan, Level, Target
 from domain.trading.quotes import Quote
-from domain.types import FeeRule, PortfolioName, PositionId, PositionSide, Side, Symbol
+from domain.types import BUY, LONG, FeeRule, PortfolioName, PositionId, PositionSide, Side, Symbol
 
+OWN_FEES = FeeRule.OWN
 AUDIT_HALT = "audit: "
 """The reason of a halt by the audit begins with it."""
 
@@ -62,7 +64,7 @@ class PortfolioRules:
 
     def costs_of(self, instrument: Instrument) -> Costs:
         """Return the costs of an order of this instrument."""
-        return self.costs.at(instrument) if self.fees is FeeRule.VENUE else self.costs
+        return self.costs if self.fees is OWN_FEES else self.costs.at(instrument)
 
     @property
     def default_exits(self) -> ExitPlan | None:
@@ -137,12 +139,12 @@ class Position(NamedTuple):
     def value(self, mark: Decimal) -> Decimal:
         """Return quantity × mark in money, negative for SHORT."""
         size = money(multiply(self.quantity, mark))
-        return size if self.side is PositionSide.LONG else negate(size)
+        return size if self.side is LONG else negate(size)
 
     def unrealized(self, mark: Decimal) -> Decimal:
         """Return the unrealised result at ``mark`` before any commission, in money."""
         value = self.value(mark)
-        return subtract(value, self.cost) if self.side is PositionSide.LONG else add(value, self.cost)
+        return subtract(value, self.cost) if self.side is LONG else add(value, self.cost)
 
 
 class Taken(NamedTuple):
@@ -214,6 +216,7 @@ NO_OPEN_ORDERS = OpenOrders()
 NOTHING_TAKEN: ImmutableMap[Symbol, Taken] = ImmutableMap()
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class PortfolioState:
     """The state of a portfolio after one of its events.
@@ -279,7 +282,7 @@ class PortfolioState:
         taken: Taken | None = self.taken.get(quote.symbol)
         if taken is None or taken.seen_at != quote.seen_at:
             return ZERO
-        return taken.bought if side is Side.BUY else taken.sold
+        return taken.bought if side is BUY else taken.sold
 
     def equity(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
         """Return cash + Σ value at ``marks``; a position without a mark counts at its last fill's price."""
@@ -332,25 +335,29 @@ class Marks:
         """Drop the price of a symbol: it is in units that no longer count."""
         if self._prices.pop(symbol, None) is not None:
             self._table = None
-            self.number += 1
-            self._changed.pop(symbol, None)
-            self._changed[symbol] = self.number
+            self._count(symbol)
 
-    def update(self, prices: Mapping[Symbol, Decimal]) -> None:
-        """Take newer prices."""
-        self._prices.update(prices)
+    def set(self, symbol: Symbol, price: Decimal) -> None:
+        """Take a newer price."""
+        self._prices[symbol] = price
         self._table = None
-        for symbol in prices:
-            self.number += 1
-            self._changed.pop(symbol, None)
-            self._changed[symbol] = self.number
+        self._count(symbol)
 
-    def changed_since(self, number: int) -> Iterator[Symbol]:
-        """Yield the symbols whose prices have changed after that change."""
+    def _count(self, symbol: Symbol) -> None:
+        self.number = number = self.number + 1
+        changed = self._changed
+        if symbol in changed:
+            del changed[symbol]
+        changed[symbol] = number
+
+    def changed_since(self, number: int) -> list[Symbol]:
+        """Return the symbols whose prices have changed after that change."""
+        changed = []
         for symbol, last in reversed(self._changed.items()):
             if last <= number:
-                return
-            yield symbol
+                break
+            changed.append(symbol)
+        return changed
 
     @property
     def table(self) -> Mapping[Symbol, Decimal]:
@@ -379,13 +386,14 @@ class PositionValues:
 
     def equity(self, state: PortfolioState, marks: Marks) -> Decimal:
         """Return `PortfolioState.equity`; only what has changed since the last request is computed."""
-        self._outdated.update(symbol for symbol in marks.changed_since(self._mark_number) if symbol in self._values)
-        self._mark_number = marks.number
+        if marks.number != self._mark_number:
+            self._outdated.update(self._values.keys() & marks.changed_since(self._mark_number))
+            self._mark_number = marks.number
         for symbol in self._outdated:
-            before = self._values.pop(symbol, ZERO)
-            position = state.positions.get(symbol)
-            if position is not None:
-                self._values[symbol] = position.value(marks.table.get(symbol, position.last_price))
-            self._total = add(subtract(self._total, before), self._values.get(symbol, ZERO))
+            if (before := self._values.pop(symbol, None)) is not None:
+                self._total = subtract(self._total, before)
+            if (position := state.positions.get(symbol)) is not None:
+                value = self._values[symbol] = position.value(marks.table.get(symbol, position.last_price))
+                self._total = add(self._total, value)
         self._outdated.clear()
         return add(state.cash, self._total if self._values else ZERO)

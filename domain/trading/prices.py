@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from domain.trading.arithmetic import ZERO, ceil_to, floor_to, multiply, round_to, storable, subtract
 from domain.trading.freshness.age import ClockKind, TimeMark
-from domain.trading.orders import ExecutionRules
 from domain.trading.quotes import MarketData, Quote
-from domain.types import PriceRule, Side
+from domain.types import BUY, PriceRule, Side
+
+if TYPE_CHECKING:
+    from domain.trading.orders import ExecutionRules  # an order imports `mark` from here
+
+LAST = PriceRule.LAST
 
 
 class BasePrice(NamedTuple):
@@ -62,7 +66,7 @@ def mark(rule: PriceRule, price: Decimal, bid: Decimal | None, ask: Decimal | No
     >>> mark(PriceRule.QUOTE, Decimal("0.50"), Decimal("0.90"), Decimal("0.92"))
     Decimal('0.90')
     """
-    if rule is PriceRule.LAST or bid is None or ask is None or bid > ask:
+    if bid is None or ask is None or rule is LAST or bid > ask:
         return price
     return bid if price < bid else min(price, ask)
 
@@ -78,11 +82,12 @@ def base_price(quote: Quote, side: Side, rules: ExecutionRules, taken: Decimal =
         rules: the portfolio's.
         taken: the quantity that earlier orders of the portfolio took from this quote on this side.
     """
-    if rules.price_rule is PriceRule.LAST or quote.bid is None or quote.ask is None or quote.bid > quote.ask:
+    bid, ask = quote.bid, quote.ask
+    if bid is None or ask is None or rules.price_rule is LAST or bid > ask:
         return BasePrice(quote.price)
     if quote.is_trade:
-        return BasePrice(max(quote.ask, quote.price) if side is Side.BUY else min(quote.bid, quote.price))
-    price, size = (quote.ask, quote.ask_size) if side is Side.BUY else (quote.bid, quote.bid_size)
+        return BasePrice(max(ask, quote.price) if side is BUY else min(bid, quote.price))
+    price, size = (ask, quote.ask_size) if side is BUY else (bid, quote.bid_size)
     if size is None:
         return BasePrice(price)
     # As the database stores it, so that a fill can be computed again from its row.
@@ -91,6 +96,6 @@ def base_price(quote: Quote, side: Side, rules: ExecutionRules, taken: Decimal =
 
 def round_price(price: Decimal, side: Side, tick: Decimal, rule: PriceRule) -> Decimal:
     """Round a fill's price to the tick: `PriceRule.QUOTE` against the order, `PriceRule.LAST` to the nearest one."""
-    if rule is PriceRule.LAST:
+    if rule is LAST:
         return round_to(price, tick)
-    return ceil_to(price, tick) if side is Side.BUY else floor_to(price, tick)
+    return ceil_to(price, tick) if side is BUY else floor_to(price, tick)

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from domain.immutable.records import fast_frozen
 from domain.trading.freshness.age import Freshness, TimeMark
 from domain.trading.instruments import InstrumentCatalog
 from domain.types import Instant, Symbol
@@ -40,6 +41,7 @@ class BarPrices(NamedTuple):
     volume: Decimal | None = None
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Quote:
     """A price as this process received it.
@@ -154,6 +156,7 @@ class QuoteRange(NamedTuple):
     bid_high: Decimal
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """The prices of a span of time.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import MAX_AMOUNT, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence
@@ -19,12 +20,27 @@ from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
 from domain.trading.sessions.calendar import NoSession
 from domain.trading.sessions.decision_age import day_session
-from domain.types import Action, DecisionId, OutcomeStatus, PortfolioName, Side, Symbol
+from domain.types import (
+    AMEND,
+    BUY,
+    CANCEL,
+    HOLD,
+    PROTECT,
+    SELL,
+    Action,
+    DecisionId,
+    OutcomeStatus,
+    PortfolioName,
+    Side,
+    Symbol,
+)
 from domain.wording import format_time
 
 REFERENCE_CONFIDENCE = Decimal("0.80")
 """At this confidence, and without risk, a BUY may use all of ``max_position_size``."""
 RISK_WEIGHT = Decimal("0.5")
+SIDES: Mapping[Action, Side] = {Action.BUY: BUY, Action.SELL: SELL}
+WITHOUT_TRADE = frozenset({CANCEL, HOLD})
 LEG = 1
 """Number of a decision's own order; those of its exits are higher."""
 
@@ -50,6 +66,7 @@ class SizingRules:
     source: str | None = None
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class SizedQuantity:
     """The quantity of an order, and a note for the outcome's reason."""
@@ -68,7 +85,7 @@ def portfolio_check(decision: PendingDecision, state: PortfolioState, source: st
         state: of its portfolio.
         source: name of the price source; None: any.
     """
-    if decision.action in {Action.CANCEL, Action.HOLD}:
+    if decision.action in WITHOUT_TRADE:
         return None
     if state.closed is not None:
         return refuse(decision, Reason.CLOSED, f"{state.label}, since {format_time(state.closed)} UTC")
@@ -89,9 +106,9 @@ def pre_trade_check(
         instrument: what its symbol resolves to.
         same_currency: currencies that are exchanged 1:1.
     """
-    if decision.action is Action.HOLD:
+    if decision.action is HOLD:
         return refuse(decision, Reason.HOLD, "nothing to do")
-    if decision.action is Action.AMEND:
+    if decision.action is AMEND:
         return None  # its order has passed
     return _order_check(decision, rules, instrument, same_currency)
 
@@ -99,7 +116,7 @@ def pre_trade_check(
 def _order_check(
     decision: PendingDecision, rules: PortfolioRules, instrument: Instrument | Unresolved, same_currency: frozenset[str]
 ) -> Refusal | None:
-    protects = decision.action is Action.PROTECT
+    protects = decision.action is PROTECT
     if rules.halted is not None and rules.stops(reduces=decision.terms.reduce_only or protects):
         return refuse(decision, Reason.HALTED, rules.halted)
     if not protects and decision.confidence < rules.decision_confidence_threshold:
@@ -109,7 +126,7 @@ def _order_check(
         return refuse(decision, Reason.UNKNOWN_SYMBOL, instrument.reason)
     if instrument.quote != rules.currency and (refusal := _currency_check(decision, rules, instrument, same_currency)):
         return refusal
-    if isinstance(session := day_session(decision, instrument), NoSession):
+    if decision.terms is not MARKET and isinstance(session := day_session(decision, instrument), NoSession):
         return refuse(decision, Reason.INVALID, session.reason)
     return None
 
@@ -164,50 +181,38 @@ def size(
     """
     if decision.expired(now):
         return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
-    side, rules = Side(decision.action), state.rules
-    if side is Side.BUY and quote.no_buy is not None:
+    side, terms, rules = SIDES[decision.action], decision.terms, state.rules
+    if side is BUY and quote.no_buy is not None:
         return refuse(decision, Reason.NO_PRICE, quote.no_buy)
     taken = state.taken_from(quote, side)
-    present = mark(rules.execution.price_rule, *quote.point)
+    present = mark(rules.execution.price_rule, quote.price, quote.bid, quote.ask)
     base = base_price(quote, side, rules.execution, taken)
-    pricing = price_order(decision.terms, side, instrument, rules, base, present)
-    detail = None if decision.terms is MARKET else no_price(decision.terms, pricing, instrument.tick, present)
+    pricing = price_order(terms, side, instrument, rules, base, present)
+    detail = None if terms is MARKET else no_price(terms, pricing, instrument.tick, present)
     if detail is not None:
         return refuse(decision, Reason.INVALID, detail)
     held = state.positions.get(instrument.symbol)
-    if side is Side.SELL:
+    if side is SELL:
         sized = _sell(decision, held, state, instrument, pricing.price)
     else:
         value = held.value(present) if held is not None else ZERO
         sized = _buy(decision, value, state, instrument, pricing, equity)
     if isinstance(sized, Refusal):
         return sized
+    of_class = decision.asset_class
     order = Order(
-        order_id=order_id(decision.uid, LEG),
-        decision_id=decision.id,
-        portfolio=state.name,
-        leg=LEG,
-        seq=state.version + 1,
-        instrument=instrument
-        if decision.asset_class is None
-        else replace(instrument, asset_class=decision.asset_class),
-        side=side,
-        order_type=decision.terms.order_type,
-        quantity=sized.quantity,
-        costs=rules.costs_of(instrument),
-        execution=rules.execution,
-        created_at=now,
-        strategy=decision.strategy,
-        note=sized.note,
+        order_id(decision.uid, LEG), decision.id, rules.portfolio, LEG, state.version + 1,
+        instrument if of_class is None else replace(instrument, asset_class=of_class), side, terms.order_type,
+        sized.quantity, pricing.costs, rules.execution, now, decision.strategy, sized.note,
         rules_revision=rules.revision,
-    )
-    if decision.terms is not MARKET:
-        order = replace(with_terms(order, decision.terms, pricing, quote), price_source=quote.source)
+    )  # fmt: skip
+    if terms is not MARKET:
+        order = with_terms(order, terms, pricing, quote)
         session = day_session(decision, instrument)
         assert not isinstance(session, NoSession)  # `pre_trade_check` has refused it
         if session is not None:
             order = replace(order, expires_at=session.closes, calendar=session.calendar)
-    if side is Side.BUY:
+    if side is BUY:
         if order.exits is None and (defaults := rules.default_exits) is not None:
             order = replace(order, exits=defaults, price_source=quote.source)
         if (detail := misplaced_exit(order, pricing.price)) is not None:

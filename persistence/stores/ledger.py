@@ -10,7 +10,7 @@ import psycopg
 
 from domain.currencies import about_one_dollar
 from domain.errors import DecisionsEnded, Fenced
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
 from domain.trading.account.changes import AccountChange, outcome_of
 from domain.trading.account.requests import AccountRefusal, AccountRequest
 from domain.trading.arithmetic import CONTEXT

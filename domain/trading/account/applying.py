@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
+from domain.immutable.records import replace
 from domain.trading.account.requests import SAME_UNITS, AccountKind, AccountRequest
 from domain.trading.account.splitting import split_order, split_position
 from domain.trading.account.trades import Trade, write_off

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from domain.immutable.records import replace
 from domain.trading.account.applying import DONE, AccountResult
 from domain.trading.bookkeeping import Result, apply, apply_all
 from domain.trading.events import AccountEvent, Event

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 
+from domain.immutable.records import replace
 from domain.trading.account.requests import Ratio
 from domain.trading.arithmetic import add
 from domain.trading.decision import MAX_AMOUNT

@@ -10,7 +10,7 @@ from uuid import UUID
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
 from domain.trading.orders import Fill, Order, position_id
 from domain.trading.portfolio import Position
-from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
+from domain.types import LONG, OrderId, PortfolioName, PositionId, PositionSide, Symbol
 
 NO_FILL = 0
 """The fill number of a trade that no fill has made: a write-off."""
@@ -47,7 +47,7 @@ class Trade(NamedTuple):
     @property
     def gross(self) -> Decimal:
         """Result before commissions, in money."""
-        if self.side is PositionSide.LONG:
+        if self.side is LONG:
             return subtract(self.exit_notional, self.cost)
         return subtract(self.cost, self.exit_notional)
 
@@ -65,18 +65,11 @@ class Trade(NamedTuple):
 def increase(held: Position | None, order: Order, fill: Fill, side: PositionSide) -> Position:
     """Return a position after a fill that opens or enlarges it."""
     if held is None:
+        instrument = order.instrument
         return Position(
-            position_id=position_id(order.order_id, fill.fill_no),
-            symbol=order.instrument.symbol,
-            asset_class=order.instrument.asset_class,
-            side=side,
-            quantity=fill.quantity,
-            cost=fill.notional,
-            entry_commission=fill.commission,
-            last_price=fill.price,
-            opened_at=fill.filled_at,
-            strategy=order.strategy,
-        )
+            position_id(order.order_id, fill.fill_no), instrument.symbol, instrument.asset_class, side, fill.quantity,
+            fill.notional, fill.commission, fill.price, fill.filled_at, order.strategy,
+        )  # fmt: skip
     return held.resized(
         add(held.quantity, fill.quantity),
         add(held.cost, fill.notional),
@@ -106,29 +99,15 @@ class _Closing(NamedTuple):
         """Return the trade that it makes of a position."""
         closes = self.quantity == held.quantity
         # What closes the position takes the remainder, so that rounded shares always add up to the total.
-        cost, entry_commission = (
-            amount if closes else money(divide(multiply(amount, self.quantity), held.quantity))
-            for amount in (held.cost, held.entry_commission)
-        )
+        cost, entry_commission = held.cost, held.entry_commission
+        if not closes:
+            cost = money(divide(multiply(cost, self.quantity), held.quantity))
+            entry_commission = money(divide(multiply(entry_commission, self.quantity), held.quantity))
         return Trade(
-            position_id=held.position_id,
-            order_id=self.order_id,
-            fill_no=self.fill_no,
-            portfolio=self.portfolio,
-            symbol=held.symbol,
-            asset_class=held.asset_class,
-            side=held.side,
-            quantity=self.quantity,
-            cost=cost,
-            exit_notional=self.notional,
-            exit_price=self.price,
-            entry_commission=entry_commission,
-            exit_commission=self.commission,
-            entry_time=held.opened_at,
-            exit_time=self.at,
-            strategy=held.strategy,
-            closes=closes,
-        )
+            held.position_id, self.order_id, self.fill_no, self.portfolio, held.symbol, held.asset_class, held.side,
+            self.quantity, cost, self.notional, self.price, entry_commission, self.commission, held.opened_at, self.at,
+            held.strategy, closes,
+        )  # fmt: skip
 
 
 def reduce(held: Position, order: Order, fill: Fill) -> tuple[Position | None, Trade]:

@@ -27,19 +27,22 @@ class NewestQuotes:
     def __init__(self, grace: timedelta) -> None:
         self.held_back: Mapping[Symbol, str] = {}
         self._grace = grace
+        self._grace_s = grace.total_seconds()
         self._by_rule: dict[PriceRule, dict[Symbol, Quote]] = {rule: {} for rule in PriceRule}
         self._old: dict[Symbol, Quote] = {}
 
     def take(self, quotes: Mapping[Symbol, Quote]) -> None:
         """Take quotes, each newer than the one before of its symbol."""
         for symbol, quote in quotes.items():
+            if quote.freshness is None or quote.freshness.fresh is Fresh.ALL:
+                for newest in self._by_rule.values():
+                    newest[symbol] = quote
+                self._old.pop(symbol, None)
+                continue
+            self._old[symbol] = quote
             for rule, newest in self._by_rule.items():
                 if may_fill(quote, rule):
                     newest[symbol] = quote
-            if quote.freshness is None or quote.freshness.fresh is Fresh.ALL:
-                self._old.pop(symbol, None)
-            else:
-                self._old[symbol] = quote
 
     def forget(self, symbol: Symbol) -> None:
         """Drop the quotes of a symbol: none before the next one may fill."""
@@ -62,7 +65,12 @@ class NewestQuotes:
     def fresh(self, decision: PendingDecision, symbol: Symbol, rule: PriceRule) -> Quote | None:
         """Return the newest quote that may fill by a price rule, if it is fresh enough for a decision."""
         quote = self._by_rule[rule].get(symbol)
-        return quote if quote is not None and decision.received.since(quote.seen) <= self._grace else None
+        if quote is None:
+            return None
+        received, seen = decision.received, quote.seen
+        # `Instant.since` rounds to microseconds, which keeps the order: what is within the grace in floats remains so.
+        within = received.monotonic - seen.monotonic <= self._grace_s or received.since(seen) <= self._grace
+        return quote if within else None
 
     def is_old(self, symbol: Symbol | None) -> bool:
         """Return whether the newest quote of a symbol, or a part of it, is too old by its exchange's clock."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
+from domain.immutable.records import replace
 from domain.trading.decision import Outcome, PendingDecision, Reason
 from domain.trading.instruments import NO_CALENDARS, Calendars
 from domain.types import Action, DecisionId, Instant, OutcomeStatus, PortfolioName

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from domain.immutable.records import replace
 from domain.trading.arithmetic import ZERO, add, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import DecisionEnd, OrderAmended
@@ -351,7 +352,7 @@ def amend_in(step: StepOfPortfolio, request: SizedAmend) -> Refusal | None:
         order, request = checked.order, checked
     changes, trails_anew = request.changes, order.trail != before.order.trail
     has_new_stop = trails_anew or order.stop_price != before.order.stop_price
-    if has_new_stop and stop_is_reached(order, request.quote):
+    if has_new_stop and stop_is_reached(order, order.stop_price, request.quote):
         changes += f"; {STOP_REACHED}"
     ends = (DecisionEnd(number, OutcomeStatus.EXECUTED, f"amended: {changes}", order.order_id),)
     if order.quantity == before.filled:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import ZERO, subtract, total
 from domain.trading.open_orders.matching import LIMITS, Seen, reaches_limit
 from domain.trading.open_orders.open_order import STOPS, OpenOrder, OpenOrders
@@ -14,6 +15,7 @@ from domain.trading.orders import Order
 from domain.types import OrderId, Symbol
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class ChangedExit:
     """An exit that a fill of another order made smaller.
@@ -53,8 +55,9 @@ def reduce_exits(
         others = [one for one in exits.values() if one.order.parent == filled.parent]
         is_stop = filled.order_type in STOPS
         _reduce(exits, [one for one in others if (one.order.order_type in STOPS) is not is_stop], quantity)
-    excess = subtract(total(size for _, size in _groups(exits.values())), held)
-    for group, size in reversed(_groups(exits.values())):
+    groups = _groups(exits.values())
+    excess = subtract(total(size for _, size in groups), held)
+    for group, size in reversed(groups):
         if excess <= ZERO:
             break
         cut = min(excess, size)

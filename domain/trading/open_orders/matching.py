@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from domain.immutable.records import replace
 from domain.trading.arithmetic import ZERO, floor_to, multiply, plain
 from domain.trading.decision import Reason, Refusal
 from domain.trading.events import Filled, SizedOrder

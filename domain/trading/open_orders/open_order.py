@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
 from domain.trading.execution import Part, charge, commission_due, worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.orders import Fill, Order
 from domain.trading.prices import BasePrice
-from domain.types import OrderId, OrderType, Side, Symbol
+from domain.types import BUY, SELL, OrderId, OrderType, Symbol
 
 STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 """Types that wait for a trigger."""
@@ -30,6 +31,7 @@ def rounding_spare(instrument: Instrument) -> Decimal:
     return ZERO if money(finest) == finest else ROUNDING_SPARE
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
     """An order that rests in the market, filled in part or not at all.
@@ -111,7 +113,7 @@ class OpenOrder:
     @property
     def held_back(self) -> Decimal:
         """The quantity that it holds back: that of a SELL of its own decision; an exit holds back nothing."""
-        return self.remaining if self.order.side is Side.SELL and not self.order.is_exit else ZERO
+        return self.remaining if self.order.parent is None and self.order.side is SELL else ZERO
 
     def after(self, fill: Fill) -> OpenOrder:
         """Return it after one more fill; its reservation is computed anew for the rest."""
@@ -124,13 +126,15 @@ class OpenOrder:
             paid=add(self.paid, fill.commission),
             slippage=add(self.slippage, fill.slippage),
         )
+        if self.order.parent is not None:  # an exit holds nothing back
+            return after
         # In an instrument with a `rounding_spare`, what the parts cost more than the whole comes out of the spare.
         left = subtract(self.reserved, add(fill.notional, fill.commission))
         return replace(after, reserved=max(min(after.cash_needed(), left), ZERO))
 
     def cash_needed(self) -> Decimal:
         """Return the cash that the rest needs at most, with commission: what it must hold back."""
-        if self.order.side is Side.SELL or self.remaining == ZERO:
+        if self.order.side is SELL or self.remaining == ZERO:
             return ZERO
         if self.order.limit_price is not None:
             notional = money(multiply(self.remaining, self.order.limit_price))
@@ -176,6 +180,10 @@ class _OfSymbol(NamedTuple):
     matched_at: datetime | None = None
 
 
+_NOTHING_OPEN = _OfSymbol(ImmutableMap())
+
+
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OpenOrders:
     """The open orders of a portfolio, with the exact sums of what they hold back. It never changes.
@@ -260,15 +268,16 @@ class OpenOrders:
         one = after or before
         assert one is not None
         order_id, symbol = one.order.order_id, one.order.instrument.symbol
-        of_symbol: _OfSymbol = self._by_symbol.get(symbol) or _OfSymbol(ImmutableMap())
+        of_symbol: _OfSymbol = self._by_symbol.get(symbol, _NOTHING_OPEN)
         ids, number, buy, sell, matched, matched_at = of_symbol
         reserved = self.reserved
-        if before is not None:
+        if before is not None and before.order.parent is None:  # an exit holds nothing back
             reserved, sell = subtract(reserved, before.reserved), subtract(sell, before.held_back)
             buy = subtract(buy, _buy_notional(before))
-        if after is not None:
+        if after is not None and after.order.parent is None:
             reserved, sell = add(reserved, after.reserved), add(sell, after.held_back)
             buy = add(buy, _buy_notional(after))
+        if after is not None:
             orders = self._orders.updated({order_id: after})
             if before is None:
                 ids, number = ids.updated({order_id: one.order.is_exit}), number + 1
@@ -285,7 +294,7 @@ class OpenOrders:
 
 
 def _buy_notional(open_order: OpenOrder) -> Decimal:
-    return open_order.open_notional if open_order.order.side is Side.BUY else ZERO
+    return open_order.open_notional if open_order.order.side is BUY else ZERO
 
 
 def open_orders_to_dict(orders: OpenOrders) -> list[dict[str, Any]]:

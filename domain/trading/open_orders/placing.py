@@ -10,11 +10,13 @@ from domain.trading.open_orders.step import StepOfPortfolio, first_mark
 from domain.trading.orders import Fill, NotFilled
 from domain.types import OrderStatus, OrderType
 
+MARKET, LIMIT = OrderType.MARKET, OrderType.LIMIT
+
 
 def place(step: StepOfPortfolio, sized: SizedOrder) -> Refusal | None:
     """Fill a new order, or let it rest; return the refusal if it does neither."""
     order, quote, at = sized.order, sized.sizing.quote, step.now.time
-    if order.order_type is OrderType.MARKET:
+    if order.order_type is MARKET:
         event = match_market_order(sized, at)
         if isinstance(event, Refusal):
             return event
@@ -22,7 +24,7 @@ def place(step: StepOfPortfolio, sized: SizedOrder) -> Refusal | None:
         return None
     open_order = OpenOrder(order, step.last_data)
     take: Fill | NotFilled = NotFilled("it waits for its trigger")
-    if order.order_type is OrderType.LIMIT:
+    if order.order_type is LIMIT:
         take = take_at_once(open_order, quote, sized.sizing.taken, at)
     if (refusal := unplaced(open_order, take, quote, at)) is not None:
         return refusal

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, plain, round_to
 from domain.trading.execution import commission_due, worst_cost
 from domain.trading.instruments import Instrument
@@ -16,12 +17,13 @@ from domain.trading.orders import Costs, ExitPlan, Order, Trail
 from domain.trading.portfolio import PortfolioRules
 from domain.trading.prices import BasePrice, mark
 from domain.trading.quotes import Quote
-from domain.types import Side, TimeInForce
+from domain.types import BUY, SELL, Side, TimeInForce
 
 STOP_REACHED = "its stop price was already reached"
 """Noted where the mark is at the stop price, or beyond, when an order gets it: the next data trigger it."""
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class Pricing:
     """The price of an order that is sized.
@@ -29,12 +31,14 @@ class Pricing:
     Attributes:
         price: its limit; the stop price of a stop order that the market has not passed; else the base price.
         cost: returns the highest possible cost of buying a quantity, with commission, in money.
+        costs: of the order.
         limit_price: rounded to the tick so that the limit of the decision is never exceeded.
         stop_price: rounded to the nearest tick; the first one of a trailing stop.
     """
 
     price: Decimal
     cost: Callable[[Decimal], Decimal]
+    costs: Costs
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
 
@@ -54,17 +58,18 @@ def price_order(
     """
     costs, rule, tick = rules.costs_of(instrument), rules.execution.price_rule, instrument.tick
     if terms is MARKET:
-        return Pricing(base.price, partial(worst_cost, base=base, tick=tick, costs=costs, rule=rule))
+        return Pricing(base.price, partial(worst_cost, base=base, tick=tick, costs=costs, rule=rule), costs)
     stop = round_to(terms.stop_price, tick) if terms.stop_price is not None else None
     if (trail := terms.distance) is not None:
         stop = trail.stop_price(present, side, tick)
     if terms.limit_price is not None:
-        limit = floor_to(terms.limit_price, tick) if side is Side.BUY else ceil_to(terms.limit_price, tick)
-        return Pricing(limit, partial(limit_cost, limit, costs, rounding_spare(instrument)), limit, stop)
+        limit = floor_to(terms.limit_price, tick) if side is BUY else ceil_to(terms.limit_price, tick)
+        return Pricing(limit, partial(limit_cost, limit, costs, rounding_spare(instrument)), costs, limit, stop)
     at_market = base
-    if stop is not None and not (side is Side.BUY and base.price > stop):
+    if stop is not None and not (side is BUY and base.price > stop):
         at_market = BasePrice(stop)  # a BUY whose stop is reached already is filled at the market, not at its stop
-    return Pricing(at_market.price, partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule), None, stop)
+    cost = partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule)
+    return Pricing(at_market.price, cost, costs, None, stop)
 
 
 def limit_cost(limit: Decimal, costs: Costs, spare: Decimal, quantity: Decimal) -> Decimal:
@@ -73,26 +78,26 @@ def limit_cost(limit: Decimal, costs: Costs, spare: Decimal, quantity: Decimal) 
     return add(add(notional, commission_due(multiply(notional, costs.highest_rate), costs)), spare)
 
 
-def stop_is_reached(order: Order, quote: Quote) -> bool:
-    """Return whether the mark is at the stop price of an order, or beyond it."""
-    if order.stop_price is None:
+def stop_is_reached(order: Order, stop_price: Decimal | None, quote: Quote) -> bool:
+    """Return whether the mark is at a stop price of an order, or beyond it."""
+    if stop_price is None:
         return False
-    present = mark(order.execution.price_rule, *quote.point)
-    return present <= order.stop_price if order.side is Side.SELL else present >= order.stop_price
+    present = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
+    return present <= stop_price if order.side is SELL else present >= stop_price
 
 
 def with_terms(order: Order, terms: OrderTerms, pricing: Pricing, quote: Quote) -> Order:
     """Return a sized order with the terms of its decision; a price that was rounded, or a reached stop, is noted."""
-    notes = [order.note] if order.note else []
+    exits, notes = terms.exits, [order.note] if order.note else []
     for name, wanted, rounded in (
         ("limit", terms.limit_price, pricing.limit_price),
         ("stop", terms.stop_price, pricing.stop_price),
     ):
         if wanted is not None and rounded is not None and wanted != rounded:
             notes.append(f"{name} {plain(wanted)} rounded to {plain(rounded)}")
-    notes += rounded_exits(terms.exits, order.instrument.tick)
+    notes += rounded_exits(exits, order.instrument.tick)
     rests = pricing.limit_price is not None or pricing.stop_price is not None
-    if stop_is_reached(replace(order, stop_price=pricing.stop_price), quote):
+    if stop_is_reached(order, pricing.stop_price, quote):
         notes.append(STOP_REACHED)
     return replace(
         order,
@@ -102,9 +107,10 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing, quote: Quote) 
         expires_at=terms.expires_at,
         post_only=terms.post_only,
         reduce_only=terms.reduce_only,
-        exits=terms.exits,
+        exits=exits,
         trail=terms.distance,
         note="; ".join(notes),
+        price_source=quote.source,
     )
 
 
@@ -169,7 +175,7 @@ def misplaced(plan: ExitPlan, entry: Decimal, price: Decimal, tick: Decimal, who
     """
     stop = plan.stop_loss
     if (trail := plan.trailing_stop) is not None:
-        flaw = misplaced_trail("trailing_stop", trail, trail.stop_price(price, Side.SELL, tick), price, tick)
+        flaw = misplaced_trail("trailing_stop", trail, trail.stop_price(price, SELL, tick), price, tick)
         if flaw is not None:
             return flaw
     if stop is not None:

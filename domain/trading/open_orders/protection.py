@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from domain.immutable.records import replace
 from domain.trading.arithmetic import ZERO, money, plain, subtract, total
 from domain.trading.bookkeeping import Result, describe
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse

@@ -12,10 +12,11 @@ Every result that a call returns together happens together: all of them are writ
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from domain.immutable.records import replace
 from domain.trading.account.applying import AccountResult
 from domain.trading.account.changes import AccountChange
 from domain.trading.account.deciding import change_account
@@ -195,13 +196,14 @@ class Sequencer:
 
     def on_order(self, sized: SizedOrder, now: Instant) -> Sequenced:
         """Take a sized order: fill it, let it rest, or refuse it."""
-        state = self._states.get(sized.order.portfolio)
-        if state is None or state.version != sized.sizing.version or state.name in self._held:
-            return Returned(sized.order.portfolio)
-        if (halted := state.rules.halted) is not None and state.rules.stops(reduces=sized.order.reduce_only):
-            return refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)  # the Sizer did not know yet
-        seen = self._seen.get(sized.order.instrument.symbol, 0)
-        step = StepOfPortfolio(state, now, max(sized.sizing.quote.data_no, seen))
+        order, sizing = sized
+        state = self._states.get(order.portfolio)
+        if state is None or state.version != sizing.version or order.portfolio in self._held:
+            return Returned(order.portfolio)
+        if (halted := state.rules.halted) is not None and state.rules.stops(reduces=order.reduce_only):
+            return refused(order, OutcomeStatus.REJECTED, Reason.HALTED, halted)  # the Sizer did not know yet
+        seen = self._seen.get(order.instrument.symbol, 0)
+        step = StepOfPortfolio(state, now, max(sizing.quote.data_no, seen))
         refusal = place(step, sized)
         return refusal if refusal is not None else self._done(step)
 
@@ -383,6 +385,8 @@ class Sequencer:
         if step.state.name in self._held:
             return tuple(step.results)
         for result in step.results:
+            if result.open_order is None and not result.exits:
+                continue  # a market order
             for open_order in (result.open_order, *(change.open_order for change in result.exits)):
                 if open_order is None:
                     continue

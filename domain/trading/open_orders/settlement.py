@@ -11,12 +11,13 @@ The same histories give the same events, whether they are settled at once or a k
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
 from typing import NamedTuple
 
+from domain.immutable.records import replace
 from domain.trading.bookkeeping import Result
 from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.open_orders.sequencer import Sequencer

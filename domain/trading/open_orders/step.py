@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from itertools import count
 
+from domain.immutable.records import replace
 from domain.trading.arithmetic import ZERO, add, ceil_to, money, multiply, negate, plain, round_to, subtract
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import Reason
@@ -22,7 +22,10 @@ from domain.trading.portfolio import PortfolioState
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
 from domain.trading.sizing import largest_covered
-from domain.types import Instant, Liquidity, OrderStatus, OrderType, Side, TimeInForce
+from domain.types import BUY, SELL, TAKER, Instant, OrderStatus, OrderType, TimeInForce
+
+GTC = TimeInForce.GTC
+LIMIT, STOP, STOP_LIMIT = OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT
 
 
 class StepOfPortfolio:
@@ -76,10 +79,10 @@ class StepOfPortfolio:
             fill: its next fill.
             filled: the event of an order that is new with it, as a market order is.
         """
-        if order.is_exit:
+        if order.parent is not None:
             self._make_room(order, fill.quantity)
         result = self.add(filled or Filled(self.version, order, None, fill))
-        if order.exits is not None and order.side is Side.BUY:
+        if order.exits is not None and order.side is BUY:
             self._open_or_enlarge(order, result)
         if order.parent is not None and (entry := self.state.open_orders.get(order.parent)) is not None:
             self.end(entry, OrderStatus.CANCELLED, Reason.CANCELLED, f"position closed by exit {order.order_id}")
@@ -101,7 +104,7 @@ class StepOfPortfolio:
         for index in reversed(range(len(quantities))):
             if short <= ZERO:
                 break
-            if quantities[index] > ZERO and of_fill[index].order_type is OrderType.LIMIT:
+            if quantities[index] > ZERO and of_fill[index].order_type is LIMIT:
                 cut = min(short, quantities[index])
                 quantities[index], short = subtract(quantities[index], cut), subtract(short, cut)
                 quantities[-1] = add(quantities[-1], cut)
@@ -119,7 +122,7 @@ class StepOfPortfolio:
     def _enlarge(self, present: OpenOrder, wanted: Order, quantity: Decimal, fill: Fill) -> None:
         since = self.last_data
         # Where market data filled the entry, the symbol's last fill tells which data are older.
-        since_at = self.now.time if fill.liquidity is Liquidity.TAKER else None
+        since_at = self.now.time if fill.liquidity is TAKER else None
         larger = replace(present.order, quantity=add(present.order.quantity, quantity))
         if present.order.trail is not None:  # its mark goes on
             since, since_at = present.since, None
@@ -158,12 +161,12 @@ class StepOfPortfolio:
         triggered = self.add(OrderTriggered(self.version, order, quote, at, open_order.mark)).open_order
         assert triggered is not None
         taken = self.state.taken_from(quote, order.side)
-        if order.order_type is OrderType.STOP_LIMIT:
+        if order.order_type is STOP_LIMIT:
             take = take_at_once(triggered, quote, taken, at, ambiguous=ambiguous)
             if isinstance(take, Fill):
                 self.fill(order, take)
             return
-        if order.side is Side.BUY:
+        if order.side is BUY:
             reduced = self._affordable(triggered, quote, taken)
             if reduced is None:
                 detail = f"at the gap to {plain(quote.price)} it does not cover the smallest order"
@@ -229,15 +232,19 @@ def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
     open_order, fill, step = result.open_order, result.fill, entry.instrument.step
     average = fill.price if open_order is None or open_order.average_price is None else open_order.average_price
     bought = fill.quantity if open_order is None else open_order.filled
-    base = replace(
-        entry, side=Side.SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
-        limit_price=None, stop_price=None, trail=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False,
-        reduce_only=False, note="", amended=False, calendar=None, leg=2 + (fill.fill_no - 1) * slots(plan),
+    base = Order(
+        entry.order_id, entry.decision_id, entry.portfolio, 2 + (fill.fill_no - 1) * slots(plan), entry.seq,
+        entry.instrument, SELL, entry.order_type, fill.quantity, entry.costs, entry.execution, now.time,
+        entry.strategy, time_in_force=GTC, parent=entry.order_id, rules_revision=entry.rules_revision,
+        price_source=entry.price_source,
     )  # fmt: skip
-    before = target_quantities(plan.take_profits, subtract(bought, fill.quantity), step)
-    after = target_quantities(plan.take_profits, bought, step)
-    present = mark(entry.execution.price_rule, *fill.quote.point)
-    yield from planned_exits(base, plan, average, present, list(map(subtract, after, before)))
+    quantities = target_quantities(plan.take_profits, bought, step)
+    if bought != fill.quantity:
+        before = target_quantities(plan.take_profits, subtract(bought, fill.quantity), step)
+        quantities = list(map(subtract, quantities, before))
+    quote = fill.quote
+    present = mark(entry.execution.price_rule, quote.price, quote.bid, quote.ask)
+    yield from planned_exits(base, plan, average, present, quantities)
 
 
 def planned_exits(
@@ -254,14 +261,14 @@ def planned_exits(
     """
     assert base.parent is not None  # they are exits
     tick = base.instrument.tick
-    first = replace(base, order_id=order_id(base.parent, base.leg))
     if (level := plan.stop_loss) is not None:
-        yield replace(first, order_type=OrderType.STOP, stop_price=max(round_to(level.below(entry), tick), tick))
+        stop_price, first = max(round_to(level.below(entry), tick), tick), order_id(base.parent, base.leg)
+        yield replace(base, order_id=first, order_type=STOP, stop_price=stop_price)
     if (trail := plan.trailing_stop) is not None:
-        stop_price = max(trail.stop_price(present, Side.SELL, tick), tick)
-        yield replace(first, order_type=OrderType.TRAILING_STOP, stop_price=stop_price, trail=trail)
+        stop_price, first = max(trail.stop_price(present, SELL, tick), tick), order_id(base.parent, base.leg)
+        yield replace(base, order_id=first, order_type=OrderType.TRAILING_STOP, stop_price=stop_price, trail=trail)
     for leg, target, quantity in zip(count(base.leg + 1), plan.take_profits, quantities, strict=False):
         yield replace(
-            base, order_id=order_id(base.parent, leg), leg=leg, order_type=OrderType.LIMIT, quantity=quantity,
+            base, order_id=order_id(base.parent, leg), leg=leg, order_type=LIMIT, quantity=quantity,
             limit_price=ceil_to(target.level.above(entry), tick),
         )  # fmt: skip

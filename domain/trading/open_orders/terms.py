@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from domain.immutable.records import fast_frozen, replace
 from domain.trading.arithmetic import ONE, total
 from domain.trading.orders import ExitPlan, Level, Target, Trail
 from domain.types import Action, OrderType, TimeInForce
@@ -37,6 +38,7 @@ EXIT_FIELDS = (
 """The terms of exits."""
 
 
+@fast_frozen
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
     """How a decision wants to be executed. The default is a market order without exits.
@@ -79,8 +81,8 @@ class OrderTerms:
         stop = _level(self.stop_loss, self.stop_loss_pct)
         target = _level(self.take_profit, self.take_profit_pct)
         targets = self.take_profits if target is None else (Target(target),)
-        plan = ExitPlan(stop, targets, _trail(self.trailing_stop, self.trailing_stop_pct))
-        return plan if plan != NO_EXITS else None
+        trail = _trail(self.trailing_stop, self.trailing_stop_pct)
+        return ExitPlan(stop, targets, trail) if stop is not None or targets or trail is not None else None
 
     @property
     def distance(self) -> Trail | None:

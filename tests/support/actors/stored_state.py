@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.decision import CancelTarget
 from domain.trading.events import Event, OrderAmended

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from domain.immutable_map import ImmutableMap
+from domain.immutable.maps import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from domain.market_data.folding import fold
 from domain.trading.decision import Refusal
@@ -13,13 +15,14 @@ from domain.trading.decision_queue import DecisionQueue
 from domain.trading.decision_steps import AwaitsPrice, Step
 from domain.trading.events import SizedOrder
 from domain.trading.freshness.age import ClockKind, Fresh, Freshness, TimeMark
+from domain.trading.freshness.newest_quotes import NewestQuotes
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.orders import ExecutionRules
 from domain.trading.portfolio import PortfolioState
 from domain.trading.prices import may_fill
 from domain.trading.quotes import Bar, Quote
 from domain.trading.sizing import SizingRules
-from domain.types import PriceRule
+from domain.types import Instant, PriceRule
 from tests.support.values.builders import BTC, BY_LAST, BY_QUOTE, ETH, NOON, instant, instrument, quote, received, rules
 
 RULES = SizingRules(timedelta(seconds=1), timedelta(seconds=30), None, frozenset({"USDT"}))
@@ -153,3 +156,18 @@ def test_a_time_that_cannot_be_says_nothing_of_the_market() -> None:
     impossible = aged(Fresh.NOTHING, behind=400 * 86_400, mark=TimeMark.IMPOSSIBLE)
     assert (NOON, None) == (impossible.market_time, impossible.own_time)
     assert NOON - timedelta(days=400) == impossible.price_time
+
+
+@given(
+    st.timedeltas(timedelta(0), timedelta(days=1)),
+    st.floats(-1e6, 1e6),
+    st.one_of(st.floats(-1e5, 1e5), st.floats(-2e-6, 2e-6)),
+)
+@example(timedelta(seconds=1), 0.1, 4e-7)  # which a duration rounds to nothing
+@example(timedelta(microseconds=3), 2.3, 0.0)
+def test_the_grace_is_counted_in_microseconds(grace: timedelta, seen: float, beyond: float) -> None:
+    decision = replace(received(), received=Instant(NOON, seen + grace.total_seconds() + beyond))
+    quotes = NewestQuotes(grace)
+    quotes.take({BTC: replace(quote(), seen=Instant(NOON, seen))})
+    fresh = quotes.fresh(decision, BTC, PriceRule.QUOTE)
+    assert (decision.received.since(Instant(NOON, seen)) <= grace) is (fresh is not None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ from domain.trading.execution import (
     worst_cost,
 )
 from domain.trading.open_orders.matching import match_market_order
-from domain.trading.orders import Costs, Fill, order_id, position_id
+from domain.trading.orders import Costs, Fill, name_uuid, order_id, position_id
 from domain.trading.prices import BasePrice, base_price
 from domain.types import OrderId, OrderType, PriceRule, Side
 from tests.support.values import strategies
@@ -276,3 +277,12 @@ def test_ids_are_named_after_the_decision_and_its_leg() -> None:
     assert order_id(decision, 1) != order_id(decision, 2)
     assert position_id(order_id(decision, 1)) == position_id(order_id(decision, 1))
     assert position_id(order_id(decision, 1)) not in {order_id(decision, 1), position_id(order_id(decision, 2))}
+
+
+@given(st.uuids(), st.text())
+def test_a_uuid_of_a_name_is_that_of_the_library(namespace: UUID, name: str) -> None:
+    expected, made = uuid5(namespace, name), name_uuid(namespace, name)
+    assert expected == made
+    assert (hash(expected), str(expected), repr(expected)) == (hash(made), str(made), repr(made))
+    assert (expected.version, expected.variant, expected.is_safe) == (made.version, made.variant, made.is_safe)
+    assert made == pickle.loads(pickle.dumps(made))

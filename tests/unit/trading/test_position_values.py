@@ -28,6 +28,6 @@ def test_it_is_the_equity_after_every_fill_and_every_mark(
         state = result.state
         values.changed(Symbol(one.symbol))
         for symbol, mark in ticks[number % len(ticks)]:
-            marks.update({symbol: mark})
+            marks.set(symbol, mark)
         if asked_each_time or number == len(dealt) - 1:
             assert repr(state.equity(marks.table)) == repr(values.equity(state, marks))

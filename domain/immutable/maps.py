@@ -22,6 +22,7 @@ class _Marker(Enum):
 
 # Names of the module, because in Python 3.11 `_Marker.ABSENT` takes longer than all else that `get` does.
 _ABSENT, _REMOVED = _Marker.ABSENT, _Marker.REMOVED
+_new = object.__new__
 
 
 class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
@@ -49,7 +50,8 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
         Raises:
             KeyError: there is no such key.
         """
-        self[key]
+        if key not in self:
+            raise KeyError(key)
         return self._copy({**self._changes, key: _REMOVED})
 
     def moved_last(self, key: Key) -> ImmutableMap[Key, Value]:
@@ -63,7 +65,7 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
         return ImmutableMap(values)
 
     def _copy(self, changes: Mapping[Key, Any]) -> ImmutableMap[Key, Value]:
-        copy: ImmutableMap[Key, Value] = ImmutableMap.__new__(ImmutableMap)
+        copy: ImmutableMap[Key, Value] = _new(ImmutableMap)
         copy._base, copy._changes = self._base, changes
         if len(changes) > MAX_CHANGES:
             copy._base, copy._changes = copy._flat(), {}
@@ -90,7 +92,8 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
         return default if value is _REMOVED else value
 
     def __contains__(self, key: object) -> bool:
-        return self.get(key, _ABSENT) is not _ABSENT  # type: ignore[arg-type]
+        value = self._changes.get(key, _ABSENT)  # type: ignore[arg-type]
+        return key in self._base if value is _ABSENT else value is not _REMOVED
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._flat())

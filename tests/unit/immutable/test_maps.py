@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.immutable_map import MAX_CHANGES, ImmutableMap
+from domain.immutable.maps import MAX_CHANGES, ImmutableMap
 
 CHANGES = st.lists(st.tuples(st.integers(0, 100), st.none() | st.integers()), max_size=4 * MAX_CHANGES)
 

@@ -1,0 +1,1 @@
+"""What the rules of one decision cost, without actors and a database."""

@@ -1,0 +1,1 @@
+"""Values that never change: a map, and records that cost little to make."""
