@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import TypeAlias
 
 from domain.trading.account.applying import AccountResult
@@ -31,7 +32,7 @@ from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData, Quote
 from domain.trading.sizing import SizingRules, unknown_portfolio
-from domain.types import Instant, PortfolioName
+from domain.types import Instant, PortfolioName, Symbol
 
 Ended: TypeAlias = Result | Refusal
 """What happened: an event of a portfolio, or the end of a decision without one."""
@@ -63,6 +64,10 @@ class Engine:
     def state(self, portfolio: PortfolioName) -> PortfolioState | None:
         """Return the present state of a portfolio; None if there is no such portfolio."""
         return self._sequencer.state(portfolio)
+
+    def levels(self, symbol: Symbol) -> tuple[Decimal | None, Decimal | None] | None:
+        """Return the levels of a symbol between which market data reach no open order; see `Levels.nearest`."""
+        return self._sequencer.levels.nearest(symbol)
 
     def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Ended]:
         """Take the instruments that can be traded; before that every decision waits."""

@@ -164,6 +164,17 @@ class Levels:
             by_portfolio.setdefault(level.portfolio, {})[level.order_id] = None
         return {portfolio: list(order_ids) for portfolio, order_ids in by_portfolio.items()}
 
+    def nearest(self, symbol: Symbol) -> tuple[Decimal | None, Decimal | None] | None:
+        """Return the first level that a falling and that a rising market reaches; None where no order rests.
+
+        Market data that stay between the two reach nothing, so a search in columns may pass over them.
+        """
+        of_symbol = self._by_symbol.get(symbol)
+        if of_symbol is None:
+            return None
+        down, up = of_symbol.down, of_symbol.up
+        return down[-1].price if down else None, up[0].price if up else None
+
     def expired(self, now: datetime) -> dict[PortfolioName, list[OrderId]]:
         """Return the open orders whose time has come, by portfolio; each is returned once."""
         by_portfolio: dict[PortfolioName, list[OrderId]] = {}

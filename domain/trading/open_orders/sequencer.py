@@ -142,6 +142,11 @@ class Sequencer:
         return self._states.values()
 
     @property
+    def levels(self) -> Levels:
+        """The prices at which open orders wait."""
+        return self._levels
+
+    @property
     def watched(self) -> dict[Symbol, int]:
         """The symbols with open orders, each with the number of the data after which one of them can be matched."""
         watched = self._levels.watched

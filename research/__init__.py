@@ -1,0 +1,1 @@
+"""Research: strategies on the prices of the past, by the rules of the live system."""
