@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.errors import SettingsError
+from domain.errors import PaperTradingError, SettingsError
 
 
 class StrategyError(SettingsError):
@@ -11,3 +11,7 @@ class StrategyError(SettingsError):
 
 class TapeError(SettingsError):
     """A tape of decisions cannot be read; the message names the row."""
+
+
+class LookAheadFound(PaperTradingError):
+    """A strategy decides otherwise where it does not have later prices; the message names the first difference."""

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pyarrow
 
+from domain.analytics.funnel import COUNTED
+from domain.analytics.returns import Valuation
+from domain.analytics.round_trips import Execution
+from domain.trading.account.trades import Trade
 from domain.trading.arithmetic import ZERO, add, subtract
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal, reason_code
 from domain.trading.engine import Ended
 from domain.trading.events import Filled, OrderEnded
 from domain.trading.portfolio import PortfolioState
-from domain.types import DecisionId, OrderStatus, OutcomeStatus, PositionSide, Symbol
+from domain.types import (
+    DecisionId,
+    OrderId,
+    OrderStatus,
+    OutcomeStatus,
+    PortfolioName,
+    PositionId,
+    PositionSide,
+    Symbol,
+)
 from research.columns.bar_columns import time_of
 
 NUMBER = pyarrow.decimal128(38, 18)
@@ -25,7 +39,8 @@ ID = pyarrow.binary(16)
 NAME = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
 FILLS = pyarrow.schema([
     ("at", TIME), ("decision_id", pyarrow.int64()), ("order_id", ID), ("position_id", ID), ("leg", pyarrow.int16()),
-    ("fill_no", pyarrow.int32()), ("symbol", NAME), ("asset_class", NAME), ("side", NAME), ("strategy", NAME),
+    ("fill_no", pyarrow.int32()), ("symbol", NAME), ("asset_class", NAME), ("side", NAME), ("position_side", NAME),
+    ("strategy", NAME),
     ("order_type", NAME), ("liquidity", NAME), ("ambiguous", pyarrow.bool_()), ("quantity", NUMBER), ("price", NUMBER),
     ("base_price", NUMBER), ("notional", NUMBER), ("commission", NUMBER), ("slippage", NUMBER), ("spread", NUMBER),
     ("cash", NUMBER), ("held", NUMBER),
@@ -60,6 +75,11 @@ class Rows:
         self._batches: list[Any] = []
         self._rows: list[tuple[Any, ...]] = []
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self._schema.names)
+
     def __len__(self) -> int:
         return sum(batch.num_rows for batch in self._batches) + len(self._rows)
 
@@ -81,9 +101,9 @@ class Rows:
             self._flush()
         return pyarrow.Table.from_batches(self._batches, self._schema)
 
-    def tuples(self) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows; of an id its bytes."""
-        table = self.table()
+    def tuples(self, names: Sequence[str] | None = None) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows, or some columns of them; of an id its bytes."""
+        table = self.table() if names is None else self.table().select(list(names))
         for batch in table.to_batches(max_chunksize=ROWS_A_BATCH):
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
@@ -97,23 +117,24 @@ class Records:
         ends: see `ENDS`.
         values: see `VALUES`.
         sentences: of decisions without a fill: the first one of each reason.
-        decisions: number of decisions.
-        counted: of the decisions that want to trade, those that have not ended.
+        confidences: of the decisions, by their numbers from 1 on.
+        traded: notional of all fills, by symbol.
+        first_fills: time of the first fill, by symbol.
     """
 
     def __init__(self) -> None:
         self.fills, self.trades, self.ends, self.values = Rows(FILLS), Rows(TRADES), Rows(ENDS), Rows(VALUES)
         self.sentences: dict[str, str] = {}
-        self.decisions = 0
         self.confidences: list[Decimal] = []
         self.traded: dict[Symbol, Decimal] = {}
         self.first_fills: dict[Symbol, datetime] = {}
+        self._counted = bytearray()  # by number: whether the funnel counts the decision
         self._at: datetime | None = None
 
     def decide(self, decision: PendingDecision) -> None:
         """Take a decision that was made."""
-        self.decisions += 1
         self.confidences.append(decision.confidence)
+        self._counted.append(decision.action in COUNTED)
         self._at = decision.created_at
 
     def take(self, one: Ended) -> None:
@@ -150,7 +171,8 @@ class Records:
         assert one.position_id is not None  # each fill has one
         self.fills.add((
             fill.filled_at, order.decision_id, order.order_id.bytes, one.position_id.bytes, order.leg, fill.fill_no,
-            symbol, order.instrument.asset_class, side.value, strategy, order.order_type.value, fill.liquidity.value,
+            symbol, order.instrument.asset_class, order.side.value, side.value, strategy,
+            order.order_type.value, fill.liquidity.value,
             fill.ambiguous, fill.quantity, fill.price, fill.base_price, fill.notional, fill.commission, fill.slippage,
             fill.costs.spread, one.state.cash, position.quantity if position is not None else ZERO,
         ))  # fmt: skip
@@ -172,6 +194,50 @@ class Records:
         value = state.equity(marks)
         self.values.add((time_of(micros), value, subtract(value, state.cash), state.cash))
 
-    def outcome_counts(self) -> Counter[tuple[str, str, bool]]:
-        """Return the number of decisions by status, reason and whether they have an order."""
-        return Counter((status, reason, has_order) for _, _, status, reason, has_order in self.ends.tuples())
+    def outcome_counts(self) -> Counter[tuple[str, str | None, bool]]:
+        """Return the number of decisions that want to trade by status, reason and whether they have an order."""
+        counts: Counter[tuple[str, str | None, bool]] = Counter()
+        for _, decision, status, reason, has_order in self.ends.tuples():
+            if self._counted[decision - 1]:
+                counts[status, reason, has_order] += 1
+        waiting = sum(self._counted) - counts.total()
+        if waiting:
+            counts[OutcomeStatus.PENDING.value, None, False] = waiting
+        return counts
+
+    def executions(self) -> Iterator[Execution]:
+        """Yield the fills as the report takes them; their side is that of the position."""
+        names = (
+            "position_id", "symbol", "asset_class", "position_side", "strategy", "notional", "commission", "slippage",
+            "at", "spread", "decision_id",
+        )  # fmt: skip
+        for position, symbol, asset_class, side, *costs, decision in self.fills.tuples(names):
+            position_id = PositionId(UUID(bytes=position))
+            confidence = self.confidences[decision - 1]
+            yield Execution(
+                position_id, Symbol(symbol), asset_class, PositionSide(side), *costs, decision, confidence
+            )  # fmt: skip
+
+    def closings(self) -> Iterator[Trade]:
+        """Yield the trades."""
+        for (
+            position,
+            order,
+            fill_no,
+            portfolio,
+            symbol,
+            asset_class,
+            side,
+            *amounts,
+            strategy,
+            closes,
+        ) in self.trades.tuples():
+            yield Trade(
+                PositionId(UUID(bytes=position)), OrderId(UUID(bytes=order)), fill_no, PortfolioName(portfolio),
+                Symbol(symbol), asset_class, PositionSide(side), *amounts, strategy, closes,
+            )  # fmt: skip
+
+    def valuations(self) -> Iterator[Valuation]:
+        """Yield the snapshots."""
+        for at, total, positions, _ in self.values.tuples():
+            yield Valuation(at, total, positions)
