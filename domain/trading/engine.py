@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import TypeAlias
 
 from domain.trading.account.applying import AccountResult
@@ -27,6 +26,7 @@ from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.levels import NearestLevels
 from domain.trading.open_orders.protection import SizedProtection
 from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.portfolio import PortfolioRules, PortfolioState
@@ -65,7 +65,7 @@ class Engine:
         """Return the present state of a portfolio; None if there is no such portfolio."""
         return self._sequencer.state(portfolio)
 
-    def levels(self, symbol: Symbol) -> tuple[Decimal | None, Decimal | None] | None:
+    def levels(self, symbol: Symbol) -> NearestLevels | None:
         """Return the levels of a symbol between which market data reach no open order; see `Levels.nearest`."""
         return self._sequencer.levels.nearest(symbol)
 

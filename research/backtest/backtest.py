@@ -12,7 +12,7 @@ from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.wording import counted
 from research.backtest.feeds import Feed, ListFeed, StrategyFeed, signal_wishes
 from research.backtest.lookahead import LookAhead, look_ahead
-from research.backtest.pieces import PHASES, Market
+from research.backtest.pieces import Market
 from research.backtest.records import Records
 from research.backtest.run import BacktestRun, RunOptions
 from research.strategy import Strategy
@@ -116,13 +116,12 @@ def _run(request: BacktestRequest, records: Records) -> BacktestResult:
     feeds: list[StrategyFeed] = []
     if isinstance(subject, DecisionTape):
         name, strategy_name = subject.file.name, None
-        listed = list(subject.wishes(request.begin))
-        late = sum(wish.moment // PHASES > market.end for wish in listed)
+        late = sum(entry.micros > market.end for entry in subject.entries)
         if late:
             notes.append(f"{counted(late, 'decision')} came after the last price and was left out")
 
         def feed(_: Sequence[Account]) -> Feed:
-            return ListFeed(listed)
+            return ListFeed(subject.wishes(request.begin))
     else:
         strategy = subject()
         name = strategy_name = strategy.name

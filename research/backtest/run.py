@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from heapq import heappop, heappush
-from typing import TypeAlias
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.engine import Ended, Engine
 from domain.trading.events import OrderAccepted, OrderAmended
 from domain.trading.instruments import Instrument
+from domain.trading.open_orders.levels import NearestLevels
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.trading.sizing import SizingRules
@@ -35,7 +35,6 @@ from research.view import Account
 DAY_US = 86_400_000_000
 MICROSECOND = timedelta(microseconds=1)
 SIMPLE = frozenset({Action.BUY, Action.SELL})
-Levels: TypeAlias = tuple[Decimal | None, Decimal | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class BacktestRun:
         self._held: dict[int, list[PendingDecision]] = {}  # by symbol: they go to the engine with their price
         self._waiting: set[object] = set()  # decisions that wait in the engine
         self._reached: dict[int, Piece] = {}  # by symbol: the next piece that may reach an order
-        self._levels: dict[int, Levels] = {}
+        self._levels: dict[int, NearestLevels] = {}
         self._taken = [0] * len(market.columns)  # the number of the last piece that the engine has seen of a symbol
         self._feed = feed([Account(self._state, self._equity)] * len(market.columns))
 
