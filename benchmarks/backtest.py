@@ -24,11 +24,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from domain.trading.decision import Decision
 from domain.trading.instruments import Instrument
 from domain.trading.orders import Costs
 from domain.trading.portfolio import PortfolioRules
-from domain.types import DEFAULT_PORTFOLIO, Symbol
+from domain.types import DEFAULT_PORTFOLIO, Action, Symbol
 from research.backtest.backtest import BacktestRequest, backtest
 from research.backtest.making import namespace_of
 from research.backtest.pieces import Market
@@ -118,8 +117,7 @@ def tape(prices: Market, every: int) -> DecisionTape:
         for number, one in enumerate(prices.columns):
             micros, row = int(one.time[bar]), bar * len(prices.columns) + number
             action = "BUY" if bar // every % 2 == 0 else "SELL"
-            decision = Decision(symbol=one.symbol, decision=action, confidence="0.8")
-            entries.append(Entry(micros, row, decision, None))
+            entries.append(Entry(micros, row, Intent(Action(action), symbol=one.symbol), None))
     return DecisionTape(Path("tape.csv"), namespace_of("benchmark"), entries)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,13 +45,13 @@ class Entry(NamedTuple):
     Attributes:
         micros: when it was decided, in microseconds since 1970.
         row: its number in the file, the heading being row 1.
-        decision: what was decided.
+        intent: what was decided.
         target: the row of the decision that a CANCEL or AMEND names; None where it names none of the tape.
     """
 
     micros: int
     row: int
-    decision: Decision
+    intent: Intent
     target: int | None
 
 
@@ -76,13 +76,11 @@ class DecisionTape:
         entries = [entry for entry in self.entries if entry.micros >= begin]
         # Decisions are numbered from 1 in the order in which they are made.
         numbers = {entry.row: number for number, entry in enumerate(entries, 1)}
-        for entry in entries:
-            intent = _intent(entry.decision)
-            if entry.target is not None:
-                intent.target = numbers.get(entry.target, entry.decision.target)
-            moment = entry.micros * PHASES + Phase.DECISION
-            uid = uuid5(self.namespace, str(entry.row))
-            yield Wish(moment, None, intent, uid, f"{self.file}, row {entry.row}")
+        file = f"{self.file}, row "
+        for micros, row, wanted, target in entries:
+            intent = wanted if target is None else replace(wanted, target=numbers.get(target, wanted.target))
+            moment = micros * PHASES + Phase.DECISION
+            yield Wish(moment, None, intent, uuid5(self.namespace, str(row)), f"{file}{row}")
 
 
 def read_tape(file: Path) -> DecisionTape:
@@ -108,7 +106,7 @@ def read_tape(file: Path) -> DecisionTape:
             decision = Decision(**{name: value for name, value in row.items() if name in READ and value is not None})
         except InvalidDecision as error:
             raise TapeError(f"decisions {file}, row {number}: {error}") from None
-        entries.append((micros, number, decision))
+        entries.append((micros, number, intent_of(decision)))
     if len(portfolios) > 1:
         names_of = ", ".join(sorted(quoted(name) for name in portfolios))
         raise TapeError(f"decisions {file}: of the portfolios {names_of}; keep those of one")
@@ -116,11 +114,12 @@ def read_tape(file: Path) -> DecisionTape:
         raise TapeError(f"decisions {file}: it holds none")
     entries.sort(key=lambda entry: entry[:2])
     digest = hashlib.sha256(content).hexdigest()
-    targeted = [Entry(*entry, aliases.get(entry[2].target or "")) for entry in entries]
+    targeted = [Entry(*entry, aliases.get(str(entry[2].target))) for entry in entries]
     return DecisionTape(file, namespace_of(digest), targeted, notes)
 
 
-def _intent(decision: Decision) -> Intent:
+def intent_of(decision: Decision) -> Intent:
+    """Return what a decision wants."""
     values = {name: getattr(decision, name) for name in PLAIN_FIELDS}
     if decision.decision in {Action.CANCEL, Action.AMEND} and decision.symbol == "*":
         values["symbol"] = None

@@ -140,10 +140,16 @@ class Market:
             return price
         return mark(rule, price, self._quoted(one, "bid", piece.bar), self._quoted(one, "ask", piece.bar))
 
-    def quote(self, number: int, piece: Piece) -> Quote:
-        """Return a piece as the engine takes it."""
+    def quote(self, number: int, piece: Piece, seen: Instant | None = None) -> Quote:
+        """Return a piece as the engine takes it.
+
+        Args:
+            number: the place of its symbol.
+            piece: the piece.
+            seen: its moment as an `Instant`, where that is known.
+        """
         one, bar = self.columns[number], piece.bar
-        seen = self.instant(piece.moment)
+        seen = seen or self.instant(piece.moment)
         if piece.is_open:
             return Quote(
                 one.symbol, one.price(one.open[bar]), seen.time, seen, SOURCE, real=False, is_trade=True,

@@ -150,7 +150,6 @@ class BacktestRun:
         phase, symbols = moment % PHASES, set()
         while self._queue and self._queue[0][0] == moment:
             symbols.add(heappop(self._queue)[1])
-        now = self._market.instant(moment)
         if phase == Phase.SNAPSHOT:
             micros = moment // PHASES
             self._records.snapshot(self._state(), self._marks(moment), micros)
@@ -158,7 +157,7 @@ class BacktestRun:
                 heappush(self._queue, (moment + DAY_US * PHASES, -1))
             return
         if phase == Phase.EXPIRY:
-            self._take(self._engine.on_time(now), ())
+            self._take(self._engine.on_time(self._market.instant(moment)), ())
             return
         pieces = self._due.pop(moment, {})
         for number in symbols - pieces.keys():
@@ -175,7 +174,7 @@ class BacktestRun:
         held = [decision for number in pieces for decision in self._held.pop(number, ())]
         quotes = self._newest_of_others(pieces, moment) if held or self._waiting else []
         for number, piece in pieces.items():
-            quotes.append(self._market.quote(number, piece))
+            quotes.append(self._market.quote(number, piece, now))
             self._taken[number] = piece.number
         happened = self._engine.on_quotes(quotes, now)
         held.sort(key=lambda decision: decision.place)
