@@ -141,9 +141,7 @@ class Records:
         """Take an event, or the end of a decision without one."""
         if isinstance(one, Refusal):
             self._end(self._at, one.decision_id, one.status, one.reason.value, False, one.sentence)
-            for other in one.with_it:
-                self._end(self._at, other.decision_id, other.status, other.reason.value, False, other.sentence)
-            return
+            return  # the engine returns those that end with it, too
         event = one.event
         if isinstance(event, Filled):
             self._fill(one, event)
@@ -167,14 +165,16 @@ class Records:
         position = one.position
         side = position.side if position is not None else trade.side if trade is not None else PositionSide.LONG
         strategy = position.strategy if position is not None else trade.strategy if trade is not None else None
-        symbol = order.instrument.symbol
+        symbol, quote = order.instrument.symbol, fill.quote
+        # Without bid and ask the mark is the price itself; that is so of bars.
+        spread = ZERO if quote.bid is None and quote.price == fill.base_price else fill.costs.spread
         assert one.position_id is not None  # each fill has one
         self.fills.add((
             fill.filled_at, order.decision_id, order.order_id.bytes, one.position_id.bytes, order.leg, fill.fill_no,
             symbol, order.instrument.asset_class, order.side.value, side.value, strategy,
             order.order_type.value, fill.liquidity.value,
             fill.ambiguous, fill.quantity, fill.price, fill.base_price, fill.notional, fill.commission, fill.slippage,
-            fill.costs.spread, one.state.cash, position.quantity if position is not None else ZERO,
+            spread, one.state.cash, position.quantity if position is not None else ZERO,
         ))  # fmt: skip
         before = self.traded.get(symbol)
         if before is None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 
 from research.columns.bar_columns import BarColumns
-from research.columns.scaled import integer_above, integer_below
+from research.columns.scaled import integer_above, integer_below, within
 
 FIRST_CHUNK, LAST_CHUNK = 64, 65_536
 """Bars that are compared at once: few at first, because most levels are near, then more and more."""
@@ -26,8 +26,8 @@ def next_reached(columns: BarColumns, first: int, down: Decimal | None, up: Deci
         The bar's number; None where no later bar reaches a level.
     """
     lowest, highest, count, size = columns.lowest, columns.highest, len(columns), FIRST_CHUNK
-    floor = integer_below(down, columns.price_scale) if down is not None else None
-    ceiling = integer_above(up, columns.price_scale) if up is not None else None
+    floor = within(integer_below(down, columns.price_scale), lowest) if down is not None else None
+    ceiling = within(integer_above(up, columns.price_scale), highest) if up is not None else None
     while first < count:
         last = min(first + size, count)
         if floor is None:
@@ -45,7 +45,7 @@ def next_reached(columns: BarColumns, first: int, down: Decimal | None, up: Deci
 
 def open_reaches(columns: BarColumns, bar: int, down: Decimal | None, up: Decimal | None) -> bool:
     """Return whether the open of a bar reaches a level."""
-    value = columns.open[bar]
+    value = int(columns.open[bar])
     if down is not None and value <= integer_below(down, columns.price_scale):
         return True
-    return up is not None and bool(value >= integer_above(up, columns.price_scale))
+    return up is not None and value >= integer_above(up, columns.price_scale)

@@ -55,15 +55,18 @@ def exact(value: int, scale: int) -> Decimal:
 
 
 def integer_below(number: Decimal, scale: int) -> int:
-    """Return the largest integer whose number is not above ``number``, as far as 64 bits go."""
-    value = int(number.scaleb(scale, CONTEXT).to_integral_value(ROUND_FLOOR, CONTEXT))
-    return min(max(value, INT64.min), INT64.max)
+    """Return the largest integer whose number is not above ``number``."""
+    return int(number.scaleb(scale, CONTEXT).to_integral_value(ROUND_FLOOR, CONTEXT))
 
 
 def integer_above(number: Decimal, scale: int) -> int:
-    """Return the smallest integer whose number is not below ``number``, as far as 64 bits go."""
-    value = int(number.scaleb(scale, CONTEXT).to_integral_value(ROUND_CEILING, CONTEXT))
-    return min(max(value, INT64.min), INT64.max)
+    """Return the smallest integer whose number is not below ``number``."""
+    return int(number.scaleb(scale, CONTEXT).to_integral_value(ROUND_CEILING, CONTEXT))
+
+
+def within(value: int, column: Integers) -> int:
+    """Return an integer with which a column can be compared: at most what 64 bits hold, where that is its type."""
+    return value if column.dtype == object else min(max(value, INT64.min), INT64.max)
 
 
 def _one_array(column: Any) -> Any:

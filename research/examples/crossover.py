@@ -62,7 +62,7 @@ class VectorisedCrossover(Strategy[CrossoverParameters]):
     def signals(self, bars: BarColumns) -> Signals | None:
         """Return a signal at each bar at which the averages have crossed."""
         slow = self.parameters.slow
-        if len(bars) <= slow:
+        if len(bars) < slow:
             return None
         above = _averages(bars.closes, self.parameters.fast)[slow - self.parameters.fast :] > _averages(
             bars.closes, slow
