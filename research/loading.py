@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -83,7 +83,7 @@ def _module(place: str) -> ModuleType:
         return module
 
 
-def new_strategy(kind: type[Strategy[Any]], texts: Iterable[str] | Mapping[str, Any]) -> Strategy[Any]:
+def new_strategy(kind: type[Strategy[Any]], texts: Sequence[str] | Mapping[str, Any]) -> Strategy[Any]:
     """Return a strategy with its parameters.
 
     Args:
@@ -102,8 +102,9 @@ def new_strategy(kind: type[Strategy[Any]], texts: Iterable[str] | Mapping[str, 
         parameters = kind.parameters_type.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(map(str, first["loc"])) or "parameters"
-        raise StrategyError(f"{kind.name}: {name} = {first['input']!r}: {requirement(first)}") from None
+        name = ".".join(map(str, first["loc"]))
+        value = f"{name} = {first['input']!r}: " if name else ""
+        raise StrategyError(f"{kind.name}: {value}{requirement(first)}") from None
     try:
         return kind(parameters)
     except Exception as error:

@@ -138,12 +138,12 @@ def backtest_command(
     if history and prices:
         raise InvalidRequest(f"--history and {quoted(prices[0])} are two sources of prices; name one of them")
     tested = _subject(subject, parameter or [])
-    asked = None if symbols is None else tuple(part.strip() for part in symbols.split(",") if part.strip())
-    if asked == ():
+    chosen = None if symbols is None else tuple(part.strip() for part in symbols.split(",") if part.strip())
+    if chosen == ():
         raise InvalidRequest("--symbols is empty: name a symbol, such as BTC/USDT")
     read_at = time.perf_counter()
     wanted = MarketRequest(
-        prices or (), settings.home, now, asked, timeframe, exchange or settings.exchange, end, settings.quote_currency
+        prices or (), settings.home, now, chosen, timeframe, exchange or settings.exchange, end, settings.quote_currency
     )
     opened = open_market(wanted)
     reading = time.perf_counter() - read_at

@@ -150,13 +150,13 @@ class Records:
         elif isinstance(event, OrderEnded) or event.ends:
             own = event.order.decision_id
             for end in one.ends:
-                word = end.reason.partition(":")[0]
-                self._end(event.at, end.decision_id, end.status, word, end.decision_id == own, end.reason)
+                reason = end.reason.partition(":")[0]
+                self._end(event.at, end.decision_id, end.status, reason, end.decision_id == own, end.reason)
 
     def _end(
-        self, at: datetime | None, decision: DecisionId, status: OutcomeStatus, word: str, has_order: bool, text: str
+        self, at: datetime | None, decision: DecisionId, status: OutcomeStatus, reason: str, has_order: bool, text: str
     ) -> None:
-        self.ends.add((at, decision, status.value, word, has_order))
+        self.ends.add((at, decision, status.value, reason, has_order))
         if status is not OutcomeStatus.EXECUTED and len(self.sentences) < MAX_SENTENCES:
             self.sentences.setdefault(reason_code(status, text), text)
 

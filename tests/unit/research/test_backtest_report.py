@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from console.commands import portfolios
 from console.report.html.page import page
 from console.report.json_document import report_to_dict
 from console.report.warning import warning
 from domain.analytics.report import BACKTEST
 from domain.errors import SettingsError
-from domain.types import PriceRule
+from domain.trading.orders import DEFAULT_EXECUTION
+from domain.types import FeeRule, PriceRule
 from research.backtest.backtest import BacktestRequest, BacktestResult, backtest
 from research.backtest.report import backtest_report
 from research.loading import new_strategy
+from research.portfolio_rules import RULES as RULE_NAMES
 from research.portfolio_rules import portfolio_rules, read_rules
 from research.strategy import Intent, Parameters, Strategy
 from research.view import Bar, View
@@ -130,3 +133,14 @@ def test_rules_that_cannot_be_are_refused(text: str, sentence: str, tmp_path: Pa
             "default", {"initial_capital": 1, "commission_pct": 0, "min_commission": 0, **REST, **read_rules(file)}
         )
     assert sentence in str(refused.value)
+
+
+def test_a_file_may_state_every_rule_of_a_portfolio() -> None:
+    assert {"initial_capital", "currency", *portfolios.RULES} == set(RULE_NAMES)
+
+
+def test_what_neither_file_nor_settings_state_is_as_in_a_new_portfolio() -> None:
+    new = portfolio_rules("default", {**LEFT_OUT, **REST})
+    assert (DEFAULT_EXECUTION, FeeRule.OWN, None, None) == (
+        new.execution, new.fees, new.default_stop_loss, new.default_take_profit,
+    )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from console.cli import main
 
+ROOT = Path(__file__).parents[4]
 Run = Callable[..., tuple[int, str, str]]
 CROSSOVER = "research.examples.crossover:MovingAverageCrossover"
 FAST = ("--param", "fast=2", "--param", "slow=4")
@@ -180,3 +182,18 @@ def test_a_mistake_gets_one_sentence(arguments: tuple[str, ...], sentence: str, 
     assert (2, "") == (code, out)
     assert 1 == len(err.splitlines())
     assert sentence in err
+
+
+def test_the_strategy_of_the_documents_is_one(run: Run, work: Path) -> None:
+    text = (ROOT / "docs" / "research.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (rules,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (work / "dip.py").write_text(source)
+    (work / "rules.toml").write_text(rules)
+    (work / "ETHUSDT_1h.csv").write_text(candles([100 + index % 7 - 9 * (index % 11 == 10) for index in range(200)]))
+    made = document(
+        run, "dip.py:Dip", "ETHUSDT_1h.csv", "--param", "depth=0.03", "--check-lookahead",
+        "--portfolio-rules", "rules.toml",
+    )  # fmt: skip
+    assert made["backtest"]["fills"] > 10
+    assert "50000" == made["portfolios"][0]["initial_capital"]

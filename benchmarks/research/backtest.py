@@ -1,4 +1,4 @@
-"""``python -m benchmarks.backtest``: how many bars a second a backtest passes, and how much memory it takes.
+"""``python -m benchmarks.research.backtest``: how many bars a second a backtest passes, and how much memory it takes.
 
 Prices are made in memory, so nothing is read; values are taken once a day, and commission and slippage are on. Each
 case runs in a process of its own, so that its memory is its own.
@@ -169,7 +169,7 @@ def measure(case: str, bars: int) -> Measured:
 
 def in_process(case: str, bars: int) -> Measured:
     """Run a case in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.backtest", "--case", case, "--bars", str(bars)]
+    command = [sys.executable, "-m", "benchmarks.research.backtest", "--case", case, "--bars", str(bars)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return Measured(**json.loads(done.stdout))
 
