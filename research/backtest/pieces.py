@@ -10,7 +10,7 @@ A moment is a number, so that moments can be compared and kept in columns: micro
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -131,6 +131,15 @@ class Market:
             if opened <= moment:
                 return Piece(opened, bar, is_open=True)
         return Piece(int(one.time[bar - 1]) * PHASES + Phase.CLOSE, bar - 1, is_open=False) if bar else None
+
+    def together(self, number: int, piece: Piece) -> Iterator[Piece]:
+        """Yield a piece, and those of its symbol after it that are known at the same moment."""
+        yield piece
+        one = self.columns[number]
+        if piece.is_open or not one.has_ties:
+            return
+        for bar in range(piece.bar + 1, bisect_right(one.time, piece.moment // PHASES)):
+            yield Piece(piece.moment, bar, is_open=False)
 
     def mark(self, number: int, piece: Piece, rule: PriceRule) -> Decimal:
         """Return the price at which a position is valued after a piece of its symbol."""

@@ -173,9 +173,11 @@ class BacktestRun:
         now = self._market.instant(moment)
         held = [decision for number in pieces for decision in self._held.pop(number, ())]
         quotes = self._newest_of_others(pieces, moment) if held or self._waiting else []
-        for number, piece in pieces.items():
-            quotes.append(self._market.quote(number, piece, now))
-            self._taken[number] = piece.number
+        for number, first in pieces.items():
+            for piece in self._market.together(number, first):
+                if piece.number > self._taken[number]:  # else it was shown because it reached an order
+                    quotes.append(self._market.quote(number, piece, now))
+                    self._taken[number] = piece.number
         happened = self._engine.on_quotes(quotes, now)
         held.sort(key=lambda decision: decision.place)
         for decision in held:

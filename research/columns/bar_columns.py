@@ -153,6 +153,11 @@ class BarColumns:
         values.flags.writeable = False
         return values
 
+    @cached_property
+    def has_ties(self) -> bool:
+        """Whether two of its prices were known at the same time."""
+        return bool((self.time[1:] == self.time[:-1]).any())
+
     @property
     def usual_length(self) -> int:
         """The most frequent length of the bars, in microseconds; 0 for single prices."""

@@ -70,6 +70,15 @@ def flat_bars(prices: Sequence[Any], symbol: str = BTC, **options: Any) -> BarCo
     return bars([(price,) * 4 for price in prices], symbol, **options)
 
 
+def ticks(rows: Sequence[Sequence[Any]], symbol: str, times: Sequence[datetime]) -> BarColumns:
+    """Return single prices with bid, ask, bid size and ask size."""
+    names = ("price", "bid", "ask", "bid_size", "ask_size")
+    columns = dict(zip(names, map(decimals, zip(*rows, strict=True)), strict=True))
+    columns["volume"] = decimals([None] * len(rows))
+    moments = np.array([micros(time) for time in times], dtype=np.int64)
+    return BarColumns.of(PriceSeries(Symbol(symbol), moments, None, columns))
+
+
 def instrument(symbol: str = BTC, tick: str = "0.01", step: str = "0.0001") -> Instrument:
     return Instrument(Symbol(symbol), "USDT", Decimal(tick), Decimal(step))
 

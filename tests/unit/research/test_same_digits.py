@@ -18,8 +18,9 @@ from domain.types import Action, OrderType, PriceRule, TimeInForce
 from research.backtest.feeds import Wish
 from research.backtest.pieces import PHASES, Market
 from research.backtest.run import RunOptions
+from research.columns.bar_columns import BarColumns
 from research.strategy import Intent
-from tests.support.research.markets import MINUTE, START, bars, market, micros, wish
+from tests.support.research.markets import MINUTE, START, bars, market, micros, ticks, wish
 from tests.support.research.straightforward import Listing, run_listed, show_everything
 from tests.support.values.builders import BTC, ETH, rules
 
@@ -71,12 +72,30 @@ def bar_rows(draw: st.DrawFn, count: int) -> list[tuple[Any, ...]]:
 
 
 @st.composite
+def single_prices(draw: st.DrawFn, symbol: str, count: int) -> BarColumns:
+    """Prices with bid and ask and what is offered there, as far as known; some come at the same time."""
+    times = sorted(draw(st.lists(st.integers(0, 90), min_size=count, max_size=count)))
+    middle, rows = 10_000, []
+    for _ in times:
+        middle = max(middle + draw(steps) // 2, 200)
+        bid, ask = middle - draw(st.integers(0, 20)), middle + draw(st.integers(-5, 20))
+        sizes = [draw(st.sampled_from([None, 1, 20])) for _ in range(2)]
+        quoted = draw(st.booleans())
+        cents = [middle, bid if quoted else None, ask if quoted else None]
+        rows.append((*(None if value is None else Decimal(value) / 100 for value in cents), *sizes))
+    return ticks(rows, symbol, [START + time * MINUTE for time in times])
+
+
+@st.composite
 def markets(draw: st.DrawFn) -> Market:
     """One or two symbols, whose bars may have gaps, other beginnings and other lengths."""
     columns = []
     for symbol in (BTC, ETH)[: draw(st.integers(1, 2))]:
         count = draw(st.integers(3, MOST_BARS))
-        gaps = draw(st.lists(st.integers(1, 3), min_size=count, max_size=count)) if draw(st.booleans()) else [1] * count
+        if draw(st.integers(0, 3)) == 0:
+            columns.append(draw(single_prices(symbol, count)))
+            continue
+        gaps = draw(st.lists(st.integers(0, 3), min_size=count, max_size=count)) if draw(st.booleans()) else [1] * count
         begins = [sum(gaps[:place]) for place in range(count)]
         length = draw(st.sampled_from([MINUTE, 5 * MINUTE, timedelta(hours=7)]))
         start = START + draw(st.integers(0, 3)) * MINUTE
@@ -102,7 +121,7 @@ def intents(draw: st.DrawFn, number: int) -> Intent:
             return Intent(Action.AMEND, target=target, quantity=Decimal(draw(st.integers(1, 30))))
         return Intent(Action.PROTECT, stop_loss_pct=draw(fractions)) if choice == "protect" else Intent(Action.HOLD)
     values: dict[str, Any] = {"quantity": draw(st.sampled_from([None, Decimal(1), Decimal("7.5")]))}
-    values["confidence"] = draw(st.sampled_from([Decimal("0.5"), Decimal("0.7"), Decimal(1)]))
+    values["confidence"] = draw(st.sampled_from([Decimal(1), Decimal("0.7"), Decimal("0.9"), Decimal("0.5")]))
     if kind in {"limit", "stop_limit"}:
         values["limit_price"] = draw(prices)
     if kind in {"stop", "stop_limit"}:
