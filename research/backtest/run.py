@@ -235,9 +235,12 @@ class BacktestRun:
     def _wait(self, decision: PendingDecision) -> None:
         """Let a decision wait in the engine."""
         self._waiting.add(decision.id)
-        if decision.expires_at is not None:
+        happened = self._engine.on_decision(decision, decision.received)
+        if decision.expired(decision.received.time):
+            happened += self._engine.on_time(decision.received)
+        elif decision.expires_at is not None:
             self._expire_at((decision.expires_at - EPOCH) // MICROSECOND)
-        self._take(self._engine.on_decision(decision, decision.received), ())
+        self._take(happened, ())
 
     def _release_held(self) -> None:
         """Give the engine the decisions that wait for their prices here: the next one may be about them."""

@@ -96,6 +96,8 @@ def show_everything(market: Market, options: RunOptions, wishes: Sequence[Wish])
             decision = maker.make(subject.intent, symbol, subject.uid, received)
             records.decide(decision)
             happened = engine.on_decision(decision, received)
+            if decision.expired(received.time):
+                happened += engine.on_time(received)
         for one in happened:
             records.take(one)
     value(market.end)

@@ -91,6 +91,12 @@ def test_a_bracket_sells_at_its_stop() -> None:
     ] == happened(prices, options(), (0, bought))  # fmt: skip
 
 
+def test_a_bar_that_touches_the_stop_triggers_it() -> None:
+    prices = market(bars([(100, 100, 100, 100), (100, 101, 99, 100), (99, 99, "95.01", 96), (99, 99, 95, 96)]))
+    bought = Intent.buy(quantity=Decimal(2), stop_loss_pct=Decimal("0.05"))
+    assert "4 [2] SELL 2 at 95 taker" == happened(prices, options(), (0, bought))[-1]
+
+
 def test_a_gap_through_the_stop_sells_behind_the_gap() -> None:
     prices = market(bars([(100, 100, 100, 100), (100, 101, 99, 100), (90, 92, 88, 91)]))
     bought = Intent.buy(quantity=Decimal(2), stop_loss_pct=Decimal("0.05"))

@@ -52,21 +52,21 @@ def ledger(records: Listing) -> list[tuple[Any, ...]]:
     return [*events, *((refusal,) for refusal in refusals)]
 
 
-prices = st.integers(min_value=9_000, max_value=11_000).map(lambda cents: Decimal(cents) / 100)
+prices = st.integers(min_value=180, max_value=220).map(lambda halves: Decimal(halves) / 2)
 steps = st.integers(min_value=-150, max_value=150)
 
 
 @st.composite
 def bar_rows(draw: st.DrawFn, count: int) -> list[tuple[Any, ...]]:
-    """A walk of prices, in cents; a volume is sometimes known, and sometimes 0."""
-    close, rows = 10_000, []
+    """A walk of prices, in cents or halves, which touch levels; a volume is sometimes known, and sometimes 0."""
+    close, rows, grid = 10_000, [], draw(st.sampled_from([1, 50]))
     with_volume = draw(st.booleans())
     for _ in range(count):
         opened = max(close + draw(steps) // 3, 100)
         close = max(opened + draw(steps), 100)
         high = max(opened, close) + draw(st.integers(0, 60))
         low = max(min(opened, close) - draw(st.integers(0, 60)), 1)
-        row = tuple(Decimal(value) / 100 for value in (opened, high, low, close))
+        row = tuple(Decimal(max(value // grid * grid, 1)) / 100 for value in (opened, high, low, close))
         rows.append((*row, draw(st.sampled_from([0, 1, 30, 5_000, None]))) if with_volume else row)
     return rows
 
