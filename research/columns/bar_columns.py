@@ -105,21 +105,24 @@ class BarColumns:
 
     @cached_property
     def lowest(self) -> Integers:
-        """The lowest price of each bar that any order can meet."""
-        return self._extreme(np.minimum, self.low)
+        """The lowest price of each bar that any order can meet; usually the low itself."""
+        lowest = self.low
+        for other in (self.open, self.close):
+            if (other < lowest).any():
+                lowest = np.minimum(lowest, other)
+        for name in ("bid", "ask"):
+            if (quoted := self.quotes.get(name)) is not None:
+                lowest = np.where((quoted != UNKNOWN) & (quoted < lowest), quoted, lowest)
+        return lowest
 
     @cached_property
     def highest(self) -> Integers:
-        """The highest price of each bar that any order can meet."""
-        return self._extreme(np.maximum, self.high)
-
-    def _extreme(self, choose: np.ufunc, column: Integers) -> Integers:
-        extreme = column
+        """The highest price of each bar that any order can meet; usually the high itself."""
+        highest = self.high
         for other in (self.open, self.close, self.quotes.get("bid"), self.quotes.get("ask")):
-            if other is not None and other is not column:
-                chosen = choose(extreme, np.where(other == UNKNOWN, extreme, other))
-                extreme = extreme if np.array_equal(chosen, extreme) else chosen
-        return extreme
+            if other is not None and (other > highest).any():  # what is unknown is below every price
+                highest = np.maximum(highest, other)
+        return highest
 
     @cached_property
     def opens(self) -> Floats:
