@@ -104,7 +104,7 @@ class Signals:
     """
 
     bars: NDArray[np.int64]
-    sides: NDArray[np.int8]
+    sides: NDArray[np.integer[Any]]
     buy: Intent = field(default_factory=Intent.buy)
     sell: Intent = field(default_factory=Intent.sell)
 

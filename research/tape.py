@@ -95,7 +95,9 @@ def read_tape(file: Path) -> DecisionTape:
         raise TapeError(f"decisions {file}: cannot read it: {error.strerror}") from None
     names, rows = _parquet_rows(file) if content[:4] == b"PAR1" else _csv_rows(file, content)
     notes = _check_columns(file, names)
-    entries, aliases, portfolios = [], {}, set()
+    entries: list[tuple[int, int, Intent]] = []
+    aliases: dict[str, int] = {}
+    portfolios: set[str] = set()
     for number, row in rows:
         for name in NAMES_OF_DECISION:
             if row.get(name) is not None:

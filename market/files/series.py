@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -14,6 +13,7 @@ from domain.wording import quoted
 from market.files.instruments import recorded_instrument
 from market.files.opening import OpenedFiles
 from market.files.recording import PriceSeries
+from market.history.grid import Micros
 from market.history.storage.manifest import NOTHING_STATED
 from market.history.timeframe import MICROSECOND, Timeframe
 
@@ -76,7 +76,7 @@ def one_of_each_symbol(files: OpenedFiles, timeframe: str | None = None) -> list
 def _has_length(series: PriceSeries, timeframe: Timeframe) -> bool:
     if series.begins is None:
         return False
-    steps: Sequence[int] = np.diff(series.begins) if len(series.begins) > 1 else series.moments - series.begins
+    steps: Micros = np.diff(series.begins) if len(series.begins) > 1 else series.moments - series.begins
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[counts.argmax()]) * MICROSECOND
     if timeframe.length is not None:

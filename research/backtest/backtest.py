@@ -120,7 +120,7 @@ def _run(request: BacktestRequest, records: Records) -> BacktestResult:
         if late:
             notes.append(f"{counted(late, 'decision')} came after the last price and was left out")
 
-        def feed(_: Sequence[Account]) -> Feed:
+        def feed(account: Sequence[Account]) -> Feed:  # noqa: ARG001 - its decisions are made already
             return ListFeed(subject.wishes(request.begin))
     else:
         strategy = subject()

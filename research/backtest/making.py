@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from domain.trading.arithmetic import ONE, ZERO, storable
 from domain.trading.decision import MAX_AMOUNT, CancelTarget, PendingDecision
 from domain.trading.open_orders.terms import ANY_SYMBOL, MARKET, TARGETED, OrderTerms, flaw
-from domain.types import Action, Instant, OrderType, PortfolioName, TimeInForce
+from domain.types import Action, Instant, OrderId, OrderType, PortfolioName, TimeInForce
 from research.strategy import Intent
 
 RESEARCH = uuid5(NAMESPACE_URL, "paper-trading research")
@@ -113,7 +113,7 @@ class DecisionMaker:
             pending = None if 0 < target <= self.number else "there is no such decision"
             return CancelTarget(decision_id=target, flaw=pending)
         if isinstance(target, UUID):
-            return CancelTarget(order_id=target)  # type: ignore[arg-type] - an order's id is a UUID
+            return CancelTarget(order_id=OrderId(target))
         return None if target is None else CancelTarget(flaw=f"there is no decision {target!r}")
 
 

@@ -26,7 +26,6 @@ from domain.types import (
     OrderId,
     OrderStatus,
     OutcomeStatus,
-    PortfolioName,
     PositionId,
     PositionSide,
     Symbol,
@@ -74,6 +73,7 @@ class Rows:
         self._schema = schema
         self._batches: list[Any] = []
         self._rows: list[tuple[Any, ...]] = []
+        self._count = 0
 
     @property
     def names(self) -> list[str]:
@@ -81,11 +81,12 @@ class Rows:
         return list(self._schema.names)
 
     def __len__(self) -> int:
-        return sum(batch.num_rows for batch in self._batches) + len(self._rows)
+        return self._count
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Add a row."""
         self._rows.append(row)
+        self._count += 1
         if len(self._rows) == ROWS_A_BATCH:
             self._flush()
 
@@ -211,31 +212,29 @@ class Records:
             "position_id", "symbol", "asset_class", "position_side", "strategy", "notional", "commission", "slippage",
             "at", "spread", "decision_id",
         )  # fmt: skip
-        for position, symbol, asset_class, side, *costs, decision in self.fills.tuples(names):
-            position_id = PositionId(UUID(bytes=position))
-            confidence = self.confidences[decision - 1]
+        for (
+            position,
+            symbol,
+            asset_class,
+            side,
+            strategy,
+            notional,
+            commission,
+            slippage,
+            at,
+            spread,
+            decision,
+        ) in self.fills.tuples(names):
             yield Execution(
-                position_id, Symbol(symbol), asset_class, PositionSide(side), *costs, decision, confidence
+                PositionId(UUID(bytes=position)), symbol, asset_class, PositionSide(side), strategy, notional,
+                commission, slippage, at, spread, decision, self.confidences[decision - 1],
             )  # fmt: skip
 
     def closings(self) -> Iterator[Trade]:
         """Yield the trades."""
-        for (
-            position,
-            order,
-            fill_no,
-            portfolio,
-            symbol,
-            asset_class,
-            side,
-            *amounts,
-            strategy,
-            closes,
-        ) in self.trades.tuples():
-            yield Trade(
-                PositionId(UUID(bytes=position)), OrderId(UUID(bytes=order)), fill_no, PortfolioName(portfolio),
-                Symbol(symbol), asset_class, PositionSide(side), *amounts, strategy, closes,
-            )  # fmt: skip
+        for position, order, fill_no, portfolio, symbol, asset_class, side, *rest in self.trades.tuples():
+            ids = PositionId(UUID(bytes=position)), OrderId(UUID(bytes=order))
+            yield Trade._make((*ids, fill_no, portfolio, symbol, asset_class, PositionSide(side), *rest))
 
     def valuations(self) -> Iterator[Valuation]:
         """Yield the snapshots."""

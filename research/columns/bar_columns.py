@@ -75,11 +75,11 @@ class BarColumns:
         begin = np.asarray(series.begins, dtype=np.int64)
         has_range = np.ones(len(time), dtype=np.bool_)
         has_range[1:] = begin[1:] >= time[:-1]
-        ohlc = [prices.columns[name] for name in names]
+        opened, high, low, close = (prices.columns[name] for name in names)
         if not has_range.all():
-            ohlc = [np.where(has_range, column, ohlc[3]) for column in ohlc]
+            opened, high, low = (np.where(has_range, column, close) for column in (opened, high, low))
         return cls(
-            series.symbol, begin, time, *ohlc, present.get("volume"), prices.scale, amounts.scale,
+            series.symbol, begin, time, opened, high, low, close, present.get("volume"), prices.scale, amounts.scale,
             has_range & (begin < time), True, {},
         )  # fmt: skip
 

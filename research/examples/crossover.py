@@ -67,9 +67,8 @@ class VectorisedCrossover(Strategy[CrossoverParameters]):
         above = _averages(bars.closes, self.parameters.fast)[slow - self.parameters.fast :] > _averages(
             bars.closes, slow
         )
-        changes = np.diff(above.astype(np.int8), prepend=np.int8(0))
-        crossed = np.flatnonzero(changes)
-        return Signals(crossed + slow - 1, changes[crossed])
+        crossed = np.flatnonzero(above != np.concatenate([[False], above[:-1]]))
+        return Signals(crossed + slow - 1, np.where(above[crossed], 1, -1))
 
 
 def _averages(values: Floats, count: int) -> Floats:
