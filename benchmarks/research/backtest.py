@@ -126,7 +126,7 @@ def single(subject: Callable[[Market], Any]) -> Callable[[int], BacktestRequest]
 
     def make(bars: int) -> BacktestRequest:
         prices = market(1, bars, MINUTE)
-        return BacktestRequest(subject(prices), prices, rules(100_000, "0.2"), prices.origin)
+        return BacktestRequest(subject(prices), prices, rules(100_000_000, "0.0001"), prices.origin)
 
     return make
 
