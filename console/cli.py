@@ -65,6 +65,10 @@ COMMANDS = {
     "decisions": ("console.commands.list_rows:decisions", "List the last decisions with their outcomes."),
     "explain": ("console.commands.explain:explain", "Explain a decision, an order or a fill; recompute its price."),
     "report": ("console.commands.report:report", "Report the trading results: on the screen, as a page, as CSV."),
+    "backtest": (
+        "console.commands.backtest:backtest_command",
+        "Execute a strategy or a file of decisions at recorded prices.",
+    ),
     "console": ("console.commands.console:console", "Inspect the running service."),
     "logs": ("console.commands.logs:logs", "Print the service's log; with -f, as it is written."),
     "alert": ("console.commands.alert:alert", "Send a test alarm to every configured receiver."),

@@ -35,6 +35,8 @@ MAX_BINS = 40
 MAX_GROUP_CURVE_POINTS = 100
 CURVE_DIMENSIONS = tuple(dimension for dimension in Dimension if dimension is not Dimension.DAY)
 DIVIDEND = "dividend"
+BACKTEST = "backtest of recorded prices"
+"""The origin of results that a backtest has computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class Report:
         price_sources: price sources of the fills in the period and of the open positions.
         price_sources_not_real: those of them whose prices are not a real market's.
         future_snapshots: those of the portfolio that are dated in the future; None where there are none.
+        origin: what the results come from where no portfolio has traded, such as `BACKTEST`; None: from its books.
     """
 
     portfolio: str
@@ -153,6 +156,7 @@ class Report:
     price_sources: tuple[str, ...]
     price_sources_not_real: tuple[str, ...]
     future_snapshots: FutureSnapshots | None = None
+    origin: str | None = None
 
     @property
     def result(self) -> Decimal:
@@ -195,6 +199,7 @@ def report(
     account: Sequence[AccountEntry] = (),
     benchmarks: Sequence[BuyAndHold] = (),
     future_snapshots: FutureSnapshots | None = None,
+    origin: str | None = None,
 ) -> Report:
     """Return the report on a period.
 
@@ -211,6 +216,7 @@ def report(
         account: see `Report`.
         benchmarks: see `Report`.
         future_snapshots: see `Report`.
+        origin: see `Report`.
     """
     trade_history = history.trade_history if strategy is None else history.trade_history.of(strategy)
     valuations = (history.opening, *history.valuations)
@@ -260,6 +266,7 @@ def report(
         price_sources_not_real=tuple(price_sources_not_real),
         benchmarks=tuple(benchmarks) if strategy is None else (),
         future_snapshots=future_snapshots,
+        origin=origin,
     )
 
 

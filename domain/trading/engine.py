@@ -26,12 +26,13 @@ from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.levels import NearestLevels
 from domain.trading.open_orders.protection import SizedProtection
 from domain.trading.open_orders.sequencer import Sequenced, Sequencer
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData, Quote
 from domain.trading.sizing import SizingRules, unknown_portfolio
-from domain.types import Instant, PortfolioName
+from domain.types import Instant, PortfolioName, Symbol
 
 Ended: TypeAlias = Result | Refusal
 """What happened: an event of a portfolio, or the end of a decision without one."""
@@ -67,6 +68,10 @@ class Engine:
     def state(self, portfolio: PortfolioName) -> PortfolioState | None:
         """Return the present state of a portfolio; None if there is no such portfolio."""
         return self._sequencer.state(portfolio)
+
+    def levels(self, symbol: Symbol) -> NearestLevels | None:
+        """Return the levels of a symbol between which market data reach no open order; see `Levels.nearest`."""
+        return self._sequencer.levels.nearest(symbol)
 
     def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Ended]:
         """Take the instruments that can be traded; before that every decision waits."""

@@ -14,10 +14,9 @@ from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import History, PriceListener, Quote
 from domain.types import Clock, Instant, Symbol
 from market.base import MonotonicTimer, ThreadedSource
-from market.files.instruments import recorded_instrument
 from market.files.opening import OpenedFiles, open_files
 from market.files.recording import Row, TimeSpan
-from market.history.storage.manifest import NOTHING_STATED
+from market.files.series import instruments_of
 from market.registry import SourceOptions
 
 NAME = "file"
@@ -63,14 +62,7 @@ class FilePrices(ThreadedSource):
         if not speed > 0:
             raise ValueError(f"speed = {speed}: must be above 0; inf plays as fast as possible")
         self._recording = files.recording
-        lowest = files.recording.lowest_prices()
-        instruments = (
-            recorded_instrument(
-                symbol, quote_currency, files.instruments.get(symbol, NOTHING_STATED), lowest.get(symbol)
-            )
-            for symbol in files.recording.symbols
-        )
-        super().__init__(InstrumentCatalog(instruments), clock, timer)
+        super().__init__(InstrumentCatalog(instruments_of(files, quote_currency)), clock, timer)
         self._files = files
         self._speed = speed
         self._played = 0

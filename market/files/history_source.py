@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from domain.errors import SettingsError
 from domain.types import Symbol
 from market.files.file_source import FilePrices
 from market.files.opening import OpenedFiles, limited
 from market.files.recording import EVERYTHING, PriceSeries, Recording, TimeSpan
+from market.files.series import parse_timeframe
 from market.history.selection import Selection, select
 from market.history.storage.manifest import Manifest
 from market.history.storage.stored_file import DamagedFile
@@ -38,6 +42,25 @@ def open_history(store: HistoryStore, selection: Selection, part: TimeSpan = EVE
         (*notes, *limited(selection.notes)),
         instruments={Symbol(manifest.symbol): manifest.instrument for manifest in selection.manifests},
     )
+
+
+def open_stored(
+    home: Path, symbols: Sequence[str] | None, exchange: str, part: TimeSpan = EVERYTHING, timeframe: str | None = None
+) -> OpenedFiles:
+    """Return the history under the program's folder as a recording: one series of each symbol.
+
+    Args:
+        home: the program's folder.
+        symbols: those that are wanted, as people type them; None: all.
+        exchange: is preferred, where a symbol is stored from several.
+        part: what is wanted of them.
+        timeframe: the length of the bars; None: the shortest that are stored.
+
+    Raises:
+        SettingsError: there is no such history, a file is damaged, or nothing is in that part.
+    """
+    store = HistoryStore(home)
+    return open_history(store, select(store, symbols, exchange, parse_timeframe(timeframe)), part)
 
 
 def from_options(options: SourceOptions) -> FilePrices:

@@ -149,6 +149,11 @@ class Recording:
     def __len__(self) -> int:
         return len(self._numbers)
 
+    @property
+    def series(self) -> Sequence[PriceSeries]:
+        """What is played of each series, those of the longest bars first."""
+        return self._series
+
     def lowest_prices(self) -> dict[Symbol, Decimal]:
         """Return the lowest price of each symbol; one of which nothing is played is missing."""
         lowest: dict[Symbol, Decimal] = {}

@@ -30,13 +30,16 @@ class Selection:
     notes: tuple[str, ...]
 
 
-def select(store: HistoryStore, symbols: Sequence[str] | None, exchange: str) -> Selection:
-    """Return one series of each symbol: of the shortest bars.
+def select(
+    store: HistoryStore, symbols: Sequence[str] | None, exchange: str, timeframe: Timeframe | None = None
+) -> Selection:
+    """Return one series of each symbol: of the shortest bars, or of those of a length.
 
     Args:
         store: the history.
         symbols: those that are wanted, as people type them; None: all.
         exchange: is preferred, where a symbol is stored from several.
+        timeframe: the length of the bars; None: the shortest that are stored.
 
     Raises:
         SettingsError: nothing is stored, a symbol is not, its file is damaged, or its exchange is open.
@@ -51,6 +54,11 @@ def select(store: HistoryStore, symbols: Sequence[str] | None, exchange: str) ->
         if one.manifest is None and (folders is None or one.path.parent.name in folders):
             raise SettingsError(f"prices = history: {one.fault}")
     manifests = [one.manifest for one in stored if one.manifest is not None]
+    if timeframe is not None:
+        lengths = sorted({manifest.timeframe for manifest in manifests})
+        manifests = [manifest for manifest in manifests if manifest.timeframe == str(timeframe)]
+        if not manifests:
+            raise SettingsError(f"timeframe {timeframe} is not in the history, which has {', '.join(lengths)}")
     names = sorted({manifest.symbol for manifest in manifests})
     wanted = names if symbols is None else _resolved(symbols, names)
     chosen, notes = [], []

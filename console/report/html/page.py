@@ -47,7 +47,7 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
     script = _text("report.js")
     digests = [script_digest(script.encode()), *([plotly.digest] if plotly is not None else [])]
     return _environment().get_template("report.html.j2").render(
-        kicker="Paper trading report" if only else "Paper trading",
+        kicker=_kicker(reports),
         title=only or f"Report on {len(sections)} portfolios",
         made_at=format_time(made_at),
         warnings=warnings,
@@ -65,6 +65,13 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
         charts=packed_specs(specs),
         script=script,
     )  # fmt: skip
+
+
+def _kicker(reports: Sequence[Report]) -> str:
+    origins = {report.origin for report in reports}
+    if len(origins) == 1 and (origin := origins.pop()) is not None:
+        return _sentence(origin)
+    return "Paper trading report" if len(reports) == 1 else "Paper trading"
 
 
 @cache

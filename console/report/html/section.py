@@ -10,7 +10,7 @@ from functools import cached_property
 
 from markupsafe import Markup
 
-from console.display.format import duration, sources_line
+from console.display.format import duration
 from console.display.storage import future_snapshots_line
 from console.report import tables
 from console.report.html import charts, formatting, line_charts
@@ -19,6 +19,7 @@ from console.report.html.formatting import Amounts
 from console.report.metrics_table import OVERVIEW_COLUMNS, MetricRow, drawdown_text, metric_row, metric_rows
 from console.report.results_tables import SumRow, TripRow, holding_rows, result_rows, trip_rows, value_note
 from console.report.verdicts import progress_text
+from console.report.warning import warning
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
 from domain.analytics.report_parts.buy_and_hold import BuyAndHold
@@ -65,8 +66,8 @@ class Section:
 
     @property
     def warning(self) -> str | None:
-        """The warning that its prices are not real; None where they are."""
-        return sources_line(self.report.price_sources_not_real)
+        """The warning that its results prove nothing; None where its prices are real."""
+        return warning(self.report)
 
     @property
     def future_snapshots(self) -> str | None:

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from console.display.format import amount, duration, percent, signed, sources_line
+from console.display.format import amount, duration, percent, signed
 from console.display.storage import future_snapshots_line
 from console.display.style import DOUBT, gain
 from console.display.table import beside, line
@@ -20,6 +20,7 @@ from console.report.results_tables import value_note
 from console.report.terminal import charts, explanations, sections
 from console.report.terminal.charts import wrapped
 from console.report.validation import validation_lines
+from console.report.warning import warning
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
 from domain.trading.arithmetic import ZERO
@@ -105,7 +106,7 @@ def report_lines(report: Report, verdict: Verdict | None, width: int, *, over: b
 
 
 def _head(report: Report, width: int) -> Iterator[Text]:
-    name = f"Portfolio {escape_control(report.portfolio)}"
+    name = f"{'Portfolio' if report.origin is None else 'Backtest:'} {escape_control(report.portfolio)}"
     if report.strategy is not None:
         name += f", strategy {escape_control(report.strategy)}"
     period = f"{period_text(report)}, {duration(report.until - report.since)}"
@@ -116,8 +117,8 @@ def _head(report: Report, width: int) -> Iterator[Text]:
         yield line((name, "bold"))
         yield line(period)
     yield line("━" * width)
-    if (warning := sources_line(report.price_sources_not_real)) is not None:
-        yield line((warning, DOUBT))
+    if (text := warning(report)) is not None:
+        yield from wrapped(text, width, DOUBT)
     if report.future_snapshots is not None:
         yield from wrapped(future_snapshots_line(*report.future_snapshots), width, DOUBT)
     style, places = f"bold {gain(report.result)}", places_of(report)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from domain.trading.open_orders.matching import extremes
 from domain.trading.open_orders.open_order import OpenOrder
@@ -24,6 +24,8 @@ class _Level(NamedTuple):
     order_id: OrderId
 
 
+NearestLevels: TypeAlias = tuple[Decimal | None, Decimal | None]
+"""The first level that a falling market reaches, and the first that a rising one does; None where there is none."""
 _price = itemgetter(0)
 FEW_EXPIRIES = 64
 """So few expiries are kept without a look at how many of them are still needed."""
@@ -163,6 +165,17 @@ class Levels:
         for level in (*down[first:], *up[:last]):
             by_portfolio.setdefault(level.portfolio, {})[level.order_id] = None
         return {portfolio: list(order_ids) for portfolio, order_ids in by_portfolio.items()}
+
+    def nearest(self, symbol: Symbol) -> NearestLevels | None:
+        """Return the first level that a falling and that a rising market reaches; None where no order rests.
+
+        Market data that stay between the two reach nothing, so a search in columns may pass over them.
+        """
+        of_symbol = self._by_symbol.get(symbol)
+        if of_symbol is None:
+            return None
+        down, up = of_symbol.down, of_symbol.up
+        return down[-1].price if down else None, up[0].price if up else None
 
     def expired(self, now: datetime) -> dict[PortfolioName, list[OrderId]]:
         """Return the open orders whose time has come, by portfolio; each is returned once."""

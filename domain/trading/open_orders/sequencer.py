@@ -78,12 +78,13 @@ class Sequencer:
 
     Attributes:
         about: the decision of the order being matched; it gets a strike if the call raises.
+        levels: the prices at which open orders wait, but for those that are frozen or held.
     """
 
     def __init__(self) -> None:
         self.about: DecisionId | None = None
         self._states: dict[PortfolioName, PortfolioState] = {}
-        self._levels = Levels()
+        self.levels = Levels()
         self._frozen: frozenset[DecisionId] = frozenset()
         self._seen: dict[Symbol, int] = {}  # the number of the last data of each symbol
         self._moved: dict[OrderId, PortfolioName] = {}  # trailing orders whose marks moved since they were taken
@@ -104,7 +105,7 @@ class Sequencer:
         """
         self._frozen = frozen
         self._states = {state.name: state for state in states}
-        self._levels, self._seen, self._moved = Levels(), {}, {}
+        self.levels, self._seen, self._moved = Levels(), {}, {}
         self._held = set(held)
         for state in self._states.values():
             if state.name not in self._held:
@@ -114,7 +115,7 @@ class Sequencer:
         """Match nothing of more portfolios, and take no order of them, before `release`."""
         self._held.update(portfolios)
         for open_order in (one for name in portfolios for one in self._states[name].open_orders):
-            self._levels.remove(open_order)
+            self.levels.remove(open_order)
 
     def release(self, state: PortfolioState) -> None:
         """Go on with a portfolio that was held: with this state, by its newest rules."""
@@ -128,7 +129,7 @@ class Sequencer:
         for open_order in state.open_orders:
             if open_order.order.decision_id in self._frozen:
                 continue
-            self._levels.update(state.name, open_order)
+            self.levels.update(state.name, open_order)
             symbol = open_order.order.instrument.symbol
             matched = max(open_order.sees_after, state.open_orders.matched(symbol))
             self._seen[symbol] = max(matched, self._seen.get(symbol, 0))
@@ -145,7 +146,7 @@ class Sequencer:
     @property
     def watched(self) -> dict[Symbol, int]:
         """The symbols with open orders, each with the number of the data after which one of them can be matched."""
-        watched = self._levels.watched
+        watched = self.levels.watched
         for name in self._held & self._states.keys():
             for one in self._states[name].open_orders:
                 symbol = one.order.instrument.symbol
@@ -155,7 +156,7 @@ class Sequencer:
     @property
     def watched_number(self) -> int:
         """Counts the changes of these symbols."""
-        return self._levels.symbols_changed
+        return self.levels.symbols_changed
 
     def end_poisoned(self, poisoned: Mapping[DecisionId, str], now: Instant) -> list[tuple[Result, ...]]:
         """End the open orders of decisions that made an actor crash twice, exits among them.
@@ -184,7 +185,7 @@ class Sequencer:
             states[row.portfolio] = PortfolioState.opened(row) if state is None else replace(state, rules=row)
         for name in self._states.keys() - states.keys():
             for open_order in self._states[name].open_orders:
-                self._levels.remove(open_order)
+                self.levels.remove(open_order)
         self._held &= states.keys()  # the name may be used again
         self._states = states
 
@@ -275,7 +276,7 @@ class Sequencer:
     def _change_account(self, step: StepOfPortfolio, result: AccountResult) -> AccountChange:
         ended = self._done(step)
         for order in result.orders:
-            self._levels.update(step.state.name, order.after)
+            self.levels.update(step.state.name, order.after)
         return AccountChange(ended, result)
 
     def on_data(self, data: MarketData, now: Instant) -> list[tuple[Result, ...]]:
@@ -285,7 +286,7 @@ class Sequencer:
         """
         steps = self._expire(data.seen.time, now)
         self._seen[data.symbol] = max(data.data_no, self._seen.get(data.symbol, 0))
-        for portfolio, order_ids in self._levels.reached(data).items():
+        for portfolio, order_ids in self.levels.reached(data).items():
             state = self._states.get(portfolio)
             if state is None:
                 continue
@@ -307,13 +308,13 @@ class Sequencer:
             moved = moved_mark(one, see(data, one.order.execution), data.data_no)
             if moved is not None:
                 step.state = replace(step.state, open_orders=step.state.open_orders.updated(moved))
-                self._levels.update(step.state.name, moved)
+                self.levels.update(step.state.name, moved)
                 self._moved[id_] = step.state.name
         self._states[step.state.name] = step.state
 
     def on_stored(self, prices: Bar, now: Instant) -> None:
         """Let the marks of trailing orders follow prices of which nobody knows what came between them."""
-        for portfolio, order_ids in self._levels.reached(prices).items():
+        for portfolio, order_ids in self.levels.reached(prices).items():
             if (state := self._states.get(portfolio)) is not None:
                 self._move_marks(StepOfPortfolio(state, now, prices.data_no), order_ids, prices)
 
@@ -366,7 +367,7 @@ class Sequencer:
 
     def _expire(self, until: datetime, now: Instant) -> list[tuple[Result, ...]]:
         steps = []
-        for portfolio, order_ids in self._levels.expired(until).items():
+        for portfolio, order_ids in self.levels.expired(until).items():
             state = self._states.get(portfolio)
             if state is None:
                 continue
@@ -392,7 +393,7 @@ class Sequencer:
                     continue
                 present = step.state.open_orders.get(open_order.order.order_id)
                 if present is not None and present.order.decision_id not in self._frozen:
-                    self._levels.update(step.state.name, present)
+                    self.levels.update(step.state.name, present)
                 else:
-                    self._levels.remove(open_order)
+                    self.levels.remove(open_order)
         return tuple(step.results)

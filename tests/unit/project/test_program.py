@@ -125,7 +125,7 @@ def test_no_message_in_the_source_names_run_py() -> None:
     """Help texts say run.py, and `console.cli` replaces it; everything else asks `command_name`."""
     lines = [
         f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
-        for folder in ("actors", "console", "domain", "market", "persistence")
+        for folder in ("actors", "console", "domain", "market", "persistence", "research")
         for file in sorted((ROOT / folder).rglob("*.py"))
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
         if "run.py" in line and ("msg" in line or "raise " in line or 'f"' in line or "print(" in line)
@@ -188,7 +188,7 @@ def test_a_package_of_the_working_folder_is_named_where_python_looks_there_first
     assert err.endswith("; start the program in another folder\n")
 
 
-@pytest.mark.parametrize("files", [("run.py",), ("domain/readme.txt", "run.py"), ("research/__init__.py",)])
+@pytest.mark.parametrize("files", [("run.py",), ("domain/readme.txt", "run.py"), ("strategies/__init__.py",)])
 def test_a_file_that_python_would_not_import_changes_nothing(files: tuple[str, ...], tmp_path: Path) -> None:
     other = foreign(tmp_path / "other", *files)
     code, out, err = run_program("-c", START, path=f"{other}{os.pathsep}{ROOT}", cwd=tmp_path)

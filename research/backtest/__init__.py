@@ -1,0 +1,1 @@
+"""Backtest: decisions executed at recorded prices by the engine of `domain.trading`."""

@@ -1,0 +1,1 @@
+"""Bars in columns of integers."""

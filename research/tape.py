@@ -1,0 +1,175 @@
+"""Decision tapes: files that tell what was decided when, as CSV or Parquet.
+
+The columns are the fields of `domain.trading.decision.Decision` and ``created_at``, so ``decisions.csv`` of ``report
+--csv`` is a tape. The id of a decision depends on the file's content and the row alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID, uuid5
+
+import pyarrow
+import pyarrow.parquet
+
+from domain.errors import InvalidDecision
+from domain.trading.decision import Decision
+from domain.types import Action
+from domain.wording import did_you_mean, quoted
+from research.backtest.feeds import Wish
+from research.backtest.making import namespace_of
+from research.backtest.pieces import PHASES, Phase
+from research.columns.bar_columns import EPOCH
+from research.errors import TapeError
+from research.strategy import Intent
+
+TIME = "created_at"
+NOT_READ = frozenset({"uid", "portfolio", "asset_class", "idempotency_key", "current_price", "reasoning"})
+"""Fields of a decision that a backtest does not need."""
+READ = frozenset(Decision.model_fields) - NOT_READ
+NAMES_OF_DECISION = ("id", "uid", "idempotency_key", "order_id")
+"""Columns by which a CANCEL or AMEND may name another decision of the tape."""
+MICROSECOND = timedelta(microseconds=1)
+PLAIN_FIELDS = tuple(field.name for field in fields(Intent) if field.name not in {"action", "target"})
+
+
+class Entry(NamedTuple):
+    """A row of a tape.
+
+    Attributes:
+        micros: when it was decided, in microseconds since 1970.
+        row: its number in the file, the heading being row 1.
+        intent: what was decided.
+        target: the row of the decision that a CANCEL or AMEND names; None where it names none of the tape.
+    """
+
+    micros: int
+    row: int
+    intent: Intent
+    target: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionTape:
+    """The decisions of a file, by their times.
+
+    Attributes:
+        file: the file.
+        namespace: of the ids of its decisions.
+        entries: in the order of their times, then of the rows.
+        notes: what was left out; sentences.
+    """
+
+    file: Path
+    namespace: UUID
+    entries: Sequence[Entry]
+    notes: tuple[str, ...] = ()
+
+    def wishes(self, begin: int) -> Iterator[Wish]:
+        """Yield what is wanted from a time on, in microseconds since 1970."""
+        entries = [entry for entry in self.entries if entry.micros >= begin]
+        # Decisions are numbered from 1 in the order in which they are made.
+        numbers = {entry.row: number for number, entry in enumerate(entries, 1)}
+        file = f"{self.file}, row "
+        for micros, row, wanted, target in entries:
+            intent = wanted if target is None else replace(wanted, target=numbers.get(target, wanted.target))
+            moment = micros * PHASES + Phase.DECISION
+            yield Wish(moment, None, intent, uuid5(self.namespace, str(row)), f"{file}{row}")
+
+
+def read_tape(file: Path) -> DecisionTape:
+    """Return the decisions of a file.
+
+    Raises:
+        TapeError: it cannot be read, or a row is no decision.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise TapeError(f"decisions {file}: cannot read it: {error.strerror}") from None
+    names, rows = _parquet_rows(file) if content[:4] == b"PAR1" else _csv_rows(file, content)
+    notes = _check_columns(file, names)
+    entries: list[tuple[int, int, Intent]] = []
+    aliases: dict[str, int] = {}
+    portfolios: set[str] = set()
+    for number, row in rows:
+        for name in NAMES_OF_DECISION:
+            if row.get(name) is not None:
+                aliases.setdefault(str(row[name]), number)
+        portfolios.add(row.get("portfolio") or "")
+        micros = (_time(file, number, row.get(TIME)) - EPOCH) // MICROSECOND
+        try:
+            decision = Decision(**{name: value for name, value in row.items() if name in READ and value is not None})
+        except InvalidDecision as error:
+            raise TapeError(f"decisions {file}, row {number}: {error}") from None
+        entries.append((micros, number, intent_of(decision)))
+    if len(portfolios) > 1:
+        names_of = ", ".join(sorted(quoted(name) for name in portfolios))
+        raise TapeError(f"decisions {file}: of the portfolios {names_of}; keep those of one")
+    if not entries:
+        raise TapeError(f"decisions {file}: it holds none")
+    entries.sort(key=lambda entry: entry[:2])
+    digest = hashlib.sha256(content).hexdigest()
+    targeted = [Entry(*entry, aliases.get(str(entry[2].target))) for entry in entries]
+    return DecisionTape(file, namespace_of(digest), targeted, notes)
+
+
+def intent_of(decision: Decision) -> Intent:
+    """Return what a decision wants."""
+    values = {name: getattr(decision, name) for name in PLAIN_FIELDS}
+    if decision.decision in {Action.CANCEL, Action.AMEND} and decision.symbol == "*":
+        values["symbol"] = None
+    return Intent(decision.decision, target=decision.target, **values)
+
+
+def _csv_rows(file: Path, content: bytes) -> tuple[Sequence[str], Iterator[tuple[int, Mapping[str, Any]]]]:
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise TapeError(f"decisions {file}: it is neither CSV in UTF-8 nor Parquet") from None
+    reader = csv.DictReader(lines, restkey="")
+    names = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = names
+
+    def rows() -> Iterator[tuple[int, Mapping[str, Any]]]:
+        for number, row in enumerate(reader, 2):
+            if "" in row:
+                raise TapeError(f"decisions {file}, row {number}: it has more fields than the heading")
+            yield number, {name: value.strip() or None for name, value in row.items() if value is not None}
+
+    return names, rows()
+
+
+def _parquet_rows(file: Path) -> tuple[Sequence[str], Iterator[tuple[int, Mapping[str, Any]]]]:
+    try:
+        table = pyarrow.parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise TapeError(f"decisions {file}: cannot read it: {str(error).splitlines()[0]}") from None
+    return table.column_names, enumerate(table.to_pylist(), 2)
+
+
+def _check_columns(file: Path, names: Sequence[str]) -> tuple[str, ...]:
+    for name in (TIME, "symbol", "decision"):
+        if name not in names:
+            has = ", ".join(names) or "none"
+            raise TapeError(f"decisions {file}: the column {name} is missing; its columns are {has}")
+    others = [name for name in names if name not in {*READ, *NOT_READ, *NAMES_OF_DECISION, TIME}]
+    for name in others:
+        if hint := did_you_mean(name, sorted(READ)):
+            raise TapeError(f"decisions {file}: there is no column {quoted(name)}{hint}")
+    return (f"columns without a meaning here: {', '.join(others)}",) if others else ()
+
+
+def _time(file: Path, number: int, value: object) -> datetime:
+    try:
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        wanted = "a time such as 2026-01-31T12:00:00Z"
+        raise TapeError(f"decisions {file}, row {number}: {TIME} = {quoted(str(value))} must be {wanted}") from None
+    return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).astimezone(UTC)
