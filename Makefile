@@ -10,7 +10,7 @@ DONE := rm .venv/.unfinished && touch
 # The number of processes that run tests at once, each with its own servers: 4 on 2 cores, because most of them wait.
 JOBS ?= 4
 # What bandit reads.
-PROGRAM := run.py paper_trading_actors.py actors console deploy domain market persistence sql
+PROGRAM := run.py paper_trading_actors.py actors console deploy domain market persistence research sql
 # A process that died is not replaced: pytest-xdist 3.8 would run the fatal test again in each new process, and it waits for
 # ever if a new process gets a file with one test left (tests/integration/tools/test_hanging_tests.py).
 CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python

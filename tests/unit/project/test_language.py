@@ -12,7 +12,7 @@ from tests.support.banned import EXCEPTIONS, MODULES, NAMES, PHRASES
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = (
-    "actors", "benchmarks", "console", "deploy", "docs", "domain", "market", "persistence", "sql", "tests",
+    "actors", "benchmarks", "console", "deploy", "docs", "domain", "market", "persistence", "research", "sql", "tests",
 )  # fmt: skip
 TEXTS = (".md", ".py", ".sql")
 

@@ -125,7 +125,7 @@ def test_no_message_in_the_source_names_run_py() -> None:
     """Help texts say run.py, and `console.cli` replaces it; everything else asks `command_name`."""
     lines = [
         f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
-        for folder in ("actors", "console", "domain", "market", "persistence")
+        for folder in ("actors", "console", "domain", "market", "persistence", "research")
         for file in sorted((ROOT / folder).rglob("*.py"))
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
         if "run.py" in line and ("msg" in line or "raise " in line or 'f"' in line or "print(" in line)

@@ -1,0 +1,1 @@
+"""Research on recorded markets: backtests, sweeps over parameters, and the statistics of what they find."""
