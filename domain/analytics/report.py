@@ -21,6 +21,7 @@ from domain.analytics.period_returns import (
 )
 from domain.analytics.report_parts.buy_and_hold import BuyAndHold
 from domain.analytics.report_parts.group_curves import NetPoint, group_curves
+from domain.analytics.report_parts.monte_carlo import MonteCarlo
 from domain.analytics.report_parts.reconciliation import Reconciliation, reconciliation
 from domain.analytics.report_parts.trip_notes import TripNote
 from domain.analytics.returns import Valuation
@@ -120,6 +121,7 @@ class Report:
         price_sources: price sources of the fills in the period and of the open positions.
         price_sources_not_real: those of them whose prices are not a real market's.
         future_snapshots: those of the portfolio that are dated in the future; None where there are none.
+        monte_carlo: what its daily returns would have brought in another order; None where that was not asked for.
     """
 
     portfolio: str
@@ -153,6 +155,7 @@ class Report:
     price_sources: tuple[str, ...]
     price_sources_not_real: tuple[str, ...]
     future_snapshots: FutureSnapshots | None = None
+    monte_carlo: MonteCarlo | None = None
 
     @property
     def result(self) -> Decimal:
