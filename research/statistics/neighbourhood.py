@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from domain.errors import InvalidRequest
+from domain.sweeps.parameters import Parameters, ParameterValue
 from domain.wording import did_you_mean, quoted
 from research.statistics.sharpe import FloatArray
-from research.statistics.trial_table import Parameters, ParameterValue, TrialTable
+from research.statistics.trial_table import TrialTable
 
 MIN_NEIGHBOURS = 2
 

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
 
 from domain.analytics.returns import CRYPTO_DAYS_PER_YEAR
-from domain.trading.arithmetic import plain
+from domain.sweeps.parameters import Parameters
 from research.statistics.objectives import objective_named
 from research.statistics.sharpe import FloatArray
-
-ParameterValue = int | Decimal | str
-Parameters = Mapping[str, ParameterValue]
-
-
-def parameters_text(parameters: Parameters) -> str:
-    """Format parameters as they are typed: ``fast=5, slow=20``."""
-    texts = (f"{name}={plain(value) if isinstance(value, Decimal) else value}" for name, value in parameters.items())
-    return ", ".join(texts) or "no parameters"
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from domain.analytics.performance_metric import PerformanceMetric
+from domain.sweeps.parameters import Parameters, parameters_text
 from domain.wording import counted
 from research.statistics.deflation import DeflatedSharpe, deflated_sharpe
 from research.statistics.neighbourhood import Neighbourhood, neighbourhood
 from research.statistics.overfitting import Overfitting, Undetermined, overfitting
 from research.statistics.samples import FoldRow, fold_rows, walk_forward_returns
 from research.statistics.sharpe import FloatArray
-from research.statistics.trial_table import Parameters, TrialTable, parameters_text
+from research.statistics.trial_table import TrialTable
 
 LONELY_SHARE = 0.5
 """Neighbours with less than this share of the best objective make it a needle."""

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from domain.errors import InvalidRequest
+from domain.sweeps.parameters import Parameters
 from research.statistics.neighbourhood import heat_map, neighbourhood
 from research.statistics.objectives import OBJECTIVES, objective_named
 from research.statistics.samples import fold_rows, walk_forward_returns
 from research.statistics.sharpe import FloatArray
-from research.statistics.trial_table import Parameters, TrialTable, parameters_text
+from research.statistics.trial_table import TrialTable
 from research.statistics.verdict import SweepLimits, sweep_verdict
 
 FOLDS, DAYS = 4, 60
@@ -182,8 +183,3 @@ def test_parts_of_different_shape_are_refused() -> None:
         TrialTable(tuple(range(30)), tuple(grid()), noise(), (60,), np.zeros((1, 30)), np.zeros((1, 30)))
     with pytest.raises(ValueError, match="30 columns, 2 numbers"):
         TrialTable((1, 2), tuple(grid()), noise(), (240,), np.zeros((1, 30)), np.zeros((1, 30)))
-
-
-def test_parameters_are_written_as_they_are_typed() -> None:
-    assert "fast=5, ratio=0.5, side=long" == parameters_text({"fast": 5, "ratio": Decimal("0.50"), "side": "long"})
-    assert "no parameters" == parameters_text({})
