@@ -12,7 +12,7 @@ import pytest
 
 from domain.errors import InvalidRequest
 from domain.sweeps.trial import Sweep, TrialState
-from persistence.stores.sweeps.trial_file import TrialFile
+from persistence.stores.sweeps.file_trials import FileTrials
 from research.statistics.verdict import sweep_verdict
 from research.sweeps.evaluation import Failed, Finished, Lost, Task, load_evaluation, run_task
 from research.sweeps.runner import Progress, SweepRun
@@ -196,7 +196,7 @@ def test_a_planted_edge_is_seen_through_the_whole_sweep() -> None:
 def test_processes_give_the_same_results_as_one(method: str, tmp_path: Path) -> None:
     sweep, one = sweep_of(), MemoryTrials()
     run(sweep, one, InPlace())
-    with closing(TrialFile(tmp_path / "a.db")) as store, local(method=method) as workers:
+    with closing(FileTrials(tmp_path / "a.db")) as store, local(method=method) as workers:
         assert run(sweep, store, workers)
         assert [row.scores for row in one.trials(sweep.sweep)] == [row.scores for row in store.trials(sweep.sweep)]
 

@@ -15,7 +15,7 @@ import pytest
 
 from domain.errors import DatabaseUnavailable, DatabaseUnsuitable, InvalidRequest
 from domain.sweeps.trial import SweepPlan, Trial, TrialState
-from persistence.stores.sweeps.trial_file import TrialFile
+from persistence.stores.sweeps.file_trials import FileTrials
 from research.sweeps.trials import MemoryTrials, TrialStore, mean_in_sample, table_of
 from tests.support.sweeps.plans import BEGUN, rows_of, scores, sweep_of
 from tests.support.sweeps.store_contract import StoreContract
@@ -32,7 +32,7 @@ class TestMemory(StoreContract):
 class TestFile(StoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[TrialStore]:
-        with closing(TrialFile(tmp_path / "sweeps" / "trials.db")) as store:
+        with closing(FileTrials(tmp_path / "sweeps" / "trials.db")) as store:
             yield store
 
 
@@ -58,12 +58,12 @@ def test_variants_of_one_fold_meet_the_same_chance() -> None:
 
 def test_a_file_outlives_its_process(tmp_path: Path) -> None:
     sweep = sweep_of()
-    with closing(TrialFile(tmp_path / "a.db")) as store:
+    with closing(FileTrials(tmp_path / "a.db")) as store:
         store.begin(sweep)
         store.add(rows_of(sweep))
         store.claim(store.trials(sweep.sweep)[0], "a:1", BEGUN)
         store.finish(store.trials(sweep.sweep)[0].key, scores(), BEGUN)
-    with closing(TrialFile(tmp_path / "a.db")) as again:
+    with closing(FileTrials(tmp_path / "a.db")) as again:
         assert [TrialState.DONE, TrialState.PENDING] == [row.state for row in again.trials(sweep.sweep)][:2]
     assert "-rw-------" == _mode(tmp_path / "a.db")
 
@@ -74,7 +74,7 @@ def _mode(path: Path) -> str:
 
 def test_a_result_in_a_file_never_changes_and_no_trial_is_deleted(tmp_path: Path) -> None:
     sweep = sweep_of()
-    with closing(TrialFile(tmp_path / "a.db")) as store:
+    with closing(FileTrials(tmp_path / "a.db")) as store:
         store.begin(sweep)
         store.add(rows_of(sweep))
         row = store.trials(sweep.sweep)[0]
@@ -102,14 +102,14 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
     }
     for path, sentence in sentences.items():
         with pytest.raises(DatabaseUnsuitable) as error:
-            TrialFile(path)
+            FileTrials(path)
         assert sentence == str(error.value)
     assert text.read_text().startswith("a text")
     for path in (other, newer):
         with closing(sqlite3.connect(path)) as connection:
             assert [("delete",)] == connection.execute("PRAGMA journal_mode").fetchall()
     with pytest.raises(DatabaseUnavailable, match=r"cannot be used: .*text is no folder"):
-        TrialFile(text / "a.db")
+        FileTrials(text / "a.db")
 
 
 def test_several_processes_use_one_file_and_each_trial_is_begun_once(tmp_path: Path) -> None:
@@ -117,10 +117,10 @@ def test_several_processes_use_one_file_and_each_trial_is_begun_once(tmp_path: P
 import sys
 from contextlib import closing
 from pathlib import Path
-from persistence.stores.sweeps.trial_file import TrialFile
+from persistence.stores.sweeps.file_trials import FileTrials
 from tests.support.sweeps.plans import BEGUN, rows_of, scores, sweep_of
 sweep = sweep_of(space=("n=1:50",))
-with closing(TrialFile(Path(sys.argv[1]))) as store:
+with closing(FileTrials(Path(sys.argv[1]))) as store:
     store.begin(sweep)
     store.add(rows_of(sweep))
     mine = [row for row in rows_of(sweep) if store.claim(row, sys.argv[2], BEGUN)]
@@ -135,7 +135,7 @@ with closing(TrialFile(Path(sys.argv[1]))) as store:
     with ThreadPoolExecutor(3) as threads:
         counts = list(threads.map(run, "abc"))
     assert 100 == sum(counts)
-    with closing(TrialFile(tmp_path / "a.db")) as store:
+    with closing(FileTrials(tmp_path / "a.db")) as store:
         rows = store.trials(sweep_of(space=("n=1:50",)).sweep)
     assert {(TrialState.DONE, 1)} == {(row.state, row.attempts) for row in rows}
     assert sorted(counts) == sorted([row.worker for row in rows].count(name) for name in "abc")

@@ -92,7 +92,7 @@ SWEEPS = f"SELECT {', '.join(SWEEP_COLUMNS)} FROM research_sweeps ORDER BY creat
 TRIALS = f"SELECT {', '.join(TRIAL_COLUMNS)} FROM research_trials WHERE sweep = ? ORDER BY trial, fold"
 
 
-class TrialFile:
+class FileTrials:
     """The sweeps of a file; see `research.sweeps.trials.TrialStore`."""
 
     def __init__(self, path: Path) -> None:

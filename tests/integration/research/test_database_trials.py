@@ -9,8 +9,7 @@ import psycopg
 import pytest
 
 from domain.sweeps.trial import TrialState
-from persistence.stores.sweeps.trial_table import TrialTable
-from research.statistics.trial_table import TrialTable as Columns
+from persistence.stores.sweeps.database_trials import DatabaseTrials
 from research.sweeps.runner import SweepRun
 from research.sweeps.samplers import sampler
 from research.sweeps.space import Space
@@ -24,14 +23,14 @@ __all__ = ["database_url", "embedded_url"]  # fixtures
 
 
 @pytest.fixture
-def table(embedded_url: str) -> Iterator[TrialTable]:
-    with closing(TrialTable(embedded_url)) as store:
+def table(embedded_url: str) -> Iterator[DatabaseTrials]:
+    with closing(DatabaseTrials(embedded_url)) as store:
         yield store
 
 
 class TestTable(StoreContract):
     @pytest.fixture
-    def store(self, table: TrialTable) -> TrialStore:
+    def store(self, table: DatabaseTrials) -> TrialStore:
         return table
 
 
@@ -44,7 +43,9 @@ class TestTable(StoreContract):
         "TRUNCATE research_trials",
     ],
 )
-def test_a_result_never_changes_and_no_trial_is_deleted(table: TrialTable, embedded_url: str, statement: str) -> None:
+def test_a_result_never_changes_and_no_trial_is_deleted(
+    table: DatabaseTrials, embedded_url: str, statement: str
+) -> None:
     sweep = table.begin(sweep_of())
     table.add(rows_of(sweep))
     row = table.trials(sweep.sweep)[0]
@@ -57,7 +58,7 @@ def test_a_result_never_changes_and_no_trial_is_deleted(table: TrialTable, embed
         connection.execute(statement)
 
 
-def test_a_sweep_runs_on_the_database(table: TrialTable, embedded_url: str) -> None:
+def test_a_sweep_runs_on_the_database(table: DatabaseTrials, embedded_url: str) -> None:
     sweep = table.begin(sweep_of(space=("n=1:4", "ratio=0.5,1.25")))
     plan = sweep.plan
     with closing(LocalWorkers(2)) as workers:
@@ -65,8 +66,7 @@ def test_a_sweep_runs_on_the_database(table: TrialTable, embedded_url: str) -> N
         assert SweepRun(sweep, table, workers, lambda: BEGUN).run(chosen)
     rows = table.trials(sweep.sweep)
     assert {(TrialState.DONE, 1)} == {(row.state, row.attempts) for row in rows}
-    columns = table_of(rows, plan)
-    assert isinstance(columns, Columns)
-    query = "SELECT trial FROM research_trials WHERE (parameters->>'n')::int = 3 AND returns[1] IS NOT NULL ORDER BY trial, fold"
+    assert tuple(range(1, 9)) == table_of(rows, plan).numbers
+    query = "SELECT trial FROM research_trials WHERE parameters->>'n' = '3' AND returns[1] IS NOT NULL ORDER BY 1"
     with psycopg.connect(embedded_url) as connection:
         assert [(5,), (5,), (6,), (6,)] == connection.execute(query).fetchall()

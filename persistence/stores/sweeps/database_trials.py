@@ -38,7 +38,7 @@ WHERE {BY_KEY}
 FAIL = f"UPDATE research_trials SET state = 'failed', ended_at = %(at)s, error = %(error)s WHERE {BY_KEY}"
 
 
-class TrialTable:
+class DatabaseTrials:
     """The sweeps of a database; see `research.sweeps.trials.TrialStore`."""
 
     def __init__(self, database_url: str) -> None:

@@ -1,0 +1,1 @@
+"""Measurements of research: sweeps and their verdicts."""
