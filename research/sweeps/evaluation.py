@@ -95,11 +95,13 @@ class Lost:
     """A task whose process ended before it had a result; it may be repeated.
 
     Attributes:
-        reason: how it ended, such as *killed by signal 9*.
+        reason: how it ended, such as *was killed by signal 9*.
+        of_machine: whether the machine was lost, which is not the task's fault.
     """
 
     key: TrialKey
     reason: str
+    of_machine: bool = False
 
 
 @cache

@@ -147,15 +147,15 @@ class SweepRun:
                 if self._store.claim(row, self._worker, self._now()):
                     under_way[row.key] = replace(row, attempts=row.attempts + 1)
                     self._workers.submit(self._task(row))
-            for result in self._workers.results() if under_way else ():
+            for result in self._workers.results() if under_way or waiting else ():
                 row = under_way.pop(result.key)
                 match result:
                     case Finished(key, scores):
                         self._store.finish(key, scores, self._now())
                     case Failed(key, error):
                         self._fail(key, error)
-                    case Lost(key, reason):
-                        losses[key] = losses.get(key, 0) + 1
+                    case Lost(key, reason, of_machine):
+                        losses[key] = losses.get(key, 0) + (not of_machine)
                         if losses[key] < MAX_LOSSES:
                             waiting.append(row)
                             continue

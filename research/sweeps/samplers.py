@@ -1,6 +1,6 @@
 """Samplers: which point of the space is tried next.
 
-A sampler gives its points in batches, and is told the scores of a batch before it gives the next one, in the order of
+A sampler gives its points in batches, and takes the scores of a batch before it gives the next one, in the order of
 the points. So a sweep tries the same points with the same seed, however many processes run its trials; and one that
 goes on after a break gives the same points again.
 """

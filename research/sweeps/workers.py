@@ -31,7 +31,7 @@ class Workers(Protocol):
         """Begin a task; `free` must be above 0."""
 
     def results(self) -> Sequence[Finished | Failed | Lost]:
-        """Wait for at least one of the tasks under way; return what has ended."""
+        """Wait for at least one of the tasks under way; return what has ended, which may be none after a while."""
 
     def close(self) -> None:
         """End the workers, also those that have a task."""

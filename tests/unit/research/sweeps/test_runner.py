@@ -24,7 +24,7 @@ from tests.support.sweeps.plans import BEGUN, rows_of, sweep_of
 
 
 class InPlace:
-    """Workers that run each task in this process; they take so many at once, and lose those that they are told to."""
+    """Workers that run each task in this process; they take so many at once, and may lose some."""
 
     def __init__(self, count: int = 2, losing: Callable[[Task], bool] = lambda _task: False) -> None:
         self._count, self._losing = count, losing
