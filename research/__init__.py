@@ -1,1 +1,1 @@
-"""Research on recorded markets: backtests, sweeps over parameters, and the statistics of what they find."""
+"""Research: strategies on the prices of the past, by the rules of the live system."""
