@@ -7,7 +7,7 @@ CREATE TABLE research_sweeps (
     code_hash     text        NOT NULL,
     data_manifest text        NOT NULL,
     plan          jsonb       NOT NULL,
-    created_at    timestamptz NOT NULL DEFAULT paper_now(),
+    created_at    timestamptz NOT NULL,
     CONSTRAINT "plan of a sweep must be an object" CHECK (jsonb_typeof(plan) = 'object')
 );
 
