@@ -114,8 +114,7 @@ class SweepRun:
         self._store.add(rows)
 
     def _batch_rows(self, first: int, points: Sequence[int]) -> list[Trial]:
-        stored = self._store.trials(self._sweep.sweep)
-        rows = [row for row in stored if first <= row.trial < first + len(points)]
+        rows = self._store.trials(self._sweep.sweep, first, first + len(points) - 1)
         for row in rows:
             expected = self._space.point(points[row.trial - first])
             if dict(row.parameters) != dict(expected):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -41,8 +42,14 @@ class TrialStore(Protocol):
     def fail(self, key: TrialKey, error: str, at: datetime) -> bool:
         """Store why a trial has no result; False where it had ended."""
 
-    def trials(self, sweep: UUID) -> list[Trial]:
-        """Return the trials of a sweep by number and fold."""
+    def trials(self, sweep: UUID, first: int = 1, last: int | None = None) -> list[Trial]:
+        """Return the trials of a sweep by number and fold.
+
+        Args:
+            sweep: its id.
+            first: number of the first trial.
+            last: number of the last one; None: all from the first on.
+        """
 
 
 class MemoryTrials:
@@ -86,9 +93,17 @@ class MemoryTrials:
         """Store why a trial has no result; False where it had ended."""
         return self._end(key, state=TrialState.FAILED, error=error[:MAX_ERROR_LENGTH], ended_at=at)
 
-    def trials(self, sweep: UUID) -> list[Trial]:
-        """Return the trials of a sweep by number and fold."""
-        return sorted((one for one in self._trials.values() if one.sweep == sweep), key=lambda one: one.key[1:])
+    def trials(self, sweep: UUID, first: int = 1, last: int | None = None) -> list[Trial]:
+        """Return the trials of a sweep by number and fold.
+
+        Args:
+            sweep: its id.
+            first: number of the first trial.
+            last: number of the last one; None: all from the first on.
+        """
+        end = math.inf if last is None else last
+        rows = (one for one in self._trials.values() if one.sweep == sweep and first <= one.trial <= end)
+        return sorted(rows, key=lambda one: one.key[1:])
 
     def _end(self, key: TrialKey, **changes: object) -> bool:
         stored = self._trials[key]

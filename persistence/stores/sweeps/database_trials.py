@@ -12,6 +12,7 @@ from domain.sweeps.trial import MAX_ERROR_LENGTH, Sweep, Trial, TrialKey, TrialS
 from persistence.connections import engine_for, transaction
 from persistence.rows import KEEP_EXISTING, insert_rows, named_rows
 from persistence.stores.sweeps.rows import (
+    MAX_TRIAL,
     SWEEP_COLUMNS,
     TRIAL_COLUMNS,
     new_trial_row,
@@ -23,7 +24,7 @@ from persistence.stores.sweeps.rows import (
 
 PART = "sweeps"
 SWEEPS = f"SELECT {', '.join(SWEEP_COLUMNS)} FROM research_sweeps ORDER BY created_at, sweep"
-TRIALS = f"SELECT {', '.join(TRIAL_COLUMNS)} FROM research_trials WHERE sweep = %s ORDER BY trial, fold"
+TRIALS = f"SELECT {', '.join(TRIAL_COLUMNS)} FROM research_trials WHERE sweep = %s AND trial BETWEEN %s AND %s ORDER BY trial, fold"
 BY_KEY = "sweep = %(sweep)s AND trial = %(trial)s AND fold = %(fold)s AND state IN ('pending', 'running')"
 CLAIM = f"""
 UPDATE research_trials SET state = 'running', attempts = attempts + 1, worker = %(worker)s, started_at = %(at)s
@@ -84,10 +85,19 @@ class DatabaseTrials:
         """Store why a trial has no result; False where it had ended."""
         return self._change(FAIL, key, {"error": error[:MAX_ERROR_LENGTH], "at": at})
 
-    def trials(self, sweep: UUID) -> list[Trial]:
-        """Return the trials of a sweep by number and fold."""
+    def trials(self, sweep: UUID, first: int = 1, last: int | None = None) -> list[Trial]:
+        """Return the trials of a sweep by number and fold.
+
+        Args:
+            sweep: its id.
+            first: number of the first trial.
+            last: number of the last one; None: all from the first on.
+        """
         with transaction(self._engine) as cursor:
-            return [trial_from(row) for row in named_rows(cursor, TRIALS, [sweep])]
+            return [
+                trial_from(row)
+                for row in named_rows(cursor, TRIALS, [sweep, first, MAX_TRIAL if last is None else last])
+            ]
 
     def _change(self, statement: str, key: TrialKey, values: dict[str, object]) -> bool:
         with transaction(self._engine) as cursor:

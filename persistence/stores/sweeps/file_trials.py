@@ -18,6 +18,7 @@ from uuid import UUID
 from domain.errors import DatabaseBusy, DatabaseUnavailable, DatabaseUnsuitable
 from domain.sweeps.trial import MAX_ERROR_LENGTH, Sweep, Trial, TrialKey, TrialScores
 from persistence.stores.sweeps.rows import (
+    MAX_TRIAL,
     NEW_COLUMNS,
     SWEEP_COLUMNS,
     TRIAL_COLUMNS,
@@ -89,7 +90,7 @@ WHERE {BY_KEY}
 """
 FAIL = f"UPDATE research_trials SET state = 'failed', ended_at = :at, error = :error WHERE {BY_KEY}"
 SWEEPS = f"SELECT {', '.join(SWEEP_COLUMNS)} FROM research_sweeps ORDER BY created_at, sweep"
-TRIALS = f"SELECT {', '.join(TRIAL_COLUMNS)} FROM research_trials WHERE sweep = ? ORDER BY trial, fold"
+TRIALS = f"SELECT {', '.join(TRIAL_COLUMNS)} FROM research_trials WHERE sweep = ? AND trial BETWEEN ? AND ? ORDER BY trial, fold"
 
 
 class FileTrials:
@@ -181,10 +182,16 @@ class FileTrials:
         """Store why a trial has no result; False where it had ended."""
         return self._change(FAIL, _key(key) | {"error": error[:MAX_ERROR_LENGTH], "at": _text(at)})
 
-    def trials(self, sweep: UUID) -> list[Trial]:
-        """Return the trials of a sweep by number and fold."""
+    def trials(self, sweep: UUID, first: int = 1, last: int | None = None) -> list[Trial]:
+        """Return the trials of a sweep by number and fold.
+
+        Args:
+            sweep: its id.
+            first: number of the first trial.
+            last: number of the last one; None: all from the first on.
+        """
         with self._translated():
-            rows = self._connection.execute(TRIALS, [str(sweep)]).fetchall()
+            rows = self._connection.execute(TRIALS, [str(sweep), first, MAX_TRIAL if last is None else last]).fetchall()
         return [trial_from(_trial_values(row)) for row in rows]
 
     def _change(self, statement: str, values: Mapping[str, Any]) -> bool:

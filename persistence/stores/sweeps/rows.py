@@ -13,6 +13,7 @@ TRIAL_COLUMNS = (
     "sweep", "trial", "fold", "point", "parameters", "seed", "code_hash", "data_manifest", "state", "attempts",
     "worker", "started_at", "ended_at", "in_sample", "out_of_sample", "returns", "metrics", "error",
 )  # fmt: skip
+MAX_TRIAL = 2**31 - 1
 NEW_COLUMNS = TRIAL_COLUMNS[:10]
 """What a trial has before it runs."""
 

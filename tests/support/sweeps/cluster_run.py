@@ -36,9 +36,9 @@ def main() -> int:
                 chosen = sampler(sweep.plan.sampler, Space.parse(sweep.plan.space), None, 1)
                 complete = SweepRun(stored, store, workers, lambda: BEGUN).run(chosen)
         except ClusterLost as error:
-            print(json.dumps({"lost": str(error)}), flush=True)
+            print(json.dumps({"lost": str(error)}), flush=True)  # noqa: T201
             return 1
-    print(json.dumps({"complete": complete}), flush=True)
+    print(json.dumps({"complete": complete}), flush=True)  # noqa: T201
     return 0
 
 

@@ -41,6 +41,8 @@ class StoreContract:
         }
         assert {"n": 1, "ratio": Decimal("0.5"), "side": "long"} == rows[0].parameters
         assert rows_of(sweep_of(space=SPACE)) == rows
+        assert rows[4:8] == store.trials(rows[0].sweep, 3, 4)
+        assert rows[4:] == store.trials(rows[0].sweep, 3)
 
     def test_a_trial_that_is_there_stays_as_it_is(self, store: TrialStore) -> None:
         row = self.begun(store)[0]
