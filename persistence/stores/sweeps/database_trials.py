@@ -24,7 +24,10 @@ from persistence.stores.sweeps.rows import (
 
 PART = "sweeps"
 SWEEPS = f"SELECT {', '.join(SWEEP_COLUMNS)} FROM research_sweeps ORDER BY created_at, sweep"
-TRIALS = f"SELECT {', '.join(TRIAL_COLUMNS)} FROM research_trials WHERE sweep = %s AND trial BETWEEN %s AND %s ORDER BY trial, fold"
+TRIALS = f"""
+SELECT {", ".join(TRIAL_COLUMNS)} FROM research_trials
+WHERE sweep = %s AND trial BETWEEN %s AND %s ORDER BY trial, fold
+"""
 BY_KEY = "sweep = %(sweep)s AND trial = %(trial)s AND fold = %(fold)s AND state IN ('pending', 'running')"
 CLAIM = f"""
 UPDATE research_trials SET state = 'running', attempts = attempts + 1, worker = %(worker)s, started_at = %(at)s

@@ -90,7 +90,10 @@ WHERE {BY_KEY}
 """
 FAIL = f"UPDATE research_trials SET state = 'failed', ended_at = :at, error = :error WHERE {BY_KEY}"
 SWEEPS = f"SELECT {', '.join(SWEEP_COLUMNS)} FROM research_sweeps ORDER BY created_at, sweep"
-TRIALS = f"SELECT {', '.join(TRIAL_COLUMNS)} FROM research_trials WHERE sweep = ? AND trial BETWEEN ? AND ? ORDER BY trial, fold"
+TRIALS = f"""
+SELECT {", ".join(TRIAL_COLUMNS)} FROM research_trials
+WHERE sweep = ? AND trial BETWEEN ? AND ? ORDER BY trial, fold
+"""
 
 
 class FileTrials:
