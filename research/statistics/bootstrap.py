@@ -76,7 +76,7 @@ def block_length(returns: FloatArray) -> float:
     longest = float(math.ceil(min(3.0 * math.sqrt(count), count / 3.0)))
     if spectrum <= 0.0:
         return longest
-    length = (weighted**2 / spectrum**2) ** (1.0 / 3.0) * count ** (1.0 / 3.0)
+    length = float((weighted**2 / spectrum**2) ** (1.0 / 3.0) * count ** (1.0 / 3.0))
     return round(min(max(length, 1.0), longest), LENGTH_DIGITS)
 
 
@@ -118,7 +118,8 @@ def resampled_paths(returns: FloatArray, paths: int, seed: int, length: float) -
         raw = numbers.random_raw(count * 2 * days).reshape(count, 2, days)
         uniform = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
         starts = (uniform[:, 1] * days).astype(np.int64)
-        lines = np.cumprod(factors[resampled_days(uniform[:, 0], starts, length)], axis=1)
+        lines: FloatArray = factors[resampled_days(uniform[:, 0], starts, length)]
+        lines = np.multiply.accumulate(lines, axis=1)
         ends[first : first + count] = lines[:, -1]
         falls[first : first + count] = deepest_falls(lines)
         values[first : first + count] = lines[:, kept]
@@ -146,7 +147,8 @@ def monte_carlo(returns: DailyReturns, opening_value: Decimal, paths: int, seed:
     values = np.array([float(value) for value in returns.values])
     length = block_length(values)
     made = resampled_paths(values, paths, seed, length)
-    own_fall = deepest_falls(np.cumprod(np.maximum(1.0 + values, 0.0))[None, :])[0]
+    own: FloatArray = np.multiply.accumulate(np.maximum(1.0 + values, 0.0))[None, :]
+    own_fall = deepest_falls(own)[0]
 
     def worth(growth: Decimal) -> Decimal:
         return money(multiply(opening_value, growth))

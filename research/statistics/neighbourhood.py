@@ -119,7 +119,7 @@ def heat_map(table: TrialTable, x: str, y: str) -> HeatMap:
 def _tried(parameters: Sequence[Parameters], name: str) -> tuple[ParameterValue, ...]:
     """Return the values of a parameter that were tried: numbers in their order, choices in that of the trials."""
     values = list(dict.fromkeys(one[name] for one in parameters))
-    return tuple(values if any(isinstance(value, str) for value in values) else sorted(values))  # type: ignore[type-var]
+    return tuple(values if any(isinstance(value, str) for value in values) else sorted(values))
 
 
 def _places(parameters: Sequence[Parameters]) -> FloatArray:

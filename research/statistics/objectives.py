@@ -22,7 +22,7 @@ def sharpe(returns: FloatArray, days_per_year: int) -> FloatArray:
     """Return the annual Sharpe ratio of each column."""
     if len(returns) < 2:
         return np.zeros(returns.shape[1])
-    return sharpe_ratios(returns) * np.sqrt(days_per_year)
+    return np.asarray(sharpe_ratios(returns) * np.sqrt(days_per_year), np.float64)
 
 
 def sortino(returns: FloatArray, days_per_year: int) -> FloatArray:

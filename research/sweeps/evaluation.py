@@ -140,7 +140,7 @@ def _scores(task: Task, result: object) -> TrialScores:
         msg = f"{task.evaluation} returned {type(result).__name__} in place of a TrialResult"
         raise TypeError(msg)
     objective = objective_named(task.objective)
-    values = []
+    values: list[float] = []
     for name, returns in (("in-sample", result.in_sample), ("out-of-sample", result.out_of_sample)):
         series = np.asarray(returns, np.float64)
         if series.ndim != 1 or not len(series):
@@ -152,7 +152,9 @@ def _scores(task: Task, result: object) -> TrialScores:
             raise ValueError(msg)
         values.append(float(objective(series[:, None], task.days_per_year)[0]))
     returns = tuple(map(float, result.out_of_sample))
-    return TrialScores(*values, returns, {name: float(value) for name, value in result.metrics.items()})
+    in_sample, out_of_sample = values
+    metrics = {name: float(value) for name, value in result.metrics.items()}
+    return TrialScores(in_sample, out_of_sample, returns, metrics)
 
 
 def _sentence(error: Exception) -> str:

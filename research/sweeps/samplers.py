@@ -107,7 +107,7 @@ class Tpe:
 
     def batch(self) -> Sequence[int]:
         """Return up to `TPE_BATCH` points that were not tried yet."""
-        points = []
+        points: list[int] = []
         while self._left and len(points) < TPE_BATCH:
             points.append(self._ask())
             self._left -= 1

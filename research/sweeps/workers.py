@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Protocol
+from typing import Literal, Protocol
 
 from research.sweeps.evaluation import Failed, Finished, Lost, Task, run_task
 
-START_METHODS = ("forkserver", "spawn")
+StartMethod = Literal["forkserver", "spawn"]
+START_METHODS: tuple[StartMethod, ...] = ("forkserver", "spawn")
 STOP_TIMEOUT_S = 5.0
 
 
@@ -40,8 +42,9 @@ class Workers(Protocol):
 class _Worker:
     """One process and this side of its pipe."""
 
-    def __init__(self, method: str) -> None:
-        context = get_context(method)
+    def __init__(self, method: StartMethod) -> None:
+        context: SpawnContext | ForkServerContext
+        context = get_context("spawn") if method == "spawn" else get_context("forkserver")
         self.connection, theirs = context.Pipe()
         # Daemonic, so that the interpreter ends it where `close` could not.
         self.process: BaseProcess = context.Process(target=serve, args=(theirs,), daemon=True, name="sweep worker")
@@ -63,7 +66,7 @@ class _Worker:
 class LocalWorkers:
     """A number of processes of this machine; see `Workers`."""
 
-    def __init__(self, count: int, method: str = START_METHODS[0]) -> None:
+    def __init__(self, count: int, method: StartMethod = START_METHODS[0]) -> None:
         self._method = method
         self._workers: list[_Worker] = []
         try:

@@ -19,7 +19,7 @@ from research.sweeps.runner import Progress, SweepRun
 from research.sweeps.samplers import Sampler, sampler
 from research.sweeps.space import Space
 from research.sweeps.trials import MemoryTrials, TrialStore, table_of
-from research.sweeps.workers import START_METHODS, LocalWorkers, Workers
+from research.sweeps.workers import START_METHODS, LocalWorkers, StartMethod, Workers
 from tests.support.sweeps.plans import BEGUN, rows_of, sweep_of
 
 
@@ -59,7 +59,7 @@ def run(sweep: Sweep, store: TrialStore, workers: Workers, **options: object) ->
 
 
 @contextmanager
-def local(count: int = 2, method: str = START_METHODS[0]) -> Iterator[LocalWorkers]:
+def local(count: int = 2, method: StartMethod = START_METHODS[0]) -> Iterator[LocalWorkers]:
     with closing(LocalWorkers(count, method)) as workers:
         yield workers
 
@@ -193,7 +193,7 @@ def test_a_planted_edge_is_seen_through_the_whole_sweep() -> None:
 
 
 @pytest.mark.parametrize("method", START_METHODS)
-def test_processes_give_the_same_results_as_one(method: str, tmp_path: Path) -> None:
+def test_processes_give_the_same_results_as_one(method: StartMethod, tmp_path: Path) -> None:
     sweep, one = sweep_of(), MemoryTrials()
     run(sweep, one, InPlace())
     with closing(FileTrials(tmp_path / "a.db")) as store, local(method=method) as workers:
