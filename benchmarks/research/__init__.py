@@ -1,1 +1,1 @@
-"""Benchmarks of research: the backtest."""
+"""Measurements of research: the backtest, sweeps and their verdicts."""

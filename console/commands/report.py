@@ -23,6 +23,7 @@ from console.listing.csv_rows import warn_of_formulas
 from console.options import AsJson, Portfolio, with_settings
 from console.report import files
 from console.report.json_document import report_to_dict
+from console.report.monte_carlo import MonteCarloRequest, monte_carlo_request, with_monte_carlo
 from console.report.period import period
 from console.report.terminal.page import print_reports
 from domain.analytics.report import Report
@@ -60,6 +61,22 @@ CsvFolder = Annotated[
     ),
 ]
 PAGE = "report.html"
+MonteCarloPaths = Annotated[
+    int | None,
+    typer.Option(
+        "--monte-carlo",
+        metavar="N",
+        min=100,
+        max=100_000,
+        help="Resample the daily returns in so many paths, for bands of value and drawdown.",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", metavar="N", min=0, max=2**63 - 1, help="Seed of --monte-carlo; the same one, the same bands [1]."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="With --csv: replace existing files.")]
 
 
@@ -76,6 +93,7 @@ class ReportRequest:
     csv: Path | None = None
     force: bool = False
     opened: bool = False
+    monte_carlo: MonteCarloRequest | None = None
 
 
 @with_settings
@@ -90,6 +108,8 @@ def report(
     csv: CsvFolder = None,
     force: Force = False,
     open_page: Open = False,
+    monte_carlo: MonteCarloPaths = None,
+    seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
     r"""Report value, performance, months, results by symbol and strategy, costs, positions, decisions, and validation.
@@ -112,6 +132,7 @@ def report(
         Path(csv).expanduser() if csv is not None else None,
         force,
         open_page,
+        monte_carlo_request(monte_carlo, seed),
     )  # fmt: skip
     _require_valid(request, html, csv)
     _report(settings, request, as_json, now)
@@ -168,6 +189,14 @@ def _require_valid(request: ReportRequest, html: str | None, csv: str | None) ->
     if request.benchmarks and request.strategy is not None:
         msg = "--benchmark compares the value of a portfolio, and a strategy has none: omit --strategy or --benchmark"
         raise InvalidRequest(msg)
+    if request.monte_carlo is not None and request.strategy is not None:
+        msg = (
+            "--monte-carlo resamples the daily returns of a portfolio, and a strategy has none: omit --strategy or "
+            "--monte-carlo"
+        )
+        raise InvalidRequest(msg)
+    if request.monte_carlo is not None and request.csv is not None and request.html is None:
+        raise InvalidRequest("--monte-carlo has no file in --csv: omit one of them, or name a page with --html")
     if any(not symbol.strip() for symbol in request.benchmarks):
         raise InvalidRequest("--benchmark is empty: name a symbol, such as BTC/USDT")
     if html == "" or csv == "":
@@ -216,7 +245,7 @@ def _read(engine: Engine, settings: Settings, request: ReportRequest) -> tuple[l
             # In a database with hand-written rows, trades may be older than their portfolio.
             in_period = request.until is None or report.until > report.since
             if in_period or report.trade_stats.traded or report.funnel.received:
-                collected.append(report)
+                collected.append(with_monte_carlo(report, request.monte_carlo))
     if names and not collected:
         which = f"portfolio {request.portfolio}" if request.portfolio is not None else "every requested portfolio"
         raise InvalidRequest(f"the period ends before {which} began; omit --to, or choose a later one")

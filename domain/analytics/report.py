@@ -21,6 +21,7 @@ from domain.analytics.period_returns import (
 )
 from domain.analytics.report_parts.buy_and_hold import BuyAndHold
 from domain.analytics.report_parts.group_curves import NetPoint, group_curves
+from domain.analytics.report_parts.monte_carlo import MonteCarlo
 from domain.analytics.report_parts.reconciliation import Reconciliation, reconciliation
 from domain.analytics.report_parts.trip_notes import TripNote
 from domain.analytics.returns import Valuation
@@ -123,6 +124,7 @@ class Report:
         price_sources_not_real: those of them whose prices are not a real market's.
         future_snapshots: those of the portfolio that are dated in the future; None where there are none.
         origin: what the results come from where no portfolio has traded, such as `BACKTEST`; None: from its books.
+        monte_carlo: what its daily returns would have brought in another order; None where that was not asked for.
     """
 
     portfolio: str
@@ -157,6 +159,7 @@ class Report:
     price_sources_not_real: tuple[str, ...]
     future_snapshots: FutureSnapshots | None = None
     origin: str | None = None
+    monte_carlo: MonteCarlo | None = None
 
     @property
     def result(self) -> Decimal:

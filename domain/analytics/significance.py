@@ -1,12 +1,14 @@
-"""Significance of a Sharpe ratio: the probabilistic Sharpe ratio and the minimum track record length.
+"""Significance of a Sharpe ratio: the probabilistic and the deflated one, and the minimum track record length.
 
-Source of both: D. H. Bailey and M. López de Prado, *The Sharpe Ratio Efficient Frontier*, Journal of Risk 15 (2012).
-All Sharpe ratios in the formulas are of one period, here a day, and never annualised. The kurtosis is the plain one, 3
-for a normal distribution: the excess kurtosis in these formulas would understate fat tails.
+Sources: D. H. Bailey and M. López de Prado, *The Sharpe Ratio Efficient Frontier*, Journal of Risk 15 (2012), and for
+the deflated one *The Deflated Sharpe Ratio*, Journal of Portfolio Management 40 (2014). All Sharpe ratios in the
+formulas are of one period, here a day, and never annualised. The kurtosis is the plain one, 3 for a normal
+distribution: the excess kurtosis in these formulas would understate fat tails.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import NormalDist
@@ -26,6 +28,7 @@ from domain.trading.arithmetic import CONTEXT, ONE, ZERO, add, divide, multiply,
 NORMAL = NormalDist()
 CONFIDENCE = Decimal("0.95")
 NO_VARIANCE = "the Sharpe ratio's own variance is 0"
+EULER_MASCHERONI = 0.5772156649015329
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,49 @@ def shape(returns: DailyReturns) -> Shape | PerformanceMetric:
     return Shape(len(values), divide(mean(values), deviation(values)), skewness, kurtosis)
 
 
-def probability(series: Shape) -> PerformanceMetric:
-    """Return PSR(0) = Φ(SR · √(n − 1) / √(1 − γ₃·SR + (γ₄ − 1)/4 · SR²)), from 0 to 1."""
+def probability(series: Shape, benchmark: Decimal = ZERO) -> PerformanceMetric:
+    """Return PSR(SR*) = Φ((SR − SR*) · √(n − 1) / √(1 − γ₃·SR + (γ₄ − 1)/4 · SR²)), from 0 to 1.
+
+    Args:
+        series: statistics of the returns, see `shape`.
+        benchmark: SR*, the Sharpe ratio to beat, of one period.
+    """
     if series.variance <= ZERO:
         return undefined(NO_VARIANCE)
-    distance = multiply(series.sharpe, CONTEXT.sqrt(Decimal(series.count - 1)))
+    distance = multiply(subtract(series.sharpe, benchmark), CONTEXT.sqrt(Decimal(series.count - 1)))
     # A probability is not an amount: floating point is exact enough for the 12 digits that are kept.
     return defined(Decimal(NORMAL.cdf(float(divide(distance, CONTEXT.sqrt(series.variance))))))
+
+
+def expected_maximum(trials: int, deviation: Decimal) -> Decimal:
+    """Return the Sharpe ratio that the best of so many trials without any skill is expected to have.
+
+    SR₀ = σ · ((1 − γ) · Φ⁻¹(1 − 1/N) + γ · Φ⁻¹(1 − 1/(N·e))), γ the Euler–Mascheroni constant; 0 for one trial. It is
+    the expected maximum of N independent normal values (Bailey and López de Prado 2014, equation 1).
+
+    Args:
+        trials: N, at least 1.
+        deviation: σ, the standard deviation of the trials' Sharpe ratios, of one period.
+    """
+    if trials == 1:
+        return ZERO
+    maximum = (1 - EULER_MASCHERONI) * NORMAL.inv_cdf(1 - 1 / trials)
+    maximum += EULER_MASCHERONI * NORMAL.inv_cdf(1 - 1 / (trials * math.e))
+    return multiply(deviation, Decimal(maximum))
+
+
+def deflated_probability(series: Shape, trials: int, deviation: Decimal) -> PerformanceMetric:
+    """Return the deflated Sharpe ratio PSR(SR₀), SR₀ as `expected_maximum` defines it, from 0 to 1.
+
+    It is the probability that the true Sharpe ratio of the best of several trials is above 0, although it was chosen
+    because it looked best.
+
+    Args:
+        series: statistics of the returns of the best trial.
+        trials: how many were tried, at least 1.
+        deviation: the standard deviation of their Sharpe ratios, of one period.
+    """
+    return probability(series, expected_maximum(trials, deviation))
 
 
 def track_record(series: Shape, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE) -> PerformanceMetric:

@@ -1,4 +1,4 @@
-"""Charts of several lines: the portfolio beside buying and holding, and the net result of each group."""
+"""Charts of several lines: beside buying and holding, by group, and the bands of resampled days."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ LINES = (
 """Colour, dash and sign of each line: lines differ in more than colour, for colour-blind readers and grey paper."""
 MAX_OWN_POINTS = 400
 MAX_NAME = 40
+BANDS = (
+    ("high", "c2", "dot", "┈", 1.25), ("upper", "c1", "dash", "╍", 1.25), ("median", "c1", "solid", "━", 2.25),
+    ("lower", "c1", "dash", "╍", 1.25), ("low", "c2", "dot", "┈", 1.25),
+)  # fmt: skip
+"""The values of a band from the top, with colour, dash, sign and width of their lines: one pair a line style."""
 
 
 def drawn_comparisons(report: Report) -> list[BuyAndHold]:
@@ -58,6 +63,33 @@ def compared(report: Report) -> Chart | None:
     own_change = f"the portfolio {percent(report.change.value)}"
     text = f"Lines of the change since {since:%Y-%m-%d %H:%M} UTC: {own_change}; {changes}."
     return Chart("compared", text, {"data": data, "layout": layout}, tuple(keys))
+
+
+def resampled(report: Report) -> Chart | None:
+    """Return the chart of the bands of resampled paths with the value as it was; None where there are no bands."""
+    simulated = report.monte_carlo
+    if simulated is None or not simulated.curve or simulated.end_value is None:
+        return None
+    write, curve = Amounts.of(report), simulated.curve
+    data, values = [], [point.value.high for point in curve] + [point.value.low for point in curve]
+    for name, colour, dash, _, width in BANDS:
+        points = [(point.time, getattr(point.value, name)) for point in curve]
+        line = _line(name, points, (colour, dash), width=width, amounts=write)
+        line["line"]["shape"] = "linear"
+        data.append(line)
+    keys = (
+        Key("c1", "━", "median of the paths"), Key("c1", "╍", "half of them lie between these"),
+        Key("c2", "┈", "90 % lie between these"),
+    )  # fmt: skip
+    layout = layout_of(
+        f"Value of the paths, {html.escape(write.currency)}", {"type": "date"}, {"tickformat": axis_ticks(values)}
+    )
+    ends = simulated.end_value
+    text = (
+        f"Lines of the value of {simulated.paths:,} paths: 90 % of them end between {write.plain(ends.low)} and "
+        f"{write.plain(ends.high)}, half of them above {write.plain(ends.median)}."
+    )
+    return Chart("compared", text, {"data": data, "layout": layout}, keys)
 
 
 def by_group(report: Report, dimension: Dimension, heading: str) -> Chart | None:

@@ -16,6 +16,7 @@ from console.report.html.plotly_script import packed_specs, plotly_script
 from console.report.html.policy import content_security_policy, script_digest
 from console.report.html.section import Section
 from console.report.metrics_table import GROUP_COLUMNS, OVERVIEW_COLUMNS
+from console.report.monte_carlo import COLUMNS, OWN
 from console.report.tables import MONTHS, account_rows, costs, funnel_stages
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
@@ -56,6 +57,7 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
         months=MONTHS,
         definitions=[metric for metric in METRICS.values() if metric in metrics],
         group_columns=[METRICS[key] for key in GROUP_COLUMNS],
+        band_columns=[*COLUMNS, OWN],
         overview_columns=[METRICS[key] for key in OVERVIEW_COLUMNS],
         version=version(),
         glossary=glossary(FILL, TRADE, ROUND_TRIP),

@@ -17,6 +17,7 @@ from console.report.html import charts, formatting, line_charts
 from console.report.html.charts import Chart
 from console.report.html.formatting import Amounts
 from console.report.metrics_table import OVERVIEW_COLUMNS, MetricRow, drawdown_text, metric_row, metric_rows
+from console.report.monte_carlo import HEADING, BandRow, band_rows, notes
 from console.report.results_tables import SumRow, TripRow, holding_rows, result_rows, trip_rows, value_note
 from console.report.verdicts import progress_text
 from console.report.warning import warning
@@ -130,6 +131,21 @@ class Section:
         return line_charts.compared(self.report) if self.valued else None
 
     @cached_property
+    def resampled(self) -> Chart | None:
+        """The chart of the bands of resampled days."""
+        return line_charts.resampled(self.report)
+
+    @property
+    def bands(self) -> list[BandRow]:
+        """The table of these bands."""
+        return band_rows(self.report.monte_carlo) if self.report.monte_carlo is not None else []
+
+    @property
+    def monte_carlo_notes(self) -> list[str]:
+        """The sentences below that table; without one, why there is none."""
+        return notes(self.report.monte_carlo) if self.report.monte_carlo is not None else []
+
+    @cached_property
     def group_charts(self) -> dict[str, Chart]:
         """The charts of the net result so far of each strategy and each bucket of confidence, by key."""
         wanted = {Dimension.STRATEGY: "Net result by strategy", Dimension.CONFIDENCE: "Net result by confidence"}
@@ -141,6 +157,7 @@ class Section:
         """All its charts, by the id of their place in the page."""
         single = {
             "equity": self.equity, "compared": self.compared, "days": self.days, "distribution": self.distribution,
+            "resampled": self.resampled,
         }  # fmt: skip
         drawn = {key: chart for key, chart in {**single, **self.group_charts}.items() if chart is not None}
         return {f"{self.id}-{key}": chart for key, chart in drawn.items()}
@@ -177,6 +194,7 @@ class Section:
             "months": ("Monthly results", self.years),
             "days": ("Daily results", self.days),
             "distribution": ("Distribution of results", self.distribution),
+            "monte_carlo": (HEADING, self.report.monte_carlo),
             "groups": ("Results by group", self.groups),
             "trips": ("Round trips", self.trips),
             "costs": ("Costs", report.has_trades),

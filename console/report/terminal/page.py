@@ -16,9 +16,11 @@ from console.display.table import beside, line
 from console.display.times import MINUTES, local_times, span
 from console.display.wrapping import wrap
 from console.report.metrics_table import drawdown_text, places_of
+from console.report.monte_carlo import HEADING
 from console.report.results_tables import value_note
 from console.report.terminal import charts, explanations, sections
 from console.report.terminal.charts import wrapped
+from console.report.terminal.monte_carlo import monte_carlo
 from console.report.validation import validation_lines
 from console.report.warning import warning
 from domain.analytics.metric_definitions import METRICS
@@ -153,6 +155,7 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
     if report.months:
         yield from _with_heading("Months", _months(report, width))
     yield from _pair(_days(report, half), _distribution(report, half), half, two_columns)
+    yield from _with_heading(HEADING, monte_carlo(report, width))
     yield from _results(report, width, half, two_columns)
     if report.account:
         yield from _with_heading("Deposits and adjustments", sections.account(report.account, width, report.currency))

@@ -1,0 +1,1 @@
+"""What a sweep over parameters stores: its plan, and its trials."""

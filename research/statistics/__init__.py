@@ -1,0 +1,1 @@
+"""Statistics of sweeps and reports: how much of a result is luck."""
