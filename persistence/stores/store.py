@@ -17,8 +17,8 @@ from persistence.rows import one_row
 # the generation, and sees the new value. An array may be empty, so that nothing is sent for it: without a status a
 # decision is executed, and without an order one that is open keeps its own. A pending one has none, whatever its sender
 # wrote into the row. Status open is no end: the order of a pending decision rests from now on. Only the writer of
-# orders ends a decision that is open. CASE keeps the planner from looking for the ids in an index of pending rows: before
-# the first ANALYZE it takes that for short, and it may have 300 000 rows.
+# orders ends a decision that is open. CASE keeps the planner from looking for the ids in an index of pending rows:
+# before the first ANALYZE it takes that for short, and it may have 300 000 rows.
 END_DECISIONS = """
 WITH fence AS MATERIALIZED (
     SELECT FROM paper_lease l CROSS JOIN paper_generation g
