@@ -126,6 +126,10 @@ PARTS = {
     "downloads": Part(
         "a download of past bars, killed at random moments", _elsewhere("tests.faults.parts.downloads", 50, 4)
     ),
+    "sweeps": Part(
+        "sweeps and their workers, killed at random moments", _elsewhere("tests.faults.parts.sweeps", 20, 2)
+    ),
+    "clusters": Part("a Ray cluster whose nodes and head are killed", _elsewhere("tests.faults.parts.clusters", 1, 1)),
     "database": Part("connections, statements, servers", _elsewhere("tests.faults.parts.database", 1, 1)),
 }
 """By name, the longest first."""
@@ -134,6 +138,8 @@ ELSEWHERE = {
     "orders": "tests.faults.parts.orders",
     "gaps": "tests.faults.parts.gaps",
     "downloads": "tests.faults.parts.downloads",
+    "sweeps": "tests.faults.parts.sweeps",
+    "clusters": "ray",
     "database": "tests.support.system.load",
 }
 

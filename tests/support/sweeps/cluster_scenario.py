@@ -1,6 +1,6 @@
 """A real Ray cluster of several nodes on this machine, and what happens to it while a sweep runs on it.
 
-``python -m tests.support.sweeps.cluster_scenario same|nodes|head FOLDER`` prints one document: how each run of the
+``python -m tests.support.sweeps.cluster_scenario same|nodes|head FOLDER SEED`` prints one document: how each run of the
 sweep ended, and what was killed. It is a process of its own, because Ray leaves threads and warnings in the one that
 starts it.
 """
@@ -39,7 +39,7 @@ class Scenario:
 
         self.file = folder / "trials.db"
         self.sweep = sweep_of("slow", (f"n=1:{POINTS}",), **OPTIONS)
-        self.ended: list[int] = []
+        self.runs: list[dict[str, Any]] = []
         self.killed: list[str] = []
         self._cluster_type = Cluster
         self.begin()
@@ -62,8 +62,7 @@ class Scenario:
 
     def finish(self, run: subprocess.Popen[str]) -> None:
         output, _ = run.communicate(timeout=RUN_TIMEOUT_S)
-        self.ended.append(run.returncode)
-        self.output = output[-2_000:]
+        self.runs.append({"code": run.returncode, "output": output[-1_000:]})
 
     def done(self) -> int:
         if not self.file.exists():
@@ -87,7 +86,7 @@ def same(scenario: Scenario) -> None:
 
 def nodes(scenario: Scenario) -> None:
     """Kill a node at random each few results, and add another one later."""
-    draw, run = random.Random(1), scenario.start_run()
+    draw, run = random.Random(int(sys.argv[3])), scenario.start_run()
     for count in (4, 14, 24, 34):
         scenario.until(lambda count=count: scenario.done() >= count, run)  # type: ignore[misc]
         scenario.kill_node(draw.choice(scenario.nodes))
@@ -116,7 +115,7 @@ def main() -> int:
         {"same": same, "nodes": nodes, "head": head}[sys.argv[1]](scenario)
     finally:
         scenario.cluster.shutdown()
-    document = {"ended": scenario.ended, "killed": scenario.killed, "output": scenario.output}
+    document = {"runs": scenario.runs, "killed": scenario.killed}
     print(json.dumps(document), flush=True)  # noqa: T201
     return 0
 

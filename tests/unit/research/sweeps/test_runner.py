@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from domain.errors import InvalidRequest
 from domain.sweeps.trial import Sweep, TrialState
 from persistence.stores.sweeps.file_trials import FileTrials
 from research.statistics.verdict import sweep_verdict
+from research.sweeps.cluster import RayWorkers
 from research.sweeps.evaluation import Failed, Finished, Lost, Task, load_evaluation, run_task
 from research.sweeps.runner import Progress, SweepRun
 from research.sweeps.samplers import Sampler, sampler
@@ -230,6 +232,14 @@ def test_workers_that_are_killed_from_outside_lose_nothing(tmp_path: Path) -> No
         assert run(sweep, store, workers, progress=kill_some)
     assert 3 == len(killed)
     assert [row.scores for row in one.trials(sweep.sweep)] == [row.scores for row in store.trials(sweep.sweep)]
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(
+        InvalidRequest, match="needs the package ray, which is not installed; install the extra cluster"
+    ):
+        RayWorkers("auto")
 
 
 def test_closing_ends_processes_that_have_a_task() -> None:
