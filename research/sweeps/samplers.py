@@ -16,6 +16,7 @@ from domain.wording import did_you_mean, quoted
 from research.sweeps.space import Space
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.study import Study
 
 GRID, RANDOM, TPE = "grid", "random", "tpe"
@@ -55,7 +56,7 @@ class Random:
     """Points drawn at random, each once."""
 
     def __init__(self, space: Space, trials: int, seed: int) -> None:
-        draw, drawn = random.Random(seed), dict[int, None]()  # noqa: S311 - a draw of points, not a secret
+        draw, drawn = random.Random(seed), dict[int, None]()  # nosec B311  # noqa: S311 - a draw, not a secret
         if trials >= space.size:
             points = list(range(space.size))
             draw.shuffle(points)
@@ -95,13 +96,13 @@ class Tpe:
         self._study: Study = optuna.create_study(
             direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         )
-        self._distributions = {
+        self._distributions: dict[str, BaseDistribution] = {
             parameter.name: optuna.distributions.IntDistribution(0, len(parameter.values) - 1)
             if parameter.is_ordered
             else optuna.distributions.CategoricalDistribution(tuple(range(len(parameter.values))))
             for parameter in space.parameters
         }
-        self._draw = random.Random(seed)  # noqa: S311 - a draw of points, not a secret
+        self._draw = random.Random(seed)  # nosec B311  # noqa: S311 - a draw, not a secret
         self._scores: dict[int, float | None] = {}
         self._asked: dict[int, int] = {}
 
