@@ -26,6 +26,8 @@ from research.columns.scaled import UNKNOWN
 SOURCE = "backtest"
 """Name of the price source of a backtest."""
 PHASES = 8
+NEAR_BARS = 32
+"""The next piece is looked for among so many bars before all later ones."""
 MICROSECONDS_PER_SECOND = 1_000_000
 
 
@@ -108,11 +110,20 @@ class Market:
         after = 1 if phase >= Phase.DECISION else 0
         return Instant(time_of(micros), (micros - self.origin + after) / MICROSECONDS_PER_SECOND)
 
-    def next_piece(self, number: int, moment: int) -> Piece | None:
-        """Return the first piece of a symbol after a moment; None if there is none."""
+    def next_piece(self, number: int, moment: int, first: int = 0) -> Piece | None:
+        """Return the first piece of a symbol after a moment; None if there is none.
+
+        Args:
+            number: the place of the symbol.
+            moment: the moment.
+            first: a bar at or before which it cannot be earlier; it is looked for near this one first.
+        """
         one, micros = self.columns[number], moment // PHASES
         past = bisect_right if moment % PHASES >= Phase.CLOSE else bisect_left
-        bar = past(one.time, micros)
+        near = min(first + NEAR_BARS, len(one))
+        bar = past(one.time, micros, first, near)
+        if bar == near:
+            bar = past(one.time, micros, near)
         if bar >= len(one):
             return None
         if one.has_open[bar]:

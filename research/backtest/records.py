@@ -172,8 +172,8 @@ class Records:
         assert one.position_id is not None  # each fill has one
         self.fills.add((
             fill.filled_at, order.decision_id, order.order_id.bytes, one.position_id.bytes, order.leg, fill.fill_no,
-            symbol, order.instrument.asset_class, order.side.value, side.value, strategy,
-            order.order_type.value, fill.liquidity.value,
+            symbol, order.instrument.asset_class, order.side, side, strategy,
+            order.order_type, fill.liquidity,
             fill.ambiguous, fill.quantity, fill.price, fill.base_price, fill.notional, fill.commission, fill.slippage,
             spread, one.state.cash, position.quantity if position is not None else ZERO,
         ))  # fmt: skip
@@ -185,7 +185,7 @@ class Records:
         if trade is not None:
             self.trades.add((
                 trade.position_id.bytes, trade.order_id.bytes, trade.fill_no, trade.portfolio, trade.symbol,
-                trade.asset_class, trade.side.value, trade.quantity, trade.cost, trade.exit_notional, trade.exit_price,
+                trade.asset_class, trade.side, trade.quantity, trade.cost, trade.exit_notional, trade.exit_price,
                 trade.entry_commission, trade.exit_commission, trade.entry_time, trade.exit_time, trade.strategy,
                 trade.closes,
             ))  # fmt: skip

@@ -7,7 +7,7 @@ the last digit, as if the engine were shown each bar.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ from domain.trading.open_orders.levels import NearestLevels
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.trading.sizing import SizingRules
-from domain.types import Action, PortfolioName, Symbol
+from domain.types import Action, Instant, PortfolioName, Symbol
 from research.backtest.feeds import Feed, Wish
 from research.backtest.making import DecisionMaker, InvalidIntent
 from research.backtest.pieces import PHASES, Market, Phase, Piece
@@ -96,6 +96,8 @@ class BacktestRun:
         self._waiting: set[object] = set()  # decisions that wait in the engine
         self._reached: dict[int, Piece] = {}  # by symbol: the next piece that may reach an order
         self._levels: dict[int, NearestLevels] = {}
+        self._bars = [0] * len(market.columns)  # by symbol: no later piece belongs to an earlier bar
+        self._instants: tuple[int, Instant] = (0, market.instant(0))  # the last one
         self._taken = [0] * len(market.columns)  # the number of the last piece that the engine has seen of a symbol
         self._feed = feed([Account(self._state, self._equity)] * len(market.columns))
 
@@ -127,6 +129,19 @@ class BacktestRun:
         self._records.snapshot(self._state(), self._marks(self._moment), end)
         return self._state()
 
+    def _instant(self, moment: int) -> Instant:
+        """Return a moment for the engine; those of a decision and of the open at the same time are one."""
+        key = moment // PHASES * 2 + (moment % PHASES >= Phase.DECISION)
+        if self._instants[0] != key:
+            self._instants = key, self._market.instant(moment)
+        return self._instants[1]
+
+    def _next_piece(self, number: int, moment: int) -> Piece | None:
+        piece = self._market.next_piece(number, moment, self._bars[number])
+        if piece is not None:
+            self._bars[number] = piece.bar
+        return piece
+
     def _state(self) -> PortfolioState:
         state = self._engine.state(self._name)
         assert state is not None  # it is the only portfolio, and is never removed
@@ -147,9 +162,10 @@ class BacktestRun:
 
     def _happen(self, moment: int) -> None:
         """Handle all that is due at a moment."""
-        phase, symbols = moment % PHASES, set()
-        while self._queue and self._queue[0][0] == moment:
-            symbols.add(heappop(self._queue)[1])
+        phase, queue = moment % PHASES, self._queue
+        symbols = {heappop(queue)[1]}
+        while queue and queue[0][0] == moment:
+            symbols.add(heappop(queue)[1])
         if phase == Phase.SNAPSHOT:
             micros = moment // PHASES
             self._records.snapshot(self._state(), self._marks(moment), micros)
@@ -159,18 +175,19 @@ class BacktestRun:
         if phase == Phase.EXPIRY:
             self._take(self._engine.on_time(self._market.instant(moment)), ())
             return
-        pieces = self._due.pop(moment, {})
-        for number in symbols - pieces.keys():
+        due = self._due.pop(moment, None)
+        pieces = {} if due is None else due
+        for number in symbols:
             piece = self._reached.get(number)
-            if piece is not None and piece.moment == moment:
+            if piece is not None and piece.moment == moment and number not in pieces:
                 pieces[number] = piece
         if pieces:
-            self._show(dict(sorted(pieces.items())), moment)
+            self._show(pieces if len(pieces) == 1 else dict(sorted(pieces.items())), moment)
 
     def _show(self, pieces: dict[int, Piece], moment: int) -> None:
         """Show the engine pieces of one moment, with the decisions that wait for them."""
         self.looks += len(pieces)
-        now = self._market.instant(moment)
+        now = self._instant(moment)
         held = [decision for number in pieces for decision in self._held.pop(number, ())]
         quotes = self._newest_of_others(pieces, moment) if held or self._waiting else []
         for number, first in pieces.items():
@@ -179,18 +196,21 @@ class BacktestRun:
                     quotes.append(self._market.quote(number, piece, now))
                     self._taken[number] = piece.number
         happened = self._engine.on_quotes(quotes, now)
-        held.sort(key=lambda decision: decision.place)
+        if len(held) > 1:
+            held.sort(key=lambda decision: decision.place)
         for decision in held:
             happened += self._engine.on_decision(decision, now)
         self._take(happened, pieces)
 
-    def _newest_of_others(self, pieces: Iterable[int], moment: int) -> list[Quote]:
+    def _newest_of_others(self, pieces: Mapping[int, Piece], moment: int) -> list[Quote]:
         """Return the newest prices of what is held besides, as far as the engine has not seen them: equity needs them.
 
         They reach no order, else they would be shown at their moment.
         """
-        quotes = []
-        for number in {self._numbers[symbol] for symbol in self._state().positions} - set(pieces):
+        quotes: list[Quote] = []
+        for symbol in self._state().positions:
+            if (number := self._numbers[symbol]) in pieces:
+                continue
             piece = self._market.last_piece(number, moment)
             if piece is not None and piece.number > self._taken[number]:
                 quotes.append(self._market.quote(number, piece))
@@ -200,7 +220,7 @@ class BacktestRun:
     def _decide(self, wish: Wish) -> None:
         """Take a decision: it waits for the next price, or is executed at the close that has just been known."""
         moment, at_close = wish.moment, self._options.fill_at_close
-        received = self._market.instant(moment - moment % PHASES + Phase.CLOSE if at_close else moment)
+        received = self._instant(moment - moment % PHASES + Phase.CLOSE if at_close else moment)
         name = self._market.columns[wish.symbol].symbol if wish.symbol is not None else Symbol("")
         try:
             decision = self._maker.make(wish.intent, name, wish.uid, received)
@@ -223,7 +243,7 @@ class BacktestRun:
         else:
             self._release_held()
             self._wait(decision)
-        piece = self._market.next_piece(number, moment)
+        piece = self._next_piece(number, moment)
         if piece is not None:
             due = self._due.get(piece.moment)
             if due is None:
@@ -297,7 +317,7 @@ class BacktestRun:
             return
         self._levels[number] = levels
         self._reached.pop(number, None)
-        first, columns = self._market.next_piece(number, self._moment), self._market.columns[number]
+        first, columns = self._next_piece(number, self._moment), self._market.columns[number]
         bar = next_reached(columns, first.bar, *levels) if first is not None else None
         if first is None or bar is None:
             return
