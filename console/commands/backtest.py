@@ -108,7 +108,10 @@ def backtest_command(
     symbols: Symbols = None,
     timeframe: TimeframeName = None,
     exchange: Annotated[
-        str | None, typer.Option("--exchange", metavar="E", help="Choose this exchange where the history has a symbol from several.")
+        str | None,
+        typer.Option(
+            "--exchange", metavar="E", help="Choose this exchange where the history has a symbol from several."
+        ),
     ] = None,
     since: Since = None,
     until: Until = None,
