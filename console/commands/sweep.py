@@ -247,7 +247,7 @@ def _whole(path: str) -> Path:
 
 
 def _workers(place: Workplace, count: int | None, ray: str | None) -> Workers:
-    inner = RayWorkers(ray) if ray is not None else LocalWorkers(count or len(os.sched_getaffinity(0)))
+    inner: Workers = RayWorkers(ray) if ray is not None else LocalWorkers(count or len(os.sched_getaffinity(0)))
     return LocatedWorkers(inner, {"workplace": place})
 
 

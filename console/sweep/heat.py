@@ -62,8 +62,10 @@ def sweep_maps(table: TrialTable, most_columns: int, most_rows: int, most_maps: 
 
 
 def _map(table: TrialTable, x: str, y: str, most_columns: int, most_rows: int) -> SweepMap:
-    groups = {x: _groups(tried_values(table.parameters, x), most_columns)}
-    groups[y] = [(ONE_ROW,)] if y == ONE_ROW else _groups(tried_values(table.parameters, y), most_rows)
+    groups: dict[str, list[Sequence[ParameterValue]]] = {
+        x: _groups(tried_values(table.parameters, x), most_columns),
+        y: [(ONE_ROW,)] if y == ONE_ROW else _groups(tried_values(table.parameters, y), most_rows),
+    }
     numbers = {
         name: {value: number for number, group in enumerate(several) for value in group}
         for name, several in groups.items()

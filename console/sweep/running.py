@@ -15,7 +15,7 @@ from actors.settings import Settings
 from console.database import opened, require_database
 from console.display.format import terminal
 from console.signals import stoppable
-from console.sweep.progress import Bar, Lines
+from console.sweep.progress import Bar, Lines, ProgressView
 from domain.errors import InvalidRequest
 from domain.files.private_files import make_home
 from domain.sweeps.trial import Sweep, Trial
@@ -118,7 +118,7 @@ class _Watch:
 
     def __init__(self) -> None:
         out = terminal(stderr=True)
-        self._view = Bar(out) if out.file.isatty() else Lines(out)
+        self._view: ProgressView = Bar(out) if out.file.isatty() else Lines(out)
         self._first: int | None = None
         self.last = Progress(0, 0, 0)
 
