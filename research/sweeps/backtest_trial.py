@@ -122,6 +122,7 @@ def evaluate(
     same_currency: Sequence[str],
     fill_at_close: bool,
     strategy: str,  # noqa: ARG001 - for people who read the plan
+    name: str,  # noqa: ARG001 - for the validation of its decisions
 ) -> TrialResult:
     """Backtest a strategy on the training days, and with a new portfolio on the test days.
 
@@ -135,7 +136,8 @@ def evaluate(
         rules: of the portfolio, by the names of `research.portfolio_rules`.
         same_currency: currencies that count 1:1.
         fill_at_close: see `research.backtest.run.RunOptions`.
-        strategy: its name.
+        strategy: where it is.
+        name: by which its decisions name it.
 
     Raises:
         StrategyError: the strategy raises, or wants what makes no sense.

@@ -170,7 +170,7 @@ def prepared(request: SweepRequest, variants: Variants, market: Market, version:
             days, folds.folds, embargo=folds.embargo, purge=folds.purge, train_days=folds.train_days
         ),
         days_per_year=days_per_year(days),
-        options={**request.portfolio, "strategy": label(request.strategy)},
+        options={**request.portfolio, "strategy": label(request.strategy), "name": variants.kind.name},
     )  # fmt: skip
     return Sweep.of(EVALUATION, code_hash(variants.kind, version), manifest_of(market), plan, now)
 

@@ -48,7 +48,7 @@ def source(home: Path, *files: str) -> MarketRequest:
 
 def result(home: Path, prices: Market, fold: Fold = FOLD, strategy: str = CROSSOVER, **parameters: Any) -> TrialResult:
     place = Workplace(strategy, store_prices(home, prices), source(home))
-    options: dict[str, Any] = {"rules": RULES, "same_currency": ["USDT"], "fill_at_close": False, "strategy": "c"}
+    options: dict[str, Any] = {"rules": RULES, "same_currency": ["USDT"], "fill_at_close": False, "strategy": "c", "name": "C"}
     return evaluate(parameters, fold, 7, workplace=place, **options)
 
 
