@@ -107,7 +107,8 @@ def backtest_command(
     symbols: Symbols = None,
     timeframe: TimeframeName = None,
     exchange: Annotated[
-        str | None, typer.Option("--exchange", metavar="E", help="Of a symbol that the history has from several.")
+        str | None,
+        typer.Option("--exchange", metavar="E", help="Take this one where the history has a symbol from several."),
     ] = None,
     since: Since = None,
     until: Until = None,

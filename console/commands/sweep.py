@@ -108,7 +108,9 @@ RayAddress = Annotated[
     str | None, typer.Option("--ray", metavar="ADDRESS", help="Run on a Ray cluster: auto, or host:port of its head.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the same sweep, which was stopped or killed.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, metavar="N", help="Seed of the draws of the sampler.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=MAX_SEED, metavar="N", help="Seed of the draws of the sampler.")
+]
 InDatabase = Annotated[
     bool, typer.Option("--database", help="Keep the trials in the database, not in home/sweeps/trials.db.")
 ]
@@ -136,7 +138,8 @@ def sweep_command(
     symbols: Symbols = None,
     timeframe: TimeframeName = None,
     exchange: Annotated[
-        str | None, typer.Option("--exchange", metavar="E", help="Take this one where the history has a symbol from several.")
+        str | None,
+        typer.Option("--exchange", metavar="E", help="Take this one where the history has a symbol from several."),
     ] = None,
     since: Since = None,
     until: Until = None,

@@ -127,11 +127,11 @@ def start(
     if name is not None and (name := name.strip()) in RESERVED:
         msg = f"a run cannot be named {name}, because that is a command of validate; choose another name"
         raise InvalidRequest(msg)
+    from console.sweep.stored_sweeps import swept_before  # noqa: PLC0415 - numpy takes time to load
+
     with _opened(settings) as engine, transaction(engine) as cursor:
         url = running_url(settings)
         assert url is not None  # it is open
-        from console.sweep.attempts import swept_before  # noqa: PLC0415 - numpy takes time to load
-
         begun = validation_runs.begin(
             cursor,
             name,
@@ -269,8 +269,8 @@ def _print_begun(stored: StoredRun, not_real: set[str]) -> None:
     out.print("A change of settings or of a portfolio's rules, a deposit or a withdrawal ends it.")
     if stored.criteria.swept is not None:
         out.print(
-            f"Sweeps of {joined(strategies)} had {counted(stored.criteria.swept.trials, 'trial')}, so the deflated Sharpe "
-            "ratio counts in place of PSR(0).",
+            f"Sweeps of {joined(strategies)} had {counted(stored.criteria.swept.trials, 'trial')}, so the deflated "
+            "Sharpe ratio counts in place of PSR(0).",
             soft_wrap=True,
         )
     foreign = "executed and do not count" if stored.allow_foreign else "rejected"

@@ -75,8 +75,8 @@ class Lines:
             self._stored, self._printed = progress.ended, step
         if self._printed < step < PRINTED_STEPS:
             self._printed = step
-            each = (self._seconds() - self._begun) / max(progress.ended - self._stored, 1)
-            left = format_duration(timedelta(seconds=each * (progress.rows - progress.ended)))
+            seconds_a_run = (self._seconds() - self._begun) / max(progress.ended - self._stored, 1)
+            left = format_duration(timedelta(seconds=seconds_a_run * (progress.rows - progress.ended)))
             failed = f", {progress.failed:,} of them failed" if progress.failed else ""
             self._out.print(f"{progress.ended:,} of {progress.rows:,} runs{failed}, about {left} left", style="dim")
 

@@ -47,14 +47,14 @@ def outcome_lines(outcome: SweepOutcome, width: int) -> Iterator[Text]:
         width: characters.
     """
     yield from _head(outcome, width)
-    yield from _section("Verdict", _verdict(outcome, width))
-    yield from _section("In-sample against out-of-sample", table_lines(_folds(outcome), width, "dim"))
-    yield from _section("Best trials", table_lines(_best(outcome), width, "dim"))
-    yield from _section("Neighbourhood of the best", _neighbours(outcome, width))
+    yield from _section("Verdict", _verdict(outcome, width), width)
+    yield from _section("In-sample against out-of-sample", table_lines(_folds(outcome), width, "dim"), width)
+    yield from _section("Best trials", table_lines(_best(outcome), width, "dim"), width)
+    yield from _section("Neighbourhood of the best", _neighbours(outcome, width), width)
     for one in _maps(outcome, width):
         over = f"{one.x} (across) and {one.y} (down)" if one.y else one.x
         title = f"Median {outcome.table.objective} out-of-sample over {escape_control(over)}"
-        yield from _section(title, map_lines(one))
+        yield from _section(title, map_lines(one), width)
 
 
 def _maps(outcome: SweepOutcome, width: int) -> list[SweepMap]:
@@ -66,9 +66,9 @@ def _maps(outcome: SweepOutcome, width: int) -> list[SweepMap]:
     return []
 
 
-def _section(title: str, lines: Sequence[Text]) -> Iterator[Text]:
+def _section(title: str, lines: Sequence[Text], width: int) -> Iterator[Text]:
     yield line()
-    yield line((title, "bold"))
+    yield from wrapped(title, width, "bold")
     yield from lines
 
 
@@ -124,7 +124,9 @@ def _folds(outcome: SweepOutcome) -> list[Column]:
 
     return [
         numbers("fold", [str(row.fold) for row in rows]),
-        Column("test days", [f"{one.test.begin:%Y-%m-%d} to {one.test.end - DAY:%Y-%m-%d}" for one in folds], gives_way=2),
+        Column(
+            "test days", [f"{one.test.begin:%Y-%m-%d} to {one.test.end - DAY:%Y-%m-%d}" for one in folds], gives_way=2
+        ),
         numbers("best trial", [str(row.trial) for row in rows]),
         numbers("in-sample", [score_cell(row.in_sample) for row in rows]),
         numbers("out-of-sample", [score_cell(row.out_of_sample) for row in rows]),

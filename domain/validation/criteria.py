@@ -78,7 +78,9 @@ class Criteria:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Criteria:
         """Return the criteria from the result of `to_dict`. A missing one, of an older version, has its default."""
-        kinds = {field.name: Decimal if field.type == "Decimal" else int for field in fields(cls) if field.name in LIMITS}
+        kinds = {
+            field.name: Decimal if field.type == "Decimal" else int for field in fields(cls) if field.name in LIMITS
+        }
         stored: dict[str, Any] = {name: kind(values[name]) for name, kind in kinds.items() if name in values}
         swept = values.get("swept")
         if swept is not None:

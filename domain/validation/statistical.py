@@ -89,10 +89,10 @@ def swept_note(returns: DailyReturns, criteria: Criteria) -> str | None:
     if criteria.swept is None:
         return None
     luck = expected_maximum(criteria.swept.trials, criteria.swept.deviation)
+    trials, ratio = counted(criteria.swept.trials, "trial"), format_ratio(returns.annual(luck))
     return (
-        f"the strategy came from sweeps of {counted(criteria.swept.trials, 'trial')}; the best of so many without skill "
-        f"is expected to have an annualised Sharpe ratio of {format_ratio(returns.annual(luck))}, which the one here has to "
-        "beat (deflated Sharpe ratio)"
+        f"the strategy came from sweeps of {trials}; the best of so many without skill is expected to have an annual "
+        f"Sharpe ratio of {ratio}, which the one here has to beat (deflated Sharpe ratio)"
     )
 
 
@@ -245,10 +245,8 @@ def power(returns: DailyReturns, criteria: Criteria) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def sharpe_needed(
-    count: int, days_per_year: int, confidence: Decimal, benchmark: Decimal = ZERO
-) -> Decimal | None:
-    """Return the annualised Sharpe ratio at which PSR(SR*) of ``count`` normally distributed daily returns is this high.
+def sharpe_needed(count: int, days_per_year: int, confidence: Decimal, benchmark: Decimal = ZERO) -> Decimal | None:
+    """Return the annualised Sharpe ratio at which PSR(SR*) of so many normally distributed daily returns is this high.
 
     PSR(SR*) = Φ((SR − SR*)·√(n − 1) / √(1 + SR²/2)) solved for SR, with z = Φ⁻¹(confidence) and m = n − 1 − z²/2:
     (SR*·(n − 1) + √((SR*·(n − 1))² − m·(SR*²·(n − 1) − z²))) / m; for SR* = 0 that is z / √m. None where no Sharpe

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,7 @@ class DailyValues(Records):
             days: since 1970; each has market data.
         """
         values = [opening, *(self._closes[day] for day in days)]
-        return [
-            float(divide(subtract(after, before), before)) if before else 0.0
-            for before, after in zip(values, values[1:], strict=False)
-        ]
+        return [float(divide(subtract(after, before), before)) if before else 0.0 for before, after in pairwise(values)]
 
 
 def evaluate(

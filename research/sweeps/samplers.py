@@ -16,6 +16,7 @@ from domain.wording import did_you_mean, quoted
 from research.sweeps.space import Space
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.study import Study
 
 GRID, RANDOM, TPE = "grid", "random", "tpe"
@@ -95,7 +96,7 @@ class Tpe:
         self._study: Study = optuna.create_study(
             direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         )
-        self._distributions = {
+        self._distributions: dict[str, BaseDistribution] = {
             parameter.name: optuna.distributions.IntDistribution(0, len(parameter.values) - 1)
             if parameter.is_ordered
             else optuna.distributions.CategoricalDistribution(tuple(range(len(parameter.values))))

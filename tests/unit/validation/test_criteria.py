@@ -312,7 +312,9 @@ def test_a_strategy_of_many_trials_needs_more() -> None:
     assert isinstance(series, Shape)
     assert deflated_probability(series, 500, Decimal("0.15")) == best.psr
     judged = judge("default", past, works(), swept, real_prices=True, run=RUN)
-    assert judged.notes[0].startswith("the strategy came from sweeps of 500 trials; the best of so many without skill is ")
+    assert judged.notes[0].startswith(
+        "the strategy came from sweeps of 500 trials; the best of so many without skill is "
+    )
     # The ratio that the next note names is the one at which the probability is as required.
     needed = sharpe_needed(14, 365, Decimal("0.95"), expected_maximum(500, Decimal("0.15")))
     assert needed is not None

@@ -191,9 +191,9 @@ def test_a_sweep_that_was_stopped_goes_on_and_ends_the_same(
     assert (5, 8) == (resumed["run"]["ran"], resumed["run"]["rows"])
     again = document(run, *SWEEP)
     assert (0, resumed["trials"]) == (again["run"]["ran"], again["trials"])
-    whole = document(run, *SWEEP, "--home", str(work / "other"))
-    assert 8 == whole["run"]["ran"]
-    assert [whole[name] for name in ("trials", "verdict", "folds")] == [
+    uninterrupted = document(run, *SWEEP, "--home", str(work / "other"))
+    assert 8 == uninterrupted["run"]["ran"]
+    assert [uninterrupted[name] for name in ("trials", "verdict", "folds")] == [
         resumed[name] for name in ("trials", "verdict", "folds")
     ]
 
@@ -211,8 +211,8 @@ def test_a_sweep_of_processes_that_is_killed_goes_on_and_ends_the_same(run: Run,
     assert (4, 1, 3) == tuple(map(states.count, (TrialState.DONE, TrialState.RUNNING, TrialState.PENDING)))
     resumed = document(run, *arguments, "--resume")
     assert 4 == resumed["run"]["ran"]
-    whole = document(run, *arguments, "--home", str(work / "other"))
-    assert whole["trials"] == resumed["trials"]
+    uninterrupted = document(run, *arguments, "--home", str(work / "other"))
+    assert uninterrupted["trials"] == resumed["trials"]
 
 
 def test_resuming_names_what_is_other(run: Run, work: Path) -> None:

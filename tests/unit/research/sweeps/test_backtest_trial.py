@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,13 @@ def source(home: Path, *files: str) -> MarketRequest:
 
 def result(home: Path, prices: Market, fold: Fold = FOLD, strategy: str = CROSSOVER, **parameters: Any) -> TrialResult:
     place = Workplace(strategy, store_prices(home, prices), source(home))
-    options: dict[str, Any] = {"rules": RULES, "same_currency": ["USDT"], "fill_at_close": False, "strategy": "c", "name": "C"}
+    options: dict[str, Any] = {
+        "rules": RULES,
+        "same_currency": ["USDT"],
+        "fill_at_close": False,
+        "strategy": "c",
+        "name": "C",
+    }
     return evaluate(parameters, fold, 7, workplace=place, **options)
 
 
@@ -64,7 +71,7 @@ def by_backtest(prices: Market, span: Span) -> list[float]:
     assert len(records.fills) > 3
     values = {valuation.time: valuation.total_value for valuation in records.valuations()}
     in_order = [Decimal(10000), *(values[at] for at in sorted(values))]
-    return [float(after / before - 1) for before, after in zip(in_order, in_order[1:], strict=False)]
+    return [float(after / before - 1) for before, after in pairwise(in_order)]
 
 
 def test_the_returns_are_those_of_backtests_of_training_and_test(tmp_path: Path) -> None:
@@ -100,7 +107,9 @@ def test_a_value_of_a_parameter_is_read_as_the_command_line_reads_it(tmp_path: P
 
 
 def test_prices_that_are_missing_are_read_again(tmp_path: Path) -> None:
-    rows = [f"{START + place * HOURS:%Y-%m-%dT%H:%M:%SZ},{','.join([str(100 + place % 7)] * 4)},9" for place in range(120)]
+    rows = [
+        f"{START + place * HOURS:%Y-%m-%dT%H:%M:%SZ},{','.join([str(100 + place % 7)] * 4)},9" for place in range(120)
+    ]
     file = tmp_path / "ETHUSDT_6h.csv"
     file.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]))
     missing = tmp_path / "prices" / "0"

@@ -81,7 +81,7 @@ def test_the_id_is_that_of_the_content() -> None:
         sweep(seed=2), sweep(prices(161)), sweep(folds=FoldOptions(2, train_days=10)), sweep(objective="calmar"),
         sweep(space=("fast=2,6", "slow=5,21")), sweep(portfolio={**request().portfolio, "fill_at_close": True}),
     ]  # fmt: skip
-    assert 7 == len({each.sweep for each in (one, *others)})
+    assert 7 == len({other.sweep for other in (one, *others)})
 
 
 def test_days_of_a_week_without_weekends_make_a_year_of_252() -> None:
@@ -124,9 +124,9 @@ def test_a_batch_of_which_all_points_are_refused_is_passed_over() -> None:
 
 def test_values_of_which_none_can_be_tried_are_a_sentence() -> None:
     variants = Variants.of(CROSSOVER, ("fast=40:60", "slow=5"))
-    with pytest.raises(StrategyError, match="^none of the values can be tried; of fast=40, slow=5: MovingAverage"):
+    with pytest.raises(StrategyError, match=r"^none of the values can be tried; of fast=40, slow=5: MovingAverage"):
         variants.longest_warm_up()
-    with pytest.raises(InvalidRequest, match="^--param is missing: name a parameter .*, such as --param fast=5:50:5$"):
+    with pytest.raises(InvalidRequest, match=r"^--param is missing: name a parameter .*, such as --param fast=5:50:5$"):
         Variants.of(CROSSOVER, ())
     assert 2 == Space.parse(("fast=1,2",)).size
 

@@ -48,11 +48,11 @@ def test_what_is_stored_is_read_back_without_being_copied(tmp_path: Path) -> Non
 
 def test_a_part_shares_the_whole(tmp_path: Path) -> None:
     folder = store_prices(tmp_path, sample())
-    whole, part = open_prices(folder), prices_until(folder, micros(START) + 60_000_000)
+    full, part = open_prices(folder), prices_until(folder, micros(START) + 60_000_000)
     assert 1 == len(part.columns[0])
-    assert whole.origin == part.origin
+    assert full.origin == part.origin
     for name in ("time", "close", "closes", "lowest"):
-        assert np.shares_memory(getattr(whole.columns[0], name), getattr(part.columns[0], name))
+        assert np.shares_memory(getattr(full.columns[0], name), getattr(part.columns[0], name))
 
 
 def test_the_manifest_is_that_of_the_content(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_manifest_is_that_of_the_content(tmp_path: Path) -> None:
         market(bars(ROWS, "ETH/USDT")),
         market(bars(ROWS, start=START + timedelta(minutes=1))),
     ]
-    assert 6 == len({manifest_of(each) for each in (one, *others)})
+    assert 6 == len({manifest_of(other) for other in (one, *others)})
 
 
 def test_numbers_with_more_digits_than_64_bits_hold_are_kept(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def swept_of(stores: Iterable[TrialStore], strategies: Collection[str]) -> Swept
         strategies: names by which decisions name them.
 
     Returns:
-        None where at most one trial was begun. A variant that was tried in two sweeps, such as on other prices, was tried
+        None where at most one trial was begun. A variant that was tried in two sweeps, as on other prices, was tried
         twice; its ratio is that of all test days.
     """
     trials, ratios = 0, list[FloatArray]()

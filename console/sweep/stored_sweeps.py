@@ -10,7 +10,7 @@ from console.sweep.running import file_of
 from domain.validation.criteria import Swept
 from persistence.stores.sweeps.database_trials import DatabaseTrials
 from persistence.stores.sweeps.file_trials import FileTrials
-from research.sweeps.attempts import swept_of
+from research.sweeps.attempt_count import swept_of
 from research.sweeps.trials import TrialStore
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from domain.sweeps.trial import Sweep, TrialScores
 from domain.validation.criteria import Swept
-from research.sweeps.attempts import swept_of
+from research.sweeps.attempt_count import swept_of
 from research.sweeps.trials import MemoryTrials
 from tests.support.sweeps.plans import BEGUN, rows_of, sweep_of
 
