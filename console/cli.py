@@ -69,6 +69,10 @@ COMMANDS = {
         "console.commands.backtest:backtest_command",
         "Execute a strategy or a file of decisions at recorded prices.",
     ),
+    "sweep": (
+        "console.commands.sweep:sweep_command",
+        "Try a strategy with many parameters; say how much of the best is luck.",
+    ),
     "console": ("console.commands.console:console", "Inspect the running service."),
     "logs": ("console.commands.logs:logs", "Print the service's log; with -f, as it is written."),
     "alert": ("console.commands.alert:alert", "Send a test alarm to every configured receiver."),

@@ -24,7 +24,6 @@ from console.report.terminal.page import print_reports
 from domain.analytics.report import Report
 from domain.errors import InvalidRequest
 from domain.files.private_files import make_home
-from domain.trading.portfolio import PortfolioRules
 from domain.types import DEFAULT_PORTFOLIO
 from domain.wording import counted, one_line, quoted
 from research.backtest.backtest import BacktestRequest, BacktestResult, backtest, find_look_ahead
@@ -109,9 +108,7 @@ def backtest_command(
     timeframe: TimeframeName = None,
     exchange: Annotated[
         str | None,
-        typer.Option(
-            "--exchange", metavar="E", help="Choose this exchange where the history has a symbol from several."
-        ),
+        typer.Option("--exchange", metavar="E", help="Take this one where the history has a symbol from several."),
     ] = None,
     since: Since = None,
     until: Until = None,
@@ -141,9 +138,7 @@ def backtest_command(
     if history and prices:
         raise InvalidRequest(f"--history and {quoted(prices[0])} are two sources of prices; name one of them")
     tested = _subject(subject, parameter or [])
-    chosen = None if symbols is None else tuple(part.strip() for part in symbols.split(",") if part.strip())
-    if chosen == ():
-        raise InvalidRequest("--symbols is empty: name a symbol, such as BTC/USDT")
+    chosen = chosen_symbols(symbols)
     read_at = time.perf_counter()
     wanted = MarketRequest(
         prices or (), settings.home, now, chosen, timeframe, exchange or settings.exchange, end, settings.quote_currency
@@ -151,7 +146,8 @@ def backtest_command(
     opened = open_market(wanted)
     reading = time.perf_counter() - read_at
     request = BacktestRequest(
-        tested, opened.market, _rules(settings, rules_file), _begin(opened, begin, since),
+        tested, opened.market, portfolio_rules(DEFAULT_PORTFOLIO, rule_values(settings, rules_file)),
+        first_moment(opened, begin, since),
         frozenset(settings.same_currency), FILLS[fill_at],
     )  # fmt: skip
     result = backtest(request)
@@ -171,16 +167,24 @@ def _subject(name: str, parameters: Sequence[str]) -> Callable[[], Strategy[Any]
     return lambda: new_strategy(kind, parameters)
 
 
-def _rules(settings: Settings, file: str | None) -> PortfolioRules:
+def chosen_symbols(text: str | None) -> tuple[str, ...] | None:
+    """Return the symbols that ``--symbols`` names; None: all."""
+    chosen = None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+    if chosen == ():
+        raise InvalidRequest("--symbols is empty: name a symbol, such as BTC/USDT")
+    return chosen
+
+
+def rule_values(settings: Settings, file: str | None) -> dict[str, Any]:
     """Return the rules of the portfolio; what the file leaves out is that of the settings."""
     stated: Mapping[str, Any] = {} if file is None else read_rules(Path(file).expanduser())
     values = settings.new_portfolio({
         name: Decimal(value) if type(value) is int else value for name, value in stated.items()
     })  # fmt: skip
-    return portfolio_rules(DEFAULT_PORTFOLIO, {name: values[name] for name in RULES if name in values})
+    return {name: values[name] for name in RULES if name in values}
 
 
-def _begin(opened: OpenedMarket, begin: datetime | None, text: str | None) -> int:
+def first_moment(opened: OpenedMarket, begin: datetime | None, text: str | None) -> int:
     """Return the first moment of the test, in microseconds since 1970."""
     market = opened.market
     first = market.origin if begin is None else max((begin - EPOCH) // MICROSECOND, market.origin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from actors.settings import Settings
 from console.commands.halts import current_user
 from console.completion import portfolio_names
-from console.database import opened
+from console.database import opened, running_url
 from console.display.format import answer, sources_line, terminal
 from console.display.table import full_table
 from console.display.times import moment, utc_moment
@@ -23,7 +24,7 @@ from domain.program import command_name
 from domain.trading.arithmetic import plain
 from domain.validation.criteria import Criteria, format_limit
 from domain.validation.verdict import Verdict
-from domain.wording import did_you_mean, joined, one_line, quoted
+from domain.wording import counted, did_you_mean, joined, one_line, quoted
 from persistence.connections import Engine, pool, transaction
 from persistence.queries import validation
 from persistence.stores import validation_runs
@@ -126,7 +127,11 @@ def start(
     if name is not None and (name := name.strip()) in RESERVED:
         msg = f"a run cannot be named {name}, because that is a command of validate; choose another name"
         raise InvalidRequest(msg)
+    from console.sweep.stored_sweeps import swept_before  # noqa: PLC0415 - numpy takes time to load
+
     with _opened(settings) as engine, transaction(engine) as cursor:
+        url = running_url(settings)
+        assert url is not None  # it is open
         begun = validation_runs.begin(
             cursor,
             name,
@@ -135,6 +140,7 @@ def start(
             Criteria.from_settings(settings),
             current_user(),
             allow_foreign=allow_foreign,
+            swept=partial(swept_before, settings.home, url),
         )
         used = [validation.prices_of(cursor, name, begun.bound.process.settings) for name in begun.portfolios]
     sources = {name for by_name in used for name in by_name}
@@ -261,6 +267,12 @@ def _print_begun(stored: StoredRun, not_real: set[str]) -> None:
     out.print(one_line(f"validation run {stored.run.name} has started: {bound}"), soft_wrap=True)
     out.print(f"required: {_required(stored.criteria)}", soft_wrap=True)
     out.print("A change of settings or of a portfolio's rules, a deposit or a withdrawal ends it.")
+    if stored.criteria.swept is not None:
+        out.print(
+            f"Sweeps of {joined(strategies)} had {counted(stored.criteria.swept.trials, 'trial')}, so the deflated "
+            "Sharpe ratio counts in place of PSR(0).",
+            soft_wrap=True,
+        )
     foreign = "executed and do not count" if stored.allow_foreign else "rejected"
     out.print(f"Decisions of other strategies are {foreign}.")
     if (unreal := sources_line(not_real)) is not None:

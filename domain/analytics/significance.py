@@ -139,12 +139,27 @@ def probabilistic_sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
     return series if isinstance(series, PerformanceMetric) else probability(series)
 
 
-def minimum_track_record(returns: DailyReturns, confidence: Decimal = CONFIDENCE) -> PerformanceMetric:
+def deflated_sharpe_ratio(returns: DailyReturns, trials: int, deviation: Decimal) -> PerformanceMetric:
+    """Return the probability that the true Sharpe ratio is above 0 although the best of several trials was chosen.
+
+    Args:
+        returns: at least 10, not nearly constant; otherwise the metric is undefined.
+        trials: how many were tried, at least 1.
+        deviation: the standard deviation of their Sharpe ratios, of one period.
+    """
+    series = shape(returns)
+    return series if isinstance(series, PerformanceMetric) else deflated_probability(series, trials, deviation)
+
+
+def minimum_track_record(
+    returns: DailyReturns, confidence: Decimal = CONFIDENCE, benchmark: Decimal = ZERO
+) -> PerformanceMetric:
     """Return the number of such daily returns needed for this confidence, as `track_record` defines it.
 
     Args:
         returns: at least 10, not nearly constant; otherwise the metric is undefined.
         confidence: above 0.5 and below 1.
+        benchmark: the Sharpe ratio to beat, of one period.
     """
     series = shape(returns)
-    return series if isinstance(series, PerformanceMetric) else track_record(series, confidence=confidence)
+    return series if isinstance(series, PerformanceMetric) else track_record(series, benchmark, confidence)

@@ -16,6 +16,19 @@ CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
+class Swept:
+    """The sweeps from which a strategy came: the more variants were tried, the more of the best one is luck.
+
+    Attributes:
+        trials: how many were tried, at least 1.
+        deviation: the standard deviation of their Sharpe ratios, of one day.
+    """
+
+    trials: int
+    deviation: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Criteria:
     """The values that a portfolio must reach. A run keeps the criteria of its start. Ratios are fractions.
 
@@ -31,6 +44,7 @@ class Criteria:
         max_restarts: number of crashes and hangs of actors.
         max_no_price: share of the decisions that were rejected because no price arrived in time.
         outcome_grace: seconds after its deadline within which a decision must have its outcome.
+        swept: the sweeps from which the strategies came; None: no sweep of them is stored.
     """
 
     min_days: int = 14
@@ -44,23 +58,38 @@ class Criteria:
     max_restarts: int = 5
     max_no_price: Decimal = Decimal("0.05")
     outcome_grace: int = 300
+    swept: Swept | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the criteria for JSON, with amounts and ratios as text."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}
+        values = {name: getattr(self, name) for name in LIMITS}
+        document: dict[str, object] = {
+            name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()
+        }
+        if self.swept is not None:
+            document["swept"] = {"trials": self.swept.trials, "deviation": plain(self.swept.deviation)}
+        return document
 
     @classmethod
     def from_settings(cls, settings: object) -> Criteria:
         """Return the criteria of the settings ``validation_…``."""
-        return cls(**{field.name: getattr(settings, f"validation_{field.name}") for field in fields(cls)})
+        return cls(**{name: getattr(settings, f"validation_{name}") for name in LIMITS})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Criteria:
         """Return the criteria from the result of `to_dict`. A missing one, of an older version, has its default."""
-        kinds = {field.name: Decimal if field.type == "Decimal" else int for field in fields(cls)}
+        kinds = {
+            field.name: Decimal if field.type == "Decimal" else int for field in fields(cls) if field.name in LIMITS
+        }
         stored: dict[str, Any] = {name: kind(values[name]) for name, kind in kinds.items() if name in values}
+        swept = values.get("swept")
+        if swept is not None:
+            stored["swept"] = Swept(int(swept["trials"]), Decimal(swept["deviation"]))
         return cls(**stored)
+
+
+LIMITS = tuple(field.name for field in fields(Criteria) if field.name != "swept")
+"""The criteria that are settings."""
 
 
 class CriterionState(StrEnum):

@@ -14,10 +14,16 @@ from domain.analytics.performance import History
 from domain.analytics.performance_metric import PerformanceMetric
 from domain.analytics.returns import DAY, DailyReturns, max_drawdown, sharpe_ratio
 from domain.analytics.round_trips import RoundTrip
-from domain.analytics.significance import NORMAL, minimum_track_record, probabilistic_sharpe_ratio
+from domain.analytics.significance import (
+    NORMAL,
+    deflated_sharpe_ratio,
+    expected_maximum,
+    minimum_track_record,
+    probabilistic_sharpe_ratio,
+)
 from domain.analytics.trade_stats import NO_ROUND_TRIPS, NO_STRATEGY
 from domain.trading.account.trades import Trade
-from domain.trading.arithmetic import CONTEXT, ZERO, divide, multiply, plain, subtract, total
+from domain.trading.arithmetic import CONTEXT, ZERO, add, divide, multiply, plain, subtract, total
 from domain.trading.snapshot import day_of
 from domain.validation.criteria import CENT, Criteria, Criterion, format_limit, format_percent, format_ratio, shortened
 from domain.wording import counted, format_time
@@ -42,7 +48,8 @@ class Findings:
     """The statistical verdict on a period, with its reasons.
 
     Attributes:
-        psr: PSR(0), the probability that the true Sharpe ratio is above 0.
+        psr: the probability that the true Sharpe ratio is above 0: PSR(0), or of a strategy that came from a sweep the
+            deflated Sharpe ratio.
     """
 
     result: Statistical
@@ -59,7 +66,7 @@ def statistical(history: History, criteria: Criteria, strategies: Collection[str
         strategies: whose trades count; None: all.
     """
     results = plain_criteria(history, criteria, strategies)
-    psr = probabilistic_sharpe_ratio(history.returns)
+    psr = sureness(history.returns, criteria)
     if not all(criterion.passed for criterion in results):
         result = Statistical.FAILED
     elif psr.value is not None and psr.value >= criteria.min_psr:
@@ -67,6 +74,26 @@ def statistical(history: History, criteria: Criteria, strategies: Collection[str
     else:
         result = Statistical.UNDERPOWERED
     return Findings(result, results, psr)
+
+
+def sureness(returns: DailyReturns, criteria: Criteria) -> PerformanceMetric:
+    """Return the probability that the true Sharpe ratio is above 0."""
+    swept = criteria.swept
+    if swept is None:
+        return probabilistic_sharpe_ratio(returns)
+    return deflated_sharpe_ratio(returns, swept.trials, swept.deviation)
+
+
+def swept_note(returns: DailyReturns, criteria: Criteria) -> str | None:
+    """Return a sentence on the sweeps from which a strategy came; None without any."""
+    if criteria.swept is None:
+        return None
+    luck = expected_maximum(criteria.swept.trials, criteria.swept.deviation)
+    trials, ratio = counted(criteria.swept.trials, "trial"), format_ratio(returns.annual(luck))
+    return (
+        f"the strategy came from sweeps of {trials}; the best of so many without skill is expected to have an annual "
+        f"Sharpe ratio of {ratio}, which the one here has to beat (deflated Sharpe ratio)"
+    )
 
 
 def plain_criteria(
@@ -190,8 +217,11 @@ def _signed(amount: Decimal) -> str:
 
 def power(returns: DailyReturns, criteria: Criteria) -> tuple[str, ...]:
     """Return sentences on the significance of a result: the Sharpe ratio and the number of days that it would need."""
-    count, psr = len(returns.values), probabilistic_sharpe_ratio(returns)
-    sharpe, needed = sharpe_ratio(returns), sharpe_needed(count, returns.days_per_year, criteria.min_psr)
+    count, psr = len(returns.values), sureness(returns, criteria)
+    swept = criteria.swept
+    benchmark = ZERO if swept is None else expected_maximum(swept.trials, swept.deviation)
+    sharpe = sharpe_ratio(returns)
+    needed = sharpe_needed(count, returns.days_per_year, criteria.min_psr, benchmark)
     notes = []
     if needed is not None and sharpe.value is not None and psr.value is not None:
         notes.append(
@@ -200,7 +230,7 @@ def power(returns: DailyReturns, criteria: Criteria) -> tuple[str, ...]:
             f"above 0; the Sharpe ratio here is {format_ratio(sharpe.value)}, which gives "
             f"{format_percent(psr.value, criteria.min_psr)}"
         )
-    record = minimum_track_record(returns, confidence=criteria.min_psr)
+    record = minimum_track_record(returns, criteria.min_psr, benchmark)
     if record.value is None:
         notes.append(f"the number of days that this strategy needs is unknown: {record.reason}")
     elif record.value - count > CENTURY_DAYS:
@@ -215,14 +245,28 @@ def power(returns: DailyReturns, criteria: Criteria) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def sharpe_needed(count: int, days_per_year: int, confidence: Decimal) -> Decimal | None:
-    """Return the annualised Sharpe ratio at which PSR(0) of ``count`` normally distributed daily returns is this high.
+def sharpe_needed(count: int, days_per_year: int, confidence: Decimal, benchmark: Decimal = ZERO) -> Decimal | None:
+    """Return the annualised Sharpe ratio at which PSR(SR*) of so many normally distributed daily returns is this high.
 
-    PSR(0) = Φ(SR·√(n − 1) / √(1 + SR²/2)) solved for SR: z / √(n − 1 − z²/2) with z = Φ⁻¹(confidence). None where no
-    Sharpe ratio is enough.
+    PSR(SR*) = Φ((SR − SR*)·√(n − 1) / √(1 + SR²/2)) solved for SR, with z = Φ⁻¹(confidence) and m = n − 1 − z²/2:
+    (SR*·(n − 1) + √((SR*·(n − 1))² − m·(SR*²·(n − 1) − z²))) / m; for SR* = 0 that is z / √m. None where no Sharpe
+    ratio is enough.
+
+    Args:
+        count: n.
+        days_per_year: for the annual ratio.
+        confidence: above 0.5 and below 1.
+        benchmark: SR*, of one day.
     """
     quantile = Decimal(NORMAL.inv_cdf(float(confidence)))
-    left = subtract(Decimal(count - 1), divide(multiply(quantile, quantile), Decimal(2)))
+    square, days = multiply(quantile, quantile), Decimal(count - 1)
+    left = subtract(days, divide(square, Decimal(2)))
     if left <= ZERO:
         return None
-    return multiply(divide(quantile, CONTEXT.sqrt(left)), CONTEXT.sqrt(Decimal(days_per_year)))
+    if not benchmark:
+        daily = divide(quantile, CONTEXT.sqrt(left))
+    else:
+        least = multiply(benchmark, days)
+        rest = multiply(left, subtract(multiply(benchmark, least), square))
+        daily = divide(add(least, CONTEXT.sqrt(subtract(multiply(least, least), rest))), left)
+    return multiply(daily, CONTEXT.sqrt(Decimal(days_per_year)))

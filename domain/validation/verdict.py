@@ -16,7 +16,7 @@ from domain.analytics.performance import History
 from domain.analytics.performance_metric import PerformanceMetric
 from domain.validation.criteria import Criteria, Criterion, CriterionState, shortened
 from domain.validation.operational import Operations, operational
-from domain.validation.statistical import Statistical, power, statistical
+from domain.validation.statistical import Statistical, power, statistical, swept_note
 from domain.wording import joined
 
 __all__ = ["Criterion", "Run", "Statistical", "Verdict", "judge"]
@@ -191,6 +191,7 @@ def judge(
         notes = (*notes, f"decisions of other strategies, which do not count: {', '.join(foreign)}")
     ended = run is not None and run.ended_at is not None
     power_notes = power(history.returns, criteria) if findings.result is Statistical.UNDERPOWERED else ()
+    swept = swept_note(history.returns, criteria)
     return Verdict(
         portfolio=portfolio,
         since=operations.since,
@@ -200,7 +201,7 @@ def judge(
         statistical=findings.result,
         psr=findings.psr,
         min_psr=criteria.min_psr,
-        notes=(*notes, *power_notes),
+        notes=(*notes, *([swept] if swept is not None else []), *power_notes),
         real_prices=real_prices,
         sources=tuple(sources),
         run=run,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from domain.analytics.trade_stats import NO_STRATEGY
 from domain.errors import InvalidRequest
 from domain.program import command_name
-from domain.validation.criteria import Criteria
+from domain.validation.criteria import Criteria, Swept
 from domain.validation.fingerprint import Change, Fingerprint, Process, UnlistedDecision, changes
 from domain.validation.verdict import Run
 from domain.wording import joined, quoted
@@ -184,6 +184,7 @@ def begin(
     by_whom: str,
     *,
     allow_foreign: bool = False,
+    swept: Callable[[Sequence[str]], Swept | None] = lambda _strategies: None,
 ) -> StoredRun:
     """Begin a run, bound to the current settings, rules and strategies.
 
@@ -195,6 +196,7 @@ def begin(
         criteria: of the run.
         by_whom: name of the person.
         allow_foreign: execute decisions of other strategies, without counting them.
+        swept: returns the sweeps from which strategies of these names came.
 
     Raises:
         InvalidRequest: nothing has served the database yet, no strategy is known, the name was used, or a portfolio is
@@ -234,6 +236,7 @@ def begin(
     name = name or next(candidate for candidate in numbered if candidate not in names)
     if name in names:
         raise InvalidRequest(f"there was a run {quoted(name)} already; choose another name")
+    criteria = replace(criteria, swept=swept(allowed))
     values = {"name": name, "by_whom": by_whom, "portfolios": chosen, "strategies": allowed}
     cursor.execute(INSERT, {**values, "allow_foreign": allow_foreign, "criteria": Jsonb(criteria.to_dict())})
     return run_named(cursor, name)

@@ -71,13 +71,17 @@ class BacktestResult:
     notes: tuple[str, ...] = ()
 
 
-def backtest(request: BacktestRequest) -> BacktestResult:
+def backtest(request: BacktestRequest, records: Records | None = None) -> BacktestResult:
     """Run a backtest.
+
+    Args:
+        request: what is tested, on what.
+        records: takes what happens; by default it keeps everything for the report.
 
     Raises:
         StrategyError: the strategy raises, or wants what makes no sense.
     """
-    return _run(request, Records())
+    return _run(request, Records() if records is None else records)
 
 
 def find_look_ahead(request: BacktestRequest) -> LookAhead | None:

@@ -17,6 +17,8 @@ from research.columns.scaled import UNKNOWN, Integers, exact, scaled
 Floats = NDArray[np.float64]
 Micros = NDArray[np.int64]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+COMPUTED = frozenset({"lowest", "highest", "opens", "highs", "lows", "closes", "volumes"})
+"""Columns that are computed when they are first read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +89,15 @@ class BarColumns:
         return len(self.time)
 
     def until(self, count: int) -> BarColumns:
-        """Return the first ``count`` bars alone."""
+        """Return the first ``count`` bars alone; what was computed of all of them is not computed again."""
         part = slice(0, count)
-        return BarColumns(
+        bars = BarColumns(
             self.symbol, self.begin[part], self.time[part], self.open[part], self.high[part], self.low[part],
             self.close[part], None if self.volume is None else self.volume[part], self.price_scale, self.size_scale,
             self.has_open[part], self.has_bars, {name: column[part] for name, column in self.quotes.items()},
         )  # fmt: skip
+        vars(bars).update({name: column[part] for name, column in vars(self).items() if name in COMPUTED})
+        return bars
 
     def price(self, value: int) -> Decimal:
         """Return the price that an integer of these columns stands for."""

@@ -105,7 +105,7 @@ def heat_map(table: TrialTable, x: str, y: str) -> HeatMap:
         if name not in names:
             hint = did_you_mean(name, names) or f"; it has {', '.join(names) or 'none'}"
             raise InvalidRequest(f"the sweep has no parameter {quoted(name)}{hint}")
-    columns, rows = (_tried(table.parameters, name) for name in (x, y))
+    columns, rows = (tried_values(table.parameters, name) for name in (x, y))
     scores: dict[tuple[ParameterValue, ParameterValue], list[float]] = {}
     for parameters, score in zip(table.parameters, table.scores, strict=True):
         scores.setdefault((parameters[y], parameters[x]), []).append(float(score))
@@ -116,7 +116,7 @@ def heat_map(table: TrialTable, x: str, y: str) -> HeatMap:
     return HeatMap(x, y, columns, rows, cells)
 
 
-def _tried(parameters: Sequence[Parameters], name: str) -> tuple[ParameterValue, ...]:
+def tried_values(parameters: Sequence[Parameters], name: str) -> tuple[ParameterValue, ...]:
     """Return the values of a parameter that were tried: numbers in their order, choices in that of the trials."""
     values = list(dict.fromkeys(one[name] for one in parameters))
     return tuple(values if any(isinstance(value, str) for value in values) else sorted(values))
@@ -125,7 +125,7 @@ def _tried(parameters: Sequence[Parameters], name: str) -> tuple[ParameterValue,
 def _places(parameters: Sequence[Parameters]) -> FloatArray:
     """Return the place of each trial: for each parameter the index of its value among those that were tried."""
     indices: list[Mapping[ParameterValue, int]] = [
-        {value: index for index, value in enumerate(_tried(parameters, name))} for name in parameters[0]
+        {value: index for index, value in enumerate(tried_values(parameters, name))} for name in parameters[0]
     ]
     rows = [[index[value] for index, value in zip(indices, one.values(), strict=True)] for one in parameters]
     return np.array(rows, np.float64).reshape(len(parameters), -1)

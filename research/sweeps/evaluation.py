@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from domain.errors import InvalidRequest
+from domain.errors import InvalidRequest, PaperTradingError
 from domain.sweeps.folds import Fold
 from domain.sweeps.parameters import Parameters, parameters_text
 from domain.sweeps.trial import TrialKey, TrialScores
@@ -158,10 +158,10 @@ def _scores(task: Task, result: object) -> TrialScores:
 
 
 def _sentence(error: Exception) -> str:
-    """Return an error with the line that raised it, if that is not this module's own."""
+    """Return an error with the line that raised it, unless its sentence is complete without it."""
     text = one_line(error) or "no message"
     frames = traceback.extract_tb(error.__traceback__)
     place = frames[-1] if frames else None
-    if place is None or Path(place.filename) == Path(__file__):
+    if isinstance(error, PaperTradingError) or place is None or Path(place.filename) == Path(__file__):
         return text
     return f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno})"

@@ -8,7 +8,7 @@ goes on after a break gives the same points again.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from domain.errors import InvalidRequest
@@ -172,3 +172,44 @@ def sampler(name: str, space: Space, trials: int | None, seed: int) -> Sampler:
     if trials is None:
         raise InvalidRequest(f"--sampler {name} needs a number of trials, such as --trials 500")
     return Random(space, trials, seed) if name == RANDOM else Tpe(space, trials, seed)
+
+
+class Permitted:
+    """The points of another sampler without those that the strategy refuses by their values: they are no attempts.
+
+    Attributes:
+        refused: number of points that were left out.
+        reason: why the first of them was; None without any.
+    """
+
+    def __init__(self, inner: Sampler, refusal: Callable[[int], str | None]) -> None:
+        """Leave out points.
+
+        Args:
+            inner: gives the points.
+            refusal: returns why a point cannot be tried; None where it can.
+        """
+        self.refused = 0
+        self.reason: str | None = None
+        self._inner, self._refusal = inner, refusal
+        self._points: Sequence[int] = ()
+
+    def batch(self) -> Sequence[int]:
+        """Return the next points that can be tried; none when there are no more."""
+        while points := self._inner.batch():
+            self._points = points
+            permitted = []
+            for point in points:
+                if (reason := self._refusal(point)) is None:
+                    permitted.append(point)
+                    continue
+                self.refused += 1
+                self.reason = self.reason or reason
+            if permitted:
+                return permitted
+            self.tell({})
+        return ()
+
+    def tell(self, scores: Mapping[int, float | None]) -> None:
+        """Take the scores of the last batch; a point that was left out has none."""
+        self._inner.tell({point: scores.get(point) for point in self._points})

@@ -162,8 +162,10 @@ def table_of(trials: Sequence[Trial], plan: SweepPlan) -> TrialTable:
         if len(rows) == len(plan.folds) and all(row.scores is not None for row in rows)
     }
     if not complete:
-        errors = sorted({trial.error for trial in trials if trial.error is not None})
-        reason = f"; the first error: {errors[0]}" if errors else ""
+        failed = next((trial for trial in trials if trial.error is not None), None)
+        reason = ""
+        if failed is not None:
+            reason = f"; the first error, of trial {failed.trial} on fold {failed.fold}: {failed.error}"
         raise InvalidRequest(f"none of {counted(len(by_number), 'trial')} has a result in every fold{reason}")
     first = next(iter(complete.values()))
     fold_days = tuple(len(scores.returns) for scores in first)

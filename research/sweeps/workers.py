@@ -7,13 +7,14 @@ its place. The processes begin empty (not as copies of this one): they import wh
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from research.sweeps.evaluation import Failed, Finished, Lost, Task, run_task
 
@@ -118,6 +119,36 @@ class LocalWorkers:
             self._workers[self._workers.index(worker)] = _Worker(self._method)
             return Lost(task.key, f"its process {ended}")
         return result
+
+
+class LocatedWorkers:
+    """Workers whose tasks get further options: what holds for a machine and is no part of the sweep.
+
+    Args:
+        inner: run the tasks.
+        options: by the names of the evaluation's parameters.
+    """
+
+    def __init__(self, inner: Workers, options: Mapping[str, Any]) -> None:
+        self._inner = inner
+        self._options = options
+
+    @property
+    def free(self) -> int:
+        """How many more tasks they take now."""
+        return self._inner.free
+
+    def submit(self, task: Task) -> None:
+        """Begin a task; `free` must be above 0."""
+        self._inner.submit(replace(task, options={**task.options, **self._options}))
+
+    def results(self) -> Sequence[Finished | Failed | Lost]:
+        """Wait for at least one of the tasks under way; return what has ended, which may be none after a while."""
+        return self._inner.results()
+
+    def close(self) -> None:
+        """End the workers, also those that have a task."""
+        self._inner.close()
 
 
 def serve(connection: Connection) -> None:

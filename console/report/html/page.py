@@ -45,9 +45,9 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
     # A page without a chart leaves out the half megabyte that would draw it.
     specs = {place: chart.spec for section in sections for place, chart in section.charts.items()}
     plotly = plotly_script() if specs else None
-    script = _text("report.js")
+    script = page_part("report.js")
     digests = [script_digest(script.encode()), *([plotly.digest] if plotly is not None else [])]
-    return _environment().get_template("report.html.j2").render(
+    return environment().get_template("report.html.j2").render(
         kicker=_kicker(reports),
         title=only or f"Report on {len(sections)} portfolios",
         made_at=format_time(made_at),
@@ -62,7 +62,7 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
         version=version(),
         glossary=glossary(FILL, TRADE, ROUND_TRIP),
         policy=content_security_policy(digests),
-        style=_text("report.css"),
+        style=page_part("report.css"),
         plotly=plotly,
         charts=packed_specs(specs),
         script=script,
@@ -77,13 +77,15 @@ def _kicker(reports: Sequence[Report]) -> str:
 
 
 @cache
-def _text(file: str) -> str:
+def page_part(file: str) -> str:
+    """Return a file of this folder: style or script of the pages."""
     return resources.files("console.report.html").joinpath(file).read_text(encoding="utf-8")
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return the environment of the pages' templates."""
+    templates = Environment(
         autoescape=True,
         loader=PackageLoader("console.report.html", ""),
         undefined=StrictUndefined,
@@ -91,11 +93,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"name": one_line, "sentence": _sentence}
+    templates.filters |= {"name": one_line, "sentence": _sentence}
     writers = ahead, change, metric, share, quantity, count, costs, funnel_stages, account_rows
-    environment.globals |= {writer.__name__: writer for writer in writers}
-    environment.globals["moment"] = format_time
-    return environment
+    templates.globals |= {writer.__name__: writer for writer in writers}
+    templates.globals["moment"] = format_time
+    return templates
 
 
 def _without_control(value: Any) -> Any:

@@ -27,6 +27,7 @@ OWN_CLOCKS = {
     "console/commands/logs.py": "a process of its own",
     "console/commands/report.py": "a process of its own",
     "console/commands/serve.py": "the process that serves passes it to the system",
+    "console/commands/sweep.py": "a process of its own: what was published by now, and when its trials ran",
     "console/commands/top.py": "a process of its own",
     "console/debug/render.py": "the screen of a process of its own",
     "console/display/times.py": "what a process of its own prints",

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from domain.analytics.performance import History
-from domain.analytics.significance import Shape, probability
+from domain.analytics.significance import Shape, deflated_probability, expected_maximum, probability, shape
 from domain.failures import FailureKind
 from domain.trading.arithmetic import CONTEXT
-from domain.validation.criteria import Criteria, Criterion, format_percent, format_ratio, shortened
+from domain.validation.criteria import Criteria, Criterion, Swept, format_percent, format_ratio, shortened
 from domain.validation.operational import AuditFinding, Incident, Operations, operational
 from domain.validation.statistical import Statistical, plain_criteria, sharpe_needed, statistical
 from domain.validation.verdict import Run, Verdict, judge
@@ -301,3 +301,32 @@ def test_criteria_are_stored_and_come_back() -> None:
     criteria = Criteria(min_days=30, max_drawdown=Decimal("0.2"))
     assert criteria == Criteria.from_dict(criteria.to_dict())
     assert Criteria() == Criteria.from_dict({"of a later version": 1})
+
+
+def test_a_strategy_of_many_trials_needs_more() -> None:
+    past = history(TRIPS, good())
+    swept = replace(Criteria(), swept=Swept(500, Decimal("0.15")))
+    alone, best = (statistical(past, criteria) for criteria in (Criteria(), swept))
+    assert (Statistical.PASSED, Statistical.UNDERPOWERED) == (alone.result, best.result)
+    series = shape(past.returns)
+    assert isinstance(series, Shape)
+    assert deflated_probability(series, 500, Decimal("0.15")) == best.psr
+    judged = judge("default", past, works(), swept, real_prices=True, run=RUN)
+    assert judged.notes[0].startswith(
+        "the strategy came from sweeps of 500 trials; the best of so many without skill is "
+    )
+    # The ratio that the next note names is the one at which the probability is as required.
+    needed = sharpe_needed(14, 365, Decimal("0.95"), expected_maximum(500, Decimal("0.15")))
+    assert needed is not None
+    assert format_ratio(needed) in judged.notes[1]
+    daily = CONTEXT.divide(needed, CONTEXT.sqrt(Decimal(365)))
+    value = deflated_probability(Shape(14, daily), 500, Decimal("0.15")).value
+    assert value is not None
+    assert math.isclose(0.95, value, abs_tol=1e-9)
+
+
+def test_the_sweeps_of_a_run_are_stored_with_its_criteria() -> None:
+    swept = replace(Criteria(), swept=Swept(12, Decimal("0.05")))
+    assert {"trials": 12, "deviation": "0.05"} == swept.to_dict()["swept"]
+    assert swept == Criteria.from_dict(swept.to_dict())
+    assert Criteria() == Criteria.from_dict(Criteria().to_dict())

@@ -166,7 +166,7 @@ def test_without_a_complete_trial_there_is_no_table_but_the_first_error() -> Non
     with pytest.raises(InvalidRequest, match=r"^none of 4 trials has a result in every fold$"):
         table_of(rows, sweep.plan)
     failed = [replace(row, state=TrialState.FAILED, error=f"n={row.trial}: no volume") for row in rows]
-    with pytest.raises(InvalidRequest, match="in every fold; the first error: n=1: no volume"):
+    with pytest.raises(InvalidRequest, match="in every fold; the first error, of trial 1 on fold 1: n=1: no volume"):
         table_of(failed, sweep.plan)
 
 

@@ -1,0 +1,1 @@
+"""Sweeps on the command line: their run, and their result on the screen, as JSON and as a page."""
