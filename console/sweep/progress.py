@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
 from domain.wording import format_duration
@@ -37,16 +37,14 @@ class Bar:
             TextColumn("{task.fields[failed]}"), TimeRemainingColumn(), TextColumn("left"),
         )  # fmt: skip
         self._bar = ProgressBar(*columns, console=out, transient=True)
-        self._task = self._bar.add_task("", total=None, start=False, failed="")
+        self._task: TaskID | None = None
         self._bar.start()
-        self._begun = False
 
     def show(self, progress: Progress) -> None:
         """Show the present state."""
-        if not self._begun:
-            self._begun = True
-            self._bar.reset(self._task, completed=progress.ended, total=progress.rows, failed="")
         failed = f"({progress.failed:,} failed)" if progress.failed else ""
+        if self._task is None:  # what has ended before is no measure of the speed
+            self._task = self._bar.add_task("", total=progress.rows, completed=progress.ended, failed=failed)
         self._bar.update(self._task, completed=progress.ended, total=progress.rows, failed=failed)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from console.display.format import terminal
 from console.signals import stoppable
 from console.sweep.progress import Bar, Lines, ProgressView
 from domain.errors import InvalidRequest
-from domain.files.private_files import make_home
+from domain.files.private_files import make_home, make_private_folder
 from domain.sweeps.trial import Sweep, Trial
 from domain.wording import counted
 from persistence.stores.sweeps.database_trials import DatabaseTrials
@@ -68,7 +68,9 @@ def trial_store(settings: Settings, *, in_database: bool) -> Iterator[TrialStore
             yield tables
         return
     make_home(settings.home)
-    with closing(FileTrials(file_of(settings.home))) as file:
+    path = file_of(settings.home)
+    make_private_folder(path.parent)
+    with closing(FileTrials(path)) as file:
         yield file
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from console.sweep.document import sweep_document
 from console.sweep.outcome import PricesUsed, SweepOutcome
 from console.sweep.page import sweep_page
-from console.sweep.progress import Lines
+from console.sweep.progress import Bar, Lines
 from console.sweep.running import EndedRun
 from console.sweep.terminal import outcome_lines
 from domain.sweeps.trial import Sweep, Trial, TrialScores, TrialState
@@ -119,3 +119,13 @@ def test_progress_is_a_line_at_each_tenth() -> None:
     lines.close()
     assert 2 == len(stream.getvalue().splitlines()), stream.getvalue()
     assert stream.getvalue().startswith("4 of 20 runs, 1 of them failed, about 2 min 40 s left")
+
+
+def test_progress_is_a_bar_on_a_terminal_that_disappears() -> None:
+    stream = StringIO()
+    view = Bar(Console(file=stream, width=80, force_terminal=True))
+    view.show(Progress(3, 20, 0))
+    view.show(Progress(5, 20, 1))
+    view.close()
+    assert "5 of 20 (1 failed)" in stream.getvalue()
+    assert stream.getvalue().endswith("\x1b[2K")
