@@ -73,6 +73,11 @@ COMMANDS = {
         "console.commands.sweep:sweep_command",
         "Try a strategy with many parameters; say how much of the best is luck.",
     ),
+    "replay": (
+        "console.commands.replay:replay_command",
+        "Compute a portfolio's events again; compare every digit.",
+    ),
+    "agent": ("console.commands.agent:agent", "Run a strategy live: bars from quotes, decisions to the service."),
     "console": ("console.commands.console:console", "Inspect the running service."),
     "logs": ("console.commands.logs:logs", "Print the service's log; with -f, as it is written."),
     "alert": ("console.commands.alert:alert", "Send a test alarm to every configured receiver."),

@@ -9,6 +9,10 @@ class StrategyError(SettingsError):
     """A strategy cannot be loaded, raises, or wants what makes no sense; the message names the bar and the line."""
 
 
+class StrategyFailed(PaperTradingError):
+    """A strategy that runs live raises, or wants what makes no sense; the message names the bar and the line."""
+
+
 class TapeError(SettingsError):
     """A tape of decisions cannot be read; the message names the row."""
 

@@ -1,4 +1,4 @@
-"""Decision tapes: files that tell what was decided when, as CSV or Parquet.
+"""Decision tapes: what was decided when, from files of CSV or Parquet, or from the rows of a portfolio.
 
 The columns are the fields of `domain.trading.decision.Decision` and ``created_at``, so ``decisions.csv`` of ``report
 --csv`` is a tape. The id of a decision depends on the file's content and the row alone.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,40 +47,49 @@ class Entry(NamedTuple):
         row: its number in the file, the heading being row 1.
         intent: what was decided.
         target: the row of the decision that a CANCEL or AMEND names; None where it names none of the tape.
+        uid: of the decision; None: one of the row.
     """
 
     micros: int
     row: int
     intent: Intent
     target: int | None
+    uid: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionTape:
-    """The decisions of a file, by their times.
+    """The decisions of a file, or of a portfolio, by their times.
 
     Attributes:
-        file: the file.
+        file: the file; None where it is none.
         namespace: of the ids of its decisions.
         entries: in the order of their times, then of the rows.
         notes: what was left out; sentences.
+        label: what it is called where it is no file.
     """
 
-    file: Path
+    file: Path | None
     namespace: UUID
     entries: Sequence[Entry]
     notes: tuple[str, ...] = ()
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a report."""
+        return self.file.name if self.file is not None else self.label
 
     def wishes(self, begin: int) -> Iterator[Wish]:
         """Yield what is wanted from a time on, in microseconds since 1970."""
         entries = [entry for entry in self.entries if entry.micros >= begin]
         # Decisions are numbered from 1 in the order in which they are made.
         numbers = {entry.row: number for number, entry in enumerate(entries, 1)}
-        file = f"{self.file}, row "
-        for micros, row, wanted, target in entries:
+        place = f"{self.file or self.label}, row "
+        for micros, row, wanted, target, uid in entries:
             intent = wanted if target is None else replace(wanted, target=numbers.get(target, wanted.target))
             moment = micros * PHASES + Phase.DECISION
-            yield Wish(moment, None, intent, uuid5(self.namespace, str(row)), f"{file}{row}")
+            yield Wish(moment, None, intent, uid or uuid5(self.namespace, str(row)), f"{place}{row}")
 
 
 def read_tape(file: Path) -> DecisionTape:
@@ -95,6 +104,28 @@ def read_tape(file: Path) -> DecisionTape:
         raise TapeError(f"decisions {file}: cannot read it: {error.strerror}") from None
     names, rows = _parquet_rows(file) if content[:4] == b"PAR1" else _csv_rows(file, content)
     notes = _check_columns(file, names)
+    entries = _entries(f"decisions {file}", rows)
+    return DecisionTape(file, namespace_of(hashlib.sha256(content).hexdigest()), entries, notes)
+
+
+def tape_of_rows(label: str, rows: Iterable[Mapping[str, Any]]) -> DecisionTape:
+    """Return decisions that are stored as rows, such as those of a portfolio; each keeps its uid.
+
+    Args:
+        label: what they are called.
+        rows: columns as those of a file, and ``uid``.
+
+    Raises:
+        TapeError: there are none, or a row is no decision.
+    """
+    rows = list(rows)
+    uids = {number: UUID(str(row["uid"])) for number, row in enumerate(rows, 1)}
+    entries = [entry._replace(uid=uids[entry.row]) for entry in _entries(label, enumerate(rows, 1))]
+    return DecisionTape(None, namespace_of(label), entries, label=label)
+
+
+def _entries(place: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Entry]:
+    """Return the entries of numbered rows."""
     entries: list[tuple[int, int, Intent]] = []
     aliases: dict[str, int] = {}
     portfolios: set[str] = set()
@@ -103,21 +134,19 @@ def read_tape(file: Path) -> DecisionTape:
             if row.get(name) is not None:
                 aliases.setdefault(str(row[name]), number)
         portfolios.add(row.get("portfolio") or "")
-        micros = (_time(file, number, row.get(TIME)) - EPOCH) // MICROSECOND
+        micros = (_time(place, number, row.get(TIME)) - EPOCH) // MICROSECOND
         try:
             decision = Decision(**{name: value for name, value in row.items() if name in READ and value is not None})
         except InvalidDecision as error:
-            raise TapeError(f"decisions {file}, row {number}: {error}") from None
+            raise TapeError(f"{place}, row {number}: {error}") from None
         entries.append((micros, number, intent_of(decision)))
     if len(portfolios) > 1:
         names_of = ", ".join(sorted(quoted(name) for name in portfolios))
-        raise TapeError(f"decisions {file}: of the portfolios {names_of}; keep those of one")
+        raise TapeError(f"{place}: of the portfolios {names_of}; keep those of one")
     if not entries:
-        raise TapeError(f"decisions {file}: it holds none")
+        raise TapeError(f"{place}: it holds none")
     entries.sort(key=lambda entry: entry[:2])
-    digest = hashlib.sha256(content).hexdigest()
-    targeted = [Entry(*entry, aliases.get(str(entry[2].target))) for entry in entries]
-    return DecisionTape(file, namespace_of(digest), targeted, notes)
+    return [Entry(*entry, aliases.get(str(entry[2].target))) for entry in entries]
 
 
 def intent_of(decision: Decision) -> Intent:
@@ -166,10 +195,10 @@ def _check_columns(file: Path, names: Sequence[str]) -> tuple[str, ...]:
     return (f"columns without a meaning here: {', '.join(others)}",) if others else ()
 
 
-def _time(file: Path, number: int, value: object) -> datetime:
+def _time(place: str, number: int, value: object) -> datetime:
     try:
         time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
         wanted = "a time such as 2026-01-31T12:00:00Z"
-        raise TapeError(f"decisions {file}, row {number}: {TIME} = {quoted(str(value))} must be {wanted}") from None
+        raise TapeError(f"{place}, row {number}: {TIME} = {quoted(str(value))} must be {wanted}") from None
     return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).astimezone(UTC)

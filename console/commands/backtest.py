@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,8 +15,11 @@ import typer
 
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
+from console.cli import wrong_usage
+from console.completion import portfolio_names
+from console.database import opened as open_database
 from console.display.format import amount, answer, size, terminal
-from console.options import AsJson, with_home
+from console.options import AsJson, with_settings
 from console.report import files
 from console.report.json_document import report_to_dict
 from console.report.period import period
@@ -24,8 +27,10 @@ from console.report.terminal.page import print_reports
 from domain.analytics.report import Report
 from domain.errors import InvalidRequest
 from domain.files.private_files import make_home
+from domain.trading.portfolio import PortfolioRules
 from domain.types import DEFAULT_PORTFOLIO
 from domain.wording import counted, one_line, quoted
+from persistence.queries.research.decisions import read_decisions
 from research.backtest.backtest import BacktestRequest, BacktestResult, backtest, find_look_ahead
 from research.backtest.report import backtest_report
 from research.columns.bar_columns import EPOCH, time_of
@@ -34,7 +39,7 @@ from research.loading import is_strategy, load_strategy, new_strategy
 from research.market_data import MarketRequest, OpenedMarket, open_market
 from research.portfolio_rules import RULES, portfolio_rules, read_rules
 from research.strategy import Strategy
-from research.tape import DecisionTape, read_tape
+from research.tape import DecisionTape, read_tape, tape_of_rows
 
 FOLDER = "backtests"
 """Folder of the kept backtests in home."""
@@ -43,7 +48,7 @@ MICROSECOND = timedelta(microseconds=1)
 FILLS = {"open": False, "close": True}
 
 Subject = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="STRATEGY|DECISIONS",
         help="module:Class or a file.py of a strategy; or a CSV or Parquet file of decisions.",
@@ -82,6 +87,15 @@ FillAt = Annotated[
     str,
     typer.Option("--fill-at", metavar="open|close", help="Execute a decision at the next open [open] or its close."),
 ]
+FromPortfolio = Annotated[
+    str | None,
+    typer.Option(
+        "--from-portfolio",
+        metavar="P",
+        help="Execute the decisions of this portfolio of the database, by its rules; then all arguments are FILEs.",
+        autocompletion=portfolio_names,
+    ),
+]
 CheckLookahead = Annotated[
     bool,
     typer.Option("--check-lookahead", help="Run on truncated histories, too; exit 1 if the decisions differ."),
@@ -98,10 +112,10 @@ class Outputs:
     now: datetime
 
 
-@with_home
+@with_settings
 def backtest_command(
     settings: Settings,
-    subject: Subject,
+    subject: Subject = None,
     prices: Files = None,
     history: History = False,
     symbols: Symbols = None,
@@ -118,6 +132,7 @@ def backtest_command(
     save: Save = None,
     fill_at: FillAt = "open",
     check_lookahead: CheckLookahead = False,
+    from_portfolio: FromPortfolio = None,
     as_json: AsJson = False,
 ) -> None:
     r"""Execute a strategy, or decisions of a file, at recorded prices, by the rules of the live system.
@@ -126,6 +141,7 @@ def backtest_command(
       run.py backtest research.examples.crossover:MovingAverageCrossover prices.csv --param fast=10
       run.py backtest my_strategy.py --history --symbols BTC/USDT --timeframe 1h --from 2025-01-01
       run.py backtest decisions.csv prices.csv --html report.html
+      run.py backtest --from-portfolio default --history
 
     A decision at the close of a bar is executed at the next open. The report is that of run.py report; a backtest is
     marked as such and never ready for real money by itself. docs/research.md tells how to write a strategy.
@@ -135,9 +151,11 @@ def backtest_command(
     outputs = _outputs(settings, html, save, as_json, now)
     if fill_at not in FILLS:
         raise InvalidRequest(f"--fill-at {quoted(fill_at)}: must be open or close")
+    if from_portfolio is not None:  # then the first argument is no strategy, but the first file of prices
+        subject, prices = None, [*([] if subject is None else [subject]), *(prices or [])]
     if history and prices:
         raise InvalidRequest(f"--history and {quoted(prices[0])} are two sources of prices; name one of them")
-    tested = _subject(subject, parameter or [])
+    tested, rules = _tested(settings, subject, from_portfolio, parameter or [], rules_file)
     chosen = chosen_symbols(symbols)
     read_at = time.perf_counter()
     wanted = MarketRequest(
@@ -146,14 +164,29 @@ def backtest_command(
     opened = open_market(wanted)
     reading = time.perf_counter() - read_at
     request = BacktestRequest(
-        tested, opened.market, portfolio_rules(DEFAULT_PORTFOLIO, rule_values(settings, rules_file)),
-        first_moment(opened, begin, since),
+        tested, opened.market, rules, first_moment(opened, begin, since),
         frozenset(settings.same_currency), FILLS[fill_at],
     )  # fmt: skip
     result = backtest(request)
     if check_lookahead:
-        _check(request, subject)
+        _check(request, subject or str(from_portfolio))
     _answer(result, opened, outputs, reading)
+
+
+def _tested(
+    settings: Settings, subject: str | None, portfolio: str | None, parameters: Sequence[str], rules_file: str | None
+) -> tuple[Callable[[], Strategy[Any]] | DecisionTape, PortfolioRules]:
+    """Return what is tested, and by which rules: decisions of a portfolio by its own, unless a file has some."""
+    if portfolio is None:
+        if subject is None:
+            raise wrong_usage("Missing argument 'STRATEGY|DECISIONS', or --from-portfolio", "backtest")
+        return _subject(subject, parameters), _rules(settings, rules_file)
+    if parameters:
+        raise InvalidRequest(f"--param {quoted(parameters[0])}: decisions of a portfolio have none")
+    with open_database(settings) as url:
+        stored = read_decisions(url, portfolio)
+    tape = tape_of_rows(f"decisions of portfolio {portfolio}", stored.rows)
+    return tape, replace(stored.state.rules, halted=None) if rules_file is None else _rules(settings, rules_file)
 
 
 def _subject(name: str, parameters: Sequence[str]) -> Callable[[], Strategy[Any]] | DecisionTape:
@@ -173,6 +206,10 @@ def chosen_symbols(text: str | None) -> tuple[str, ...] | None:
     if chosen == ():
         raise InvalidRequest("--symbols is empty: name a symbol, such as BTC/USDT")
     return chosen
+
+
+def _rules(settings: Settings, file: str | None) -> PortfolioRules:
+    return portfolio_rules(DEFAULT_PORTFOLIO, rule_values(settings, file))
 
 
 def rule_values(settings: Settings, file: str | None) -> dict[str, Any]:

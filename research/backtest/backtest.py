@@ -52,7 +52,7 @@ class BacktestResult:
 
     Attributes:
         request: what was tested.
-        name: of the strategy, or the file of the tape.
+        name: of the strategy or the tape.
         state: of the portfolio at the end.
         records: fills, trades, ends of decisions and values.
         seconds: how long the run took, without reading.
@@ -119,7 +119,7 @@ def _run(request: BacktestRequest, records: Records) -> BacktestResult:
     market, subject, notes = request.market, request.subject, []
     feeds: list[StrategyFeed] = []
     if isinstance(subject, DecisionTape):
-        name, strategy_name = subject.file.name, None
+        name, strategy_name = subject.name, None
         late = sum(entry.micros > market.end for entry in subject.entries)
         if late:
             notes.append(f"{counted(late, 'decision')} came after the last price and was left out")

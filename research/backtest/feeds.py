@@ -121,7 +121,7 @@ class StrategyFeed:
                 try:
                     wanted = self._on_bar(bar, self._views[number])
                 except Exception as error:
-                    raise StrategyError(self._raised(error, bar)) from error
+                    raise StrategyError(raised(self._strategy, error, bar)) from error
                 if wanted is not None:
                     self._place = place + 1
                     if wishes := self._wishes(wanted, chunk.moments[place], number):
@@ -142,19 +142,26 @@ class StrategyFeed:
         intents = wanted if isinstance(wanted, list | tuple) else (wanted,)
         bar = self._bars[number]
         text = f"{bar.symbol} {moment // PHASES}"
-        code = type(self._strategy).on_bar.__code__
-        place = f"{self._strategy.name}.on_bar ({code.co_filename}, line {code.co_firstlineno}) at {bar!r}"
+        place = place_of(self._strategy, bar)
         return [
             Wish(moment, number, intent, uuid5(self._namespace, f"{text} {n}"), place)
             for n, intent in enumerate(intents)
         ]
 
-    def _raised(self, error: Exception, bar: Bar) -> str:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = type(self._strategy).on_bar.__code__.co_filename
-        frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return f"{self._strategy.name} raised {text} at {bar!r} ({frame.filename}, line {frame.lineno})"
+
+def raised(strategy: Strategy[Any], error: Exception, bar: Bar) -> str:
+    """Return the sentence about an exception of a strategy, with the bar and the line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = type(strategy).on_bar.__code__.co_filename
+    frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{strategy.name} raised {text} at {bar!r} ({frame.filename}, line {frame.lineno})"
+
+
+def place_of(strategy: Strategy[Any], bar: Bar) -> str:
+    """Return where an intent comes from: the function of the strategy, with its line, and the bar."""
+    code = type(strategy).on_bar.__code__
+    return f"{strategy.name}.on_bar ({code.co_filename}, line {code.co_firstlineno}) at {bar!r}"
 
 
 class _Chunk(NamedTuple):

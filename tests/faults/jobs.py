@@ -120,6 +120,10 @@ PARTS = {
     "orders": Part(
         "random orders, market data, cancels, halts and restarts", _elsewhere("tests.faults.parts.orders", 100, 5)
     ),
+    "digits": Part(
+        "decisions live, in a backtest and in a replay: the same digits",
+        _elsewhere("tests.faults.parts.digits", 1000, 20),
+    ),
     "gaps": Part(
         "the process dies, and the market goes on for 1 s to 24 h", _elsewhere("tests.faults.parts.gaps", 10, 1)
     ),
@@ -136,6 +140,7 @@ PARTS = {
 ELSEWHERE = {
     "seeds": "tests.faults.parts.seeds",
     "orders": "tests.faults.parts.orders",
+    "digits": "tests.faults.parts.digits",
     "gaps": "tests.faults.parts.gaps",
     "downloads": "tests.faults.parts.downloads",
     "sweeps": "tests.faults.parts.sweeps",

@@ -82,7 +82,7 @@ def read_open_orders(cursor: psycopg.Cursor) -> dict[PortfolioName, OpenOrders]:
 
 def _open_order(row: Mapping[str, Any]) -> OpenOrder:
     return OpenOrder(
-        _order(row),
+        order_from_row(row),
         row["since"],
         charged=row["charged"],
         slippage=row["slippage"],
@@ -95,11 +95,14 @@ def _open_order(row: Mapping[str, Any]) -> OpenOrder:
     )
 
 
-def _order(row: Mapping[str, Any]) -> Order:
-    instrument = Instrument(
-        row["symbol"], row["quote_currency"], row["tick"], row["step"], row["min_notional"], row["asset_class"],
-        row["min_quantity"],
-    )  # fmt: skip
+def order_from_row(row: Mapping[str, Any]) -> Order:
+    """Return the order of a row with the rules of its acceptance.
+
+    An order that was filled at once has no step and no smallest amounts stored, and needs none any more; one of the
+    first version of the rules has neither tick nor price rule.
+    """
+    numbers = {name: row[name] for name in ("tick", "step", "min_notional", "min_quantity") if row[name] is not None}
+    instrument = Instrument(row["symbol"], row["quote_currency"], asset_class=row["asset_class"], **numbers)
     force = row["time_in_force"]
     only = _level(row, "take_profit")
     several = parse_targets(row["take_profits"]) if row["take_profits"] is not None else ()
@@ -116,7 +119,7 @@ def _order(row: Mapping[str, Any]) -> Order:
         order_type=OrderType(row["order_type"]),
         quantity=row["quantity"],
         costs=from_row(Costs, row, dollar=dollar_of_rules(row["rules_version"], row["currency"])),
-        execution=from_row(ExecutionRules, row, price_rule=PriceRule(row["price_rule"])),
+        execution=from_row(ExecutionRules, row, price_rule=PriceRule(row["price_rule"] or PriceRule.LAST)),
         created_at=row["created_at"],
         strategy=row["strategy"],
         note=row["note"] or "",

@@ -133,18 +133,29 @@ def order_changes(group: Sequence[Result], marks: Sequence[int | None]) -> dict[
     """
     changes: dict[OrderId, OrderChange] = {}
     for result, marks_no in zip(group, marks, strict=True):
-        if result.open_order is not None:
-            change = changes.get(result.order.order_id)
-            if change is None:
-                accepted = result if isinstance(result.event, OrderAccepted) else None
-                change = changes[result.order.order_id] = OrderChange(accepted, marks_no, result.open_order)
-            change.take(result)
-        for reduced in result.exits:
-            exit_id = reduced.open_order.order.order_id
-            if exit_id not in changes:
-                changes[exit_id] = OrderChange(None, None, reduced.open_order)
-            changes[exit_id].reduce(reduced, result)
+        take_result(changes, result, marks_no)
     return changes
+
+
+def take_result(changes: dict[OrderId, OrderChange], result: Result, marks_no: int | None = None) -> None:
+    """Add to the changes of orders what one more result makes of them.
+
+    Args:
+        changes: by order; those of earlier results.
+        result: the next one.
+        marks_no: the number of its marks.
+    """
+    if result.open_order is not None:
+        change = changes.get(result.order.order_id)
+        if change is None:
+            accepted = result if isinstance(result.event, OrderAccepted) else None
+            change = changes[result.order.order_id] = OrderChange(accepted, marks_no, result.open_order)
+        change.take(result)
+    for reduced in result.exits:
+        exit_id = reduced.open_order.order.order_id
+        if exit_id not in changes:
+            changes[exit_id] = OrderChange(None, None, reduced.open_order)
+        changes[exit_id].reduce(reduced, result)
 
 
 def accepted_row(change: OrderChange) -> dict[str, object]:

@@ -32,6 +32,7 @@ decisions --status executed --since today --csv
 logs --decision 1
 psql -Xc "SELECT 1"
 explain 1
+replay default
 portfolio create second --capital 1000
 portfolio set second --max-position-size 0.1
 portfolio deposit second 100 --reason savings
@@ -72,6 +73,8 @@ ELSEWHERE = {
     "demo": "tests/acceptance/test_demo.py",
     "portfolio cancel-request": "tests/integration/commands/test_account_commands.py",
     "history download": "tests/integration/commands/test_history_download_command.py",
+    "backtest": "tests/unit/console/backtest/test_backtest_command.py",
+    "agent": "tests/integration/research/test_live_agent.py",
     "db restore": "tests/acceptance/test_operations.py",
     "db upgrade": "tests/integration/persistence/test_upgrade.py",
 }
@@ -85,8 +88,11 @@ REFUSED = {
     "validate --accept-underpowered": "has no effect",
 }
 """Documented commands about shares or a time that this home does not have, and what it says instead."""
-UNSERVED = {"start", "demo", "db restore", "db role create", "db role password", "db role remove", "history download"}
-"""Documented commands that are not for a served home, or need an exchange; `ELSEWHERE` says where they are tried."""
+UNSERVED = {
+    "start", "demo", "db restore", "db role create", "db role password", "db role remove", "history download",
+    "backtest", "agent",
+}  # fmt: skip
+"""Documented commands that are not for a served home, need an exchange, files or a strategy; see `ELSEWHERE`."""
 HOLDS = """
     INSERT INTO trading_decisions (symbol, decision, confidence, strategy)
     SELECT 'BTC/USDT', 'HOLD', 0.5, 'trend' FROM generate_series(1, 50)

@@ -19,6 +19,7 @@ WALL_CLOCKS = {
 }  # fmt: skip
 OWN_CLOCKS = {
     "actors/system.py": "the composition root, where no clock is passed in",
+    "console/commands/agent.py": "a process of its own: the agent itself has no clock but that of the stored prices",
     "console/commands/alert.py": "a process of its own",
     "console/commands/backtest.py": "a process of its own: what was published by now; the test itself has no clock",
     "console/commands/check.py": "a process of its own",
