@@ -20,6 +20,7 @@ from console.commands import agent as command
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.research.live_market import LiveMarketReader
 from persistence.stores import portfolios
+from tests.support.database.set_time import set_time
 from tests.support.database.upgraded import database_url, embedded_url
 from tests.support.system.running_system import running_system, until_all_ended
 from tests.support.values.builders import BTC, ETH
@@ -97,8 +98,9 @@ def test_a_restart_stores_a_decision_once_and_ctrl_c_ends_in_order(
     embedded_url: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     portfolios.create(embedded_url, DEFAULT_PORTFOLIO, {"initial_capital": 5_000})
-    now = datetime.now(UTC).replace(microsecond=0)
-    begin = now - (now - datetime(1970, 1, 1, tzinfo=UTC)) % timedelta(minutes=1)
+    begin = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    with psycopg.connect(embedded_url) as owner:
+        set_time(owner, begin + 5 * SECOND)
     store(embedded_url, [(begin - 30 * SECOND, 100), (begin - SECOND, 101), (begin, 102)])
     interrupted = SimpleNamespace(sleep=lambda _: signal.raise_signal(signal.SIGINT), monotonic=time.monotonic)
     monkeypatch.setattr(command, "time", interrupted)

@@ -38,6 +38,7 @@ from tests.support.values.builders import BTC, ETH, rules
 BEGIN = datetime.fromisoformat("2026-01-05T23:57:00.1+00:00")
 """A few minutes before a midnight, at which snapshots are taken; no price comes at it."""
 SECOND = timedelta(seconds=1)
+TO_MIDNIGHT = 180 * SECOND
 STRATEGY = "tests"
 
 
@@ -239,6 +240,8 @@ def _prices(draw: st.DrawFn, count: int) -> list[tuple[Any, ...]]:
 def cases(draw: st.DrawFn) -> Case:
     """Decisions between the prices of one or two symbols."""
     gaps = draw(st.lists(st.integers(4, 20), min_size=3, max_size=24))
+    if sum(gaps) * SECOND == TO_MIDNIGHT:
+        gaps[-1] += 2  # live, no snapshot is taken within a second of the last one
     times = [BEGIN + sum(gaps[:place]) * SECOND for place in range(len(gaps) + 1)]
     symbols = (BTC, ETH)[: draw(st.integers(1, 2))]
     columns = [
