@@ -65,11 +65,19 @@ def price_order(
     if terms.limit_price is not None:
         limit = floor_to(terms.limit_price, tick) if side is BUY else ceil_to(terms.limit_price, tick)
         return Pricing(limit, partial(limit_cost, limit, costs, rounding_spare(instrument)), costs, limit, stop)
-    at_market = base
-    if stop is not None and not (side is BUY and base.price > stop):
-        at_market = BasePrice(stop)  # a BUY whose stop is reached already is filled at the market, not at its stop
-    cost = partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule)
-    return Pricing(at_market.price, cost, costs, None, stop)
+    at_market = partial(worst_cost, base=base, tick=tick, costs=costs, rule=rule)
+    if stop is None:
+        return Pricing(base.price, at_market, costs)
+    at_stop = partial(worst_cost, base=BasePrice(stop), tick=tick, costs=costs, rule=rule)
+    if side is BUY and base.price > stop:
+        # It is filled at the market, but holds back what it may cost at its stop, where no size at the touch is known.
+        return Pricing(base.price, partial(highest_cost, at_market, at_stop), costs, None, stop)
+    return Pricing(stop, at_stop, costs, None, stop)
+
+
+def highest_cost(one: Callable[[Decimal], Decimal], other: Callable[[Decimal], Decimal], quantity: Decimal) -> Decimal:
+    """Return the higher one of two costs of buying ``quantity``, in money."""
+    return max(one(quantity), other(quantity))
 
 
 def limit_cost(limit: Decimal, costs: Costs, spare: Decimal, quantity: Decimal) -> Decimal:

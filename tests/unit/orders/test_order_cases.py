@@ -142,6 +142,17 @@ def test_a_buy_whose_stop_is_reached_already_is_sized_at_the_market() -> None:
     ] == trade.see("100 99/101")
 
 
+def test_a_buy_whose_stop_is_reached_already_holds_back_no_more_than_there_is() -> None:
+    trade = Trade(costs=costs())
+    trade.see("1000 1000/1000.01 20x20")
+    # At the market all of it is offered: 9.974 at 1001.52 and its commission are 9999.1496. At its stop no size is
+    # known: 0.0005 x 2 x 1.5 x (1 + 9974 / 100 000) of 1000 is 1.64961, so 9.974 at 1001.65, and 9.9904571.
+    worth = "9.974 at 1000.01 is worth 9974.09974 and may cost 10000.4475571"
+    assert [f"rejected: not enough cash: {worth}, free cash is 10000"] == trade.send("BUY 9.974 stop 1000")
+    trade.send("BUY 9.973 stop 1000")
+    assert "cash 10000 reserved 9999.44490545 free 0 of 0" == trade.figures
+
+
 def test_two_orders_never_hold_the_same_cash() -> None:
     trade = Trade(costs=NO_SLIPPAGE)
     trade.see("100")
