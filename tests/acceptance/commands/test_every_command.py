@@ -74,6 +74,7 @@ ELSEWHERE = {
     "portfolio cancel-request": "tests/integration/commands/test_account_commands.py",
     "history download": "tests/integration/commands/test_history_download_command.py",
     "backtest": "tests/unit/console/backtest/test_backtest_command.py",
+    "sweep": "tests/unit/console/sweep/test_sweep_command.py",
     "agent": "tests/integration/research/test_live_agent.py",
     "db restore": "tests/acceptance/test_operations.py",
     "db upgrade": "tests/integration/persistence/test_upgrade.py",
@@ -90,7 +91,7 @@ REFUSED = {
 """Documented commands about shares or a time that this home does not have, and what it says instead."""
 UNSERVED = {
     "start", "demo", "db restore", "db role create", "db role password", "db role remove", "history download",
-    "backtest", "agent",
+    "backtest", "sweep", "agent",
 }  # fmt: skip
 """Documented commands that are not for a served home, need an exchange, files or a strategy; see `ELSEWHERE`."""
 HOLDS = """
