@@ -73,7 +73,7 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     assert name in help_text
     assert "\\b" not in help_text
     if name != "db":
-        assert "--json" in help_text or name in {"portfolio", "validate", "history", "psql"}
+        assert "--json" in help_text or name in {"portfolio", "validate", "history", "psql", "agent"}
 
 
 @pytest.mark.parametrize(

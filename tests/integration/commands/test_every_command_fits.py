@@ -63,6 +63,7 @@ CHANGING: Mapping[str, Sequence[str]] = {
     "alert": ["test"],
     "backtest": ["{home}/nothing.py {home}/nothing.csv"],
     "agent": ["{home}/nothing.py --symbols BTC/USDT"],
+    "sweep": ["{home}/nothing.py {home}/nothing.csv --param fast=5:50:5"],
     "history import": ["{home}/nothing.csv"],
     "history export": ["BTC/USDT {home}/bars.csv"],
     "history remove": ["BTC/USDT --yes"],

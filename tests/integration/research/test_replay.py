@@ -41,6 +41,13 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return run_replay
 
 
+TRIGGERS = """
+SELECT tgname FROM pg_trigger
+WHERE tgrelid = %s::regclass AND NOT tgisinternal AND starts_with(tgname, 'paper_')
+"""
+"""Those of the program."""
+
+
 def replayed(url: str, name: str = "default") -> Replayed:
     with open_ledger(url, name) as ledger:
         return replay(ledger)
@@ -49,7 +56,8 @@ def replayed(url: str, name: str = "default") -> Replayed:
 def changed(url: str, table: str, assignment: str, condition: str = "true") -> None:
     """Change rows of a table as no writer of the program does."""
     with psycopg.connect(url) as owner:
-        owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")  # type: ignore[call-overload]
+        for (name,) in owner.execute(TRIGGERS, [table]).fetchall():  # those of a hypertable cannot be disabled
+            owner.execute(f'DROP TRIGGER "{name}" ON {table}')  # type: ignore[call-overload]
         statement = f"UPDATE {table} SET {assignment} WHERE {condition}"
         assert 1 == owner.execute(statement).rowcount  # type: ignore[call-overload]
 
