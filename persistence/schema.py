@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 
 import psycopg
@@ -39,6 +41,10 @@ SELECT current_user, coalesce(
 """
 NEEDED_RIGHTS = {"trading_decisions": "UPDATE", "paper_roles": "SELECT"}
 """What the service needs on a table, where that is not INSERT; SELECT it needs on all."""
+LACKED_RIGHT = """
+SELECT name, needed FROM unnest(CAST(:tables AS text[]), CAST(:rights AS text[])) AS rights (name, needed)
+WHERE NOT has_table_privilege(format('%I.%I', CAST(:schema AS text), name), needed) LIMIT 1
+"""
 MADE = re.compile(r"^ *CREATE (?:OR REPLACE )?(FUNCTION|VIEW|TRIGGER|POLICY) (\w+)", re.MULTILINE)
 COLUMN = re.compile(r"^    ([a-z_]+) +[a-z]", re.MULTILINE)
 
@@ -54,11 +60,12 @@ def view_files() -> list[str]:
     return sorted(f"views/{file.name}" for file in files if file.name.endswith(".sql"))
 
 
-def versions() -> list[str]:
+@cache
+def versions() -> tuple[str, ...]:
     """Return all schema versions that this program knows, the oldest first: the names of its migrations."""
     packages = ("persistence.migrations.versions", "persistence.migrations.versions.v0_1")
     files = [file for package in packages for file in resources.files(package).iterdir()]
-    return sorted(file.name.removesuffix(".py") for file in files if VERSION.fullmatch(file.name))
+    return tuple(sorted(file.name.removesuffix(".py") for file in files if VERSION.fullmatch(file.name)))
 
 
 def newest_version() -> str:
@@ -66,18 +73,27 @@ def newest_version() -> str:
     return versions()[-1]
 
 
+@cache
 def own_tables() -> frozenset[str]:
     """Return the names of all tables in the files of ``sql/``, and of the table with the schema version."""
-    return frozenset({VERSION_TABLE, *(name for name, _ in CREATED.findall(_all_files()))})
+    return frozenset({VERSION_TABLE, *_columns_of_tables()})
 
 
 def own_columns() -> frozenset[tuple[str, str]]:
     """Return table and name of each column in the files of ``sql/``."""
+    return frozenset((table, column) for table, columns in _columns_of_tables().items() for column in columns)
+
+
+@cache
+def _columns_of_tables() -> Mapping[str, tuple[str, ...]]:
     statements = _all_files()
-    created = {(table, column) for table, body in CREATED.findall(statements) for column in COLUMN.findall(body)}
-    return frozenset(created | set(ADDED.findall(statements)))
+    columns = {table: COLUMN.findall(body) for table, body in CREATED.findall(statements)}
+    for table, column in ADDED.findall(statements):
+        columns[table].append(column)
+    return {table: tuple(names) for table, names in columns.items()}
 
 
+@cache
 def own_objects() -> frozenset[tuple[str, str]]:
     """Return kind and name of what has code in the files of ``sql/``: functions, views, triggers and policies."""
     views = "".join(map(read_file, view_files()))
@@ -239,20 +255,35 @@ def _require_tables(connection: Connection, schema: str) -> None:
             f"the rule {name} changes what is written to table {table}, and the program's statements fail with it: "
             f"DROP RULE {name} ON {table}; use a trigger instead"
         )
-    statements = _all_files()
-    for table, body in CREATED.findall(statements):
-        names = COLUMN.findall(body) + [column for name, column in ADDED.findall(statements) if name == table]
-        try:
-            with connection.begin_nested():
-                connection.execute(text(f"SELECT {', '.join(names)} FROM {_quoted(schema)}.{table} LIMIT 0"))
-                right = NEEDED_RIGHTS.get(table, "INSERT")
-                name = f"{_quoted(schema)}.{table}"
-                if not connection.execute(text("SELECT has_table_privilege(:name, :right)"), locals()).scalar():
-                    raise DatabaseUnsuitable(f"the database role lacks the right {right} on table {schema}.{table}")
-        except ProgrammingError as error:  # a lost connection raises another class
-            cause = error.orig if isinstance(error.orig, psycopg.Error) else None
-            raise DatabaseUnsuitable(f"table {schema}.{table} cannot be used: {first_line(cause or error)}") from error
+    reads = {
+        table: f"SELECT {', '.join(columns)} FROM {_quoted(schema)}.{table} LIMIT 0"
+        for table, columns in _columns_of_tables().items()
+    }
+    try:
+        _execute_nested(connection, "; ".join(reads.values()))  # in one round trip
+    except ProgrammingError:
+        for table, read in reads.items():
+            _require_readable(connection, read, f"{schema}.{table}")
+    rights = [NEEDED_RIGHTS.get(table, "INSERT") for table in reads]
+    needed = {"schema": schema, "tables": list(reads), "rights": rights}
+    if (lacked := connection.execute(text(LACKED_RIGHT), needed).first()) is not None:
+        table, right = lacked
+        raise DatabaseUnsuitable(f"the database role lacks the right {right} on table {schema}.{table}")
     _require_writer(connection, schema)
+
+
+def _execute_nested(connection: Connection, statements: str) -> None:
+    with connection.begin_nested():
+        # PostgreSQL takes several statements at once only without parameters, be they none.
+        connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
+
+
+def _require_readable(connection: Connection, read: str, table: str) -> None:
+    try:
+        _execute_nested(connection, read)
+    except ProgrammingError as error:  # a lost connection raises another class
+        cause = error.orig if isinstance(error.orig, psycopg.Error) else None
+        raise DatabaseUnsuitable(f"table {table} cannot be used: {first_line(cause or error)}") from error
 
 
 def _require_writer(connection: Connection, schema: str) -> None:

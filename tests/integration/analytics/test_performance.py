@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +17,7 @@ from domain.errors import UnknownPortfolio
 from domain.trading.snapshot import day_of
 from persistence.connections import engine_for
 from tests.support.database.reports import history_now
+from tests.support.database.set_time import database_time
 from tests.support.system.histories import CAPITAL, DAYS, SILENT
 
 pytestmark = pytest.mark.clock
@@ -67,7 +67,7 @@ def test_view_and_module_agree(url: str, histories: dict[str, History], name: st
 
 def test_summary_is_the_views_row(url: str) -> None:
     day = None
-    while day != (day := day_of(datetime.now(UTC))):
+    while day != (day := day_of(database_time(url))):
         with TradingSystem.attach(url) as system:
             summaries = {name: system.performance_summary(name) for name in CAPITAL}
         with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:

@@ -19,6 +19,7 @@ from domain.trading.sessions.decision_age import AgeLimit
 from persistence import schema
 from persistence.lease import Lease
 from persistence.queries.row_lists import LedgerReader
+from tests.support.database.set_time import database_time
 
 Decide = Callable[..., tuple[int, str, str]]
 
@@ -101,10 +102,10 @@ def test_the_age_of_the_last_process_precedes_the_commands_setting(
     assert message in decide()[2]
 
 
-def test_the_earlier_of_expiry_and_age_applies(decide: Decide) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=100)
+def test_the_earlier_of_expiry_and_age_applies(decide: Decide, embedded_url: str) -> None:
+    soon = database_time(embedded_url) + timedelta(seconds=100)
     assert f"{soon:%Y-%m-%d %H:%M:%S} UTC (its expires_at)" in decide("--expires-at", soon.isoformat())[2]
-    later = datetime.now(UTC) + timedelta(hours=1)
+    later = database_time(embedded_url) + timedelta(hours=1)
     assert "(max_decision_age = 300 s)" in decide("--expires-at", later.isoformat())[2]
 
 

@@ -73,7 +73,8 @@ def test_amounts_have_the_decimals_of_their_currency(owner: psycopg.Connection[A
 
 
 def test_health_shows_waiting_decisions_halts_failures_and_differences(owner: psycopg.Connection[Any]) -> None:
-    hour = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(hours=1)
+    (at,) = owner.execute("SELECT paper_now()").fetchone() or ()
+    hour = at - timedelta(hours=1), at + timedelta(hours=1)
     counts = "decisions waiting", "portfolios halted"
     (now,) = panel_rows(owner, "Now", *hour)
     assert ([0, 0], None) == ([now[name] for name in counts], now["lease renewed ago"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import psycopg
 
 from persistence import schema
 from tests.integration.persistence.test_adoption import psql
 from tests.integration.persistence.test_upgrade import FILES, upgrade_to
+from tests.support.database.set_time import database_time
 from tests.support.system.running_system import running_system, until_all_ended
 
 BEFORE = "0033_lease_session"
@@ -39,7 +40,7 @@ def test_rows_in_every_state_are_kept_and_those_that_wait_come_first(embedded_ur
     upgrade_to(embedded_url, BEFORE)
     with psycopg.connect(embedded_url) as owner:
         owner.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")
-        owner.execute(ROWS, {"at": datetime.now(UTC) - timedelta(minutes=2)})
+        owner.execute(ROWS, {"at": database_time(embedded_url) - timedelta(minutes=2)})
         owner.execute("ALTER TABLE trading_decisions ENABLE TRIGGER USER")
     before, files = psql(embedded_url, KEPT), psql(embedded_url, FILES)
     schema.upgrade(embedded_url)

@@ -95,7 +95,7 @@ def test_the_versions_are_those_that_alembic_finds(embedded_url: str) -> None:
     engine = engine_for(embedded_url, "schema")
     with engine.connect() as connection:
         scripts = ScriptDirectory.from_config(runner.config_for(connection, "public"))
-        assert [script.revision for script in scripts.walk_revisions()] == schema.versions()[::-1]
+        assert [script.revision for script in scripts.walk_revisions()] == list(schema.versions()[::-1])
     engine.dispose()
 
 

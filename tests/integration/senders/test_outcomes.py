@@ -204,6 +204,14 @@ def test_a_member_of_the_owner_serves_and_another_role_is_refused_at_the_start(e
     other = role("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}")
     with pytest.raises(DatabaseUnsuitable, match="trading_decisions belongs to another role, so the outcomes that"):
         schema.upgrade(other)
+    for right, table, refusal in (
+        ("INSERT", "paper_fills", "lacks the right INSERT on table public.paper_fills"),
+        ("SELECT", "paper_roles", "table public.paper_roles cannot be used: permission denied"),
+    ):
+        with psycopg.connect(embedded_url) as owner:
+            owner.execute(f"REVOKE {right} ON {table} FROM {make_url(other).username}")  # type: ignore[call-overload]
+        with pytest.raises(DatabaseUnsuitable, match=refusal):
+            schema.upgrade(other)
 
 
 def test_each_version_of_postgresql_has_these_guards(every_server: Server, every_url: str) -> None:
