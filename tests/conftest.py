@@ -30,6 +30,7 @@ from tests.support.database.servers import TIMESCALEDB, Server, ServerPool, Unav
 from tests.support.database.upgraded import until_the_end
 from tests.support.hanging_tests import processes_listed
 from tests.support.memory_folder import memory_folder
+from tests.support.shared_imports import import_share
 from tests.support.system.program import FORKS
 
 # The same examples each time: a red build is red because of a change, and prints how to repeat it.
@@ -77,10 +78,11 @@ def no_ignored_signal_is_inherited(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Have the garbage collector leave out what the collection of tests makes: it stays as long as the process."""
     gc.disable()
     try:
+        import_share(session.config)
         return (yield)
     finally:
         gc.freeze()
