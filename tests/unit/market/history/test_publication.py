@@ -183,6 +183,22 @@ def test_a_name_that_the_bars_contradict_does_not_count(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "name"),
+    [
+        ((0, 2_655), "1h"),  # the second row is the state of a bar that was not over
+        ((0, 1, 604_800, 604_801, 1_209_600), "1w"),
+        ((0, 3_600, 3_660, 7_200, 7_260, 14_400), "1h"),
+        ((0, 60), "1M"),
+    ],
+)
+def test_a_few_odd_rows_do_not_contradict_the_longer_timeframe_of_a_name(seconds: list[float], name: str) -> None:
+    publication = published(unix(*seconds), DeclaredTimeframe(file_name=Timeframe.parse(name)))
+    assert (name, TimeframeFrom.FILE_NAME) == (str(publication.timeframe), publication.chosen.origin)
+    begin, moment = moments(publication)[0]
+    assert Timeframe.parse(name).after(begin) <= moment
+
+
+@pytest.mark.parametrize(
     ("times", "message"),
     [
         ([5.0], "there is only one bar, so its length is unknown; " + BY_OPTION),
