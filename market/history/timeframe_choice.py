@@ -89,9 +89,9 @@ def choose_by(distances: Counts, begins: Callable[[], Micros], declared: Declare
     """
     if declared.column is not None:
         return ChosenTimeframe(declared.column, TimeframeFrom.COLUMN)
-    if declared.option is not None:
-        return ChosenTimeframe(declared.option, TimeframeFrom.OPTION)
     name, distances = declared.file_name, distances.above(0)
+    if declared.option is not None:
+        return ChosenTimeframe(declared.option, TimeframeFrom.OPTION, _too_short(declared.option, distances))
     if not distances.total:
         if name is None:
             raise UnknownTimeframe(f"there is only one bar, so its length is unknown; {_BY_OPTION}")
@@ -106,6 +106,18 @@ def choose_by(distances: Counts, begins: Callable[[], Micros], declared: Declare
         f" so they are taken for bars of {timeframe.label}"
     )
     return ChosenTimeframe(timeframe, TimeframeFrom.DISTANCE, (note,))
+
+
+def _too_short(option: Timeframe, distances: Counts) -> tuple[str, ...]:
+    """Return a note if no two bars follow each other as closely as the option says: they may be longer."""
+    if not distances.total or option.length is None or distances.values[0] <= option.length // MICROSECOND:
+        return ()
+    shortest = int(distances.values[0]) * MICROSECOND
+    note = (
+        f"--timeframe says {option.label}, but no bar begins less than {shortest} after another one: if they are"
+        " longer, their closes are known too soon"
+    )
+    return (note,)
 
 
 def _fits(timeframe: Timeframe, distances: Counts, begins: Callable[[], Micros]) -> bool:

@@ -164,6 +164,16 @@ def test_a_column_counts_more_than_the_option_and_that_more_than_the_name() -> N
     assert (one, TimeframeFrom.FILE_NAME) == (publication.timeframe, publication.chosen.origin)
 
 
+def test_an_option_that_is_shorter_than_all_distances_counts_with_a_note() -> None:
+    option = DeclaredTimeframe(option=Timeframe.parse("1m"))
+    publication = published(unix(0, 3_600, 7_200), option)
+    assert [MINUTE] * 3 == delays(publication)
+    note = "--timeframe says 1 m, but no bar begins less than 1:00:00 after another one: if they are longer, "
+    assert (note + "their closes are known too soon",) == publication.chosen.notes
+    assert () == published(unix(0, 60, 7_200), option).chosen.notes
+    assert () == published(unix(0, 0), option).chosen.notes
+
+
 def test_a_name_counts_where_bars_without_trades_are_missing() -> None:
     sparse = unix(0, 300, 600, 660, 960, 1_260, 1_320, 1_620)
     publication = published(sparse, DeclaredTimeframe(file_name=Timeframe.parse("1m")))
