@@ -16,6 +16,8 @@ MIN_PERCENT_AGREEING = 10
 """The most frequent distance has at least this share. Otherwise the bars have no common length."""
 MIN_PERCENT_NAMED = 1
 """The distance that a file's name states has at least this share. Otherwise the name does not count."""
+MIN_CONTRADICTING = 10
+"""So often the most frequent distance occurs before it contradicts a file's name that states a longer one."""
 SHORTEST_MONTH_US = 28 * 86_400_000_000
 _BY_OPTION = "state it by --timeframe, as in --timeframe 1h"
 
@@ -87,9 +89,9 @@ def choose_by(distances: Counts, begins: Callable[[], Micros], declared: Declare
     """
     if declared.column is not None:
         return ChosenTimeframe(declared.column, TimeframeFrom.COLUMN)
-    if declared.option is not None:
-        return ChosenTimeframe(declared.option, TimeframeFrom.OPTION)
     name, distances = declared.file_name, distances.above(0)
+    if declared.option is not None:
+        return ChosenTimeframe(declared.option, TimeframeFrom.OPTION, _too_short(declared.option, distances))
     if not distances.total:
         if name is None:
             raise UnknownTimeframe(f"there is only one bar, so its length is unknown; {_BY_OPTION}")
@@ -106,10 +108,23 @@ def choose_by(distances: Counts, begins: Callable[[], Micros], declared: Declare
     return ChosenTimeframe(timeframe, TimeframeFrom.DISTANCE, (note,))
 
 
+def _too_short(option: Timeframe, distances: Counts) -> tuple[str, ...]:
+    """Return a note if no two bars follow each other as closely as the option says: they may be longer."""
+    if not distances.total or option.length is None or distances.values[0] <= option.length // MICROSECOND:
+        return ()
+    shortest = int(distances.values[0]) * MICROSECOND
+    note = (
+        f"--timeframe says {option.label}, but no bar begins less than {shortest} after another one: if they are"
+        " longer, their closes are known too soon"
+    )
+    return (note,)
+
+
 def _fits(timeframe: Timeframe, distances: Counts, begins: Callable[[], Micros]) -> bool:
     """Return whether the distances between bars do not contradict the timeframe that a file's name states.
 
-    A single pair of bars at that distance does not confirm it: one odd row would make all closes known too soon.
+    A single pair of bars at that distance does not confirm it: one odd row would make all closes known too soon. For
+    the same reason a few distances do not contradict a longer one: they may be those of odd rows.
     """
     distance, count = distances.most_frequent()
     if timeframe.length is not None:
@@ -120,6 +135,8 @@ def _fits(timeframe: Timeframe, distances: Counts, begins: Callable[[], Micros])
         lengths = ends(timeframe, different[:-1]) - different[:-1]
         longest = int(lengths.max())
         following = int(np.count_nonzero(lengths == np.diff(different)))
+    if longest > distance and count < MIN_CONTRADICTING:
+        return True
     if following * 100 < MIN_PERCENT_NAMED * distances.total:
         return False
     return following >= count or bool(following and longest <= distance)

@@ -18,6 +18,7 @@ from market.history.conversion.numbers import NUMBER, Mask, decimals_of
 from market.history.conversion.part import Part, as_mask, utc_text
 from market.history.conversion.problems import Problems
 from market.history.conversion.rows import Changes, SpooledBars
+from market.history.conversion.time_formats import NO_TIME
 from market.history.dialects.reading import Role
 from market.history.streaming.ordering import micros
 from market.history.streaming.spool import Block
@@ -183,16 +184,14 @@ class _Conflicts:
 def _without_duplicates(table: Any, symbol: Symbol, conflicts: _Conflicts) -> Any:
     """Return sorted rows without those that repeat the one before; those with different values are conflicts."""
     times = micros(table["time"])
-    same = times[1:] == times[:-1]
-    if "end" in table.schema.names:
-        ends = micros(table["end"])
-        same &= ends[1:] == ends[:-1]
-    rows = np.flatnonzero(same) + 1
+    rows = np.flatnonzero(times[1:] == times[:-1]) + 1
     if not rows.size:
         return table
     table = table.combine_chunks()
     here, before = table.take(pa.array(rows)), table.take(pa.array(rows - 1))
     differing = np.zeros(len(rows), dtype=np.bool_)
+    if "end" in table.schema.names:  # a bar that was not over has other values, too, or happens to have the same ones
+        differing = micros(here["end"]) != micros(before["end"])
     for name in _VALUES:
         one, other = here[name], before[name]
         equal = as_mask(pc.equal(one, other)) | as_mask(pc.and_(pc.is_null(one), pc.is_null(other)))
@@ -211,4 +210,5 @@ def _difference(first: dict[str, Any], second: dict[str, Any]) -> str:
         texts = ["unknown" if row[name] is None else plain(row[name]) for row in (first, second)]
         if texts[0] != texts[1]:
             return f"{name} {texts[0]} and {texts[1]}"
-    raise AssertionError("the rows are equal")
+    ends = ["unknown" if row["end"] == NO_TIME else utc_text(row["end"]) for row in (first, second)]
+    return f"close_time {ends[0]} and {ends[1]}"

@@ -114,7 +114,7 @@ def moments(texts: Any, time_format: TimeFormat, *, day_first: bool = True) -> t
         )
         offset = _offsets(pc.struct_field(parts, "z"))
     result = days * DAY_US + clock - offset
-    result[~(valid & clock_valid)] = NO_TIME
+    result[~(valid & clock_valid) | (offset == NO_TIME)] = NO_TIME
     return result, has_zone
 
 
@@ -190,13 +190,14 @@ def _clock(parts: Any, names: set[str]) -> tuple[Microseconds, Any]:
 
 
 def _offsets(texts: Any) -> Microseconds:
-    """Return the microseconds by which the texts' zones are ahead of UTC: +01:00, +0100, +1."""
+    """Return the microseconds by which the texts' zones are ahead of UTC (+01:00, +0100, +1); `NO_TIME` if none is."""
     encoded = pc.dictionary_encode(texts)
     values = []
     for text in encoded.dictionary.to_pylist():
         digits = text[1:].replace(":", "")
         hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
         size = (int(hours or 0) * 60 + int(minutes)) * 60 * SECOND_US
-        values.append(-size if text.startswith("-") else size)
+        is_zone = size < DAY_US and int(minutes) <= 59
+        values.append(NO_TIME if not is_zone else -size if text.startswith("-") else size)
     offsets: Microseconds = np.array(values, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
     return offsets

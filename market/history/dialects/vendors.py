@@ -9,7 +9,10 @@ from market.history.recognition.sample import Sample
 
 
 class CoinGecko:
-    """snapped_at, price, market_cap, total_volume: one price a day; the volume is the world's of 24 hours."""
+    """snapped_at, price, market_cap, total_volume: one price a day; the volume is the world's of 24 hours.
+
+    The answers of its interface have prices, market_caps and total_volumes, each with its times.
+    """
 
     name = "coingecko"
 
@@ -17,6 +20,8 @@ class CoinGecko:
         """Recognise a file by its header."""
         header = Header.of(sample)
         time, price = header.index("snappedat"), header.index("price")
+        if header.index("marketcaps") is not None:
+            time, price = header.index("time"), header.index("prices")
         if time is None or price is None:
             return None
         return of_one_symbol(self.name, Kind.TICKS, {Role.TIME: time, Role.PRICE: price}, sample, options)

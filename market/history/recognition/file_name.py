@@ -11,6 +11,7 @@ from domain.types import Symbol
 from market.history.recognition.symbols import market_symbol
 
 _SUFFIXES = re.compile(r"(\.(csv|txt|tsv|json|feather|parquet|pq|zip|gz|gzip|arrow|prn))+$", re.IGNORECASE)
+_KRAKEN_KEY = re.compile(r"^X([A-Z]{3})Z([A-Z]{3})$")
 _COPY = re.compile(r" ?\(\d+\)$")
 _UNIT = "mo|min|mins|minute|minutes|hour|hours|day|days|week|weeks|[smhdwSHDWM]"
 _PERIOD = rf"(?P<length>[1-9]\d{{0,4}}) ?(?P<unit>{_UNIT})"
@@ -96,6 +97,19 @@ class FileName:
                 if source != _PAIR_ONLY or _is_pair(groups["text"]):
                     return _named(source.removeprefix(_PAIR_ONLY), groups)
         return cls()
+
+    @classmethod
+    def of_key(cls, key: str) -> FileName:
+        """Return what the key of a list within a JSON object says.
+
+        >>> FileName.of_key("bars.AAPL").symbol, FileName.of_key("result.XXBTZUSD").symbol
+        ('AAPL', 'BTC/USD')
+        """
+        stem, parsed = _SUFFIXES.sub("", key), cls()
+        while stem and parsed.symbol is None:
+            _, _, stem = stem.partition(".")
+            parsed = cls.parse(_KRAKEN_KEY.sub(r"\1\2", stem))
+        return parsed
 
 
 def _named(source: str, groups: dict[str, str]) -> FileName:

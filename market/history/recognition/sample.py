@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -56,6 +56,9 @@ class Sample:
         parsed = FileName.parse(file_name)
         if raw.member is not None and parsed.symbol is None:
             parsed = FileName.parse(raw.path.name)  # the archive is named for what it holds
+            key = FileName.of_key(raw.member)
+            if not raw.is_text and key.symbol is not None:
+                parsed = replace(parsed, text=key.text, symbol=key.symbol)
         return cls(names, headers, rows, len(raw.columns), "\n".join(raw.preamble).lower(), parsed)
 
     @cached_property

@@ -123,3 +123,20 @@ def test_the_only_bar_of_a_symbol_is_as_long_as_its_close_time_says(tmp_path: Pa
     ((candles, _),) = read_candles([path], ReadOptions(), now=NOW)
     assert not isinstance(candles, TickSeries)
     assert "1h" == str(candles.timeframe)
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ('{"bars": {"AAPL": [ROW, LATER], "BRK.B": [ROW, LATER]}}', ["AAPL", "BRK.B"]),
+        ('{"result": {"XXBTZUSD": [ROW, LATER], "last": 1}}', ["BTC/USD"]),
+        ('{"bars": [ROW, LATER]}', ["ALPACA"]),
+    ],
+)
+def test_the_lists_in_a_json_object_have_the_symbols_of_their_keys(
+    text: str, symbols: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "ALPACA-1m.json"
+    row = '{"t": "2024-01-02T05:00:00Z", "o": 1, "h": 2, "l": 1, "c": 1.5, "v": 3}'
+    path.write_text(text.replace("ROW", row).replace("LATER", row.replace("05:00", "05:01")))
+    assert symbols == [series.symbol for series, _ in read_candles([path], ReadOptions(), now=NOW)]

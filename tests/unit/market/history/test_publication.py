@@ -164,6 +164,16 @@ def test_a_column_counts_more_than_the_option_and_that_more_than_the_name() -> N
     assert (one, TimeframeFrom.FILE_NAME) == (publication.timeframe, publication.chosen.origin)
 
 
+def test_an_option_that_is_shorter_than_all_distances_counts_with_a_note() -> None:
+    option = DeclaredTimeframe(option=Timeframe.parse("1m"))
+    publication = published(unix(0, 3_600, 7_200), option)
+    assert [MINUTE] * 3 == delays(publication)
+    note = "--timeframe says 1 m, but no bar begins less than 1:00:00 after another one: if they are longer, "
+    assert (note + "their closes are known too soon",) == publication.chosen.notes
+    assert () == published(unix(0, 60, 7_200), option).chosen.notes
+    assert () == published(unix(0, 0), option).chosen.notes
+
+
 def test_a_name_counts_where_bars_without_trades_are_missing() -> None:
     sparse = unix(0, 300, 600, 660, 960, 1_260, 1_320, 1_620)
     publication = published(sparse, DeclaredTimeframe(file_name=Timeframe.parse("1m")))
@@ -180,6 +190,22 @@ def test_a_name_that_the_bars_contradict_does_not_count(name: str) -> None:
     note = "the file's name says {}, but the most frequent distance between its bars is 1 h, "
     note += "so they are taken for bars of 1 h"
     assert (note.format(Timeframe.parse(name).label),) == publication.chosen.notes
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name"),
+    [
+        ((0, 2_655), "1h"),  # the second row is the state of a bar that was not over
+        ((0, 1, 604_800, 604_801, 1_209_600), "1w"),
+        ((0, 3_600, 3_660, 7_200, 7_260, 14_400), "1h"),
+        ((0, 60), "1M"),
+    ],
+)
+def test_a_few_odd_rows_do_not_contradict_the_longer_timeframe_of_a_name(seconds: list[float], name: str) -> None:
+    publication = published(unix(*seconds), DeclaredTimeframe(file_name=Timeframe.parse(name)))
+    assert (name, TimeframeFrom.FILE_NAME) == (str(publication.timeframe), publication.chosen.origin)
+    begin, moment = moments(publication)[0]
+    assert Timeframe.parse(name).after(begin) <= moment
 
 
 @pytest.mark.parametrize(

@@ -92,12 +92,26 @@ def test_only_the_first_pairs_of_different_bars_are_described(tmp_path: Path) ->
     assert message.endswith("volume 1 and unknown; 2 more bars have the begin of another one, and different values")
 
 
-def test_bars_with_one_begin_and_different_ends_are_different_bars(tmp_path: Path) -> None:
-    series = bars(tmp_path, "time,close,close_time\n60,2,120\n60,3,180\n60,2,120\n")
+@pytest.mark.parametrize(
+    ("rows", "difference"),
+    [
+        ("60,2,120\n60,3,180\n", "close 2 and 3"),
+        ("60,3,100\n60,2,120\n", "close 3 and 2"),  # the first is the state of a bar that was not over
+        ("60,2,120\n60,2,100\n", "close_time 1970-01-01T00:02:00Z and 1970-01-01T00:01:40Z"),
+        ("60,2,\n60,2,120\n", "close_time unknown and 1970-01-01T00:02:00Z"),
+    ],
+)
+def test_bars_with_one_begin_and_different_ends_are_refused_too(tmp_path: Path, rows: str, difference: str) -> None:
+    assert refusal(write_file(tmp_path, "time,close,close_time\n0,2,60\n" + rows)) == (
+        ": line 3 and line 4 are different bars of BTC/USDT that both begin at 1970-01-01T00:01:00Z: " + difference
+    )
+
+
+def test_a_repeated_bar_with_the_same_end_counts_once(tmp_path: Path) -> None:
+    series = bars(tmp_path, "time,close,close_time\n60,2,120\n120,3,180\n60,2,120\n")
     assert series.end is not None
     assert [120 * SECOND_US, 180 * SECOND_US] == series.end.tolist()
-    assert [Decimal(2), Decimal(3)] == numbers(series.close)
-    assert Changes(duplicates=1) == series.changes
+    assert Changes(reordered=1, duplicates=1) == series.changes
 
 
 @pytest.mark.parametrize("close", ["", "null", "NaN", "nan", "None", "N/A", "-"])
