@@ -11,6 +11,7 @@ from domain.immutable.records import replace
 from domain.trading.arithmetic import ZERO, add, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import DecisionEnd, OrderAmended
+from domain.trading.execution import worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.exits import room_of_exit
 from domain.trading.open_orders.matching import take_at_once, would_take
@@ -27,7 +28,7 @@ from domain.trading.open_orders.step import StepOfPortfolio
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.orders import Fill, Order
 from domain.trading.portfolio import PortfolioState
-from domain.trading.prices import BasePrice, mark
+from domain.trading.prices import BasePrice, base_price, mark
 from domain.trading.quotes import Quote
 from domain.trading.sizing import dust, too_small
 from domain.types import Action, DecisionId, OrderStatus, OrderType, OutcomeStatus, Side, TimeInForce
@@ -267,26 +268,41 @@ def _refusal(
 ) -> Refusal | None:
     """Refuse new values that a new order could not have. An order that becomes no larger needs no more room or cash."""
     order, rules = after.order, state.rules
-    price = order.own_price
-    assert price is not None  # an order without any price does not rest
     instrument, rest = order.instrument, after.remaining
-    worth = f"{plain(rest)} at {plain(price)} is worth {plain(after.open_notional)}"
-    if order.side is Side.BUY and after.open_notional > before.open_notional:
+    base = base_price(quote, order.side, order.execution, state.taken_from(quote, order.side))
+    (price, notional, at_market), (_, notional_before, at_market_before) = _counted(after, base), _counted(before, base)
+    worth = f"{plain(rest)} at {plain(price)} is worth {plain(notional)}"
+    if order.side is Side.BUY and notional > notional_before:
         held = state.positions.get(instrument.symbol)
         value = held.value(mark(rules.execution.price_rule, *quote.point)) if held is not None else ZERO
         others = subtract(state.open_orders.buy_notional(instrument.symbol), before.open_notional)
         room = subtract(subtract(money(multiply(rules.max_position_size, equity)), value), others)
-        if after.open_notional > room:
+        if notional > room:
             return refuse(decision, Reason.NO_ROOM, f"{worth}, the position limit leaves {plain(max(room, ZERO))}")
     needed, free = after.cash_needed(), add(state.free_cash, before.reserved)
-    if needed > before.reserved and needed > free:
-        detail = f"{worth} and may cost {plain(needed)}, free cash is {plain(free)}"
+    if (needed > before.reserved and needed > free) or (at_market > at_market_before and at_market > free):
+        detail = f"{worth} and may cost {plain(max(needed, at_market))}, free cash is {plain(free)}"
         return refuse(decision, Reason.NO_CASH, detail)
     misplaced = misplaced_exit(order, price) or _beyond_mark(order, before.order, quote)
     if misplaced is not None:
         return refuse(decision, Reason.INVALID, misplaced)
     exempt = order.side is Side.SELL and (decision.quantity is None or rest == _most(before, state))
     return None if exempt else too_small(decision, order.quantity, price, rules, instrument)
+
+
+def _counted(open_order: OpenOrder, base: BasePrice) -> tuple[Decimal, Decimal, Decimal]:
+    """Return the price at which an order counts, what its rest is worth there, and what this may cost at the market.
+
+    A stop BUY counts at the market where that is above its stop price, as a new one does; any other order costs nothing
+    there.
+    """
+    order, rest, cost = open_order.order, open_order.remaining, ZERO
+    price = order.own_price
+    assert price is not None  # an order without any price does not rest
+    if order.side is Side.BUY and order.limit_price is None and base.price > price:
+        price = base.price
+        cost = worst_cost(rest, base, order.instrument.tick, order.costs, order.execution.price_rule)
+    return price, money(multiply(rest, price)), cost
 
 
 def _beyond_mark(order: Order, before: Order, quote: Quote) -> str | None:

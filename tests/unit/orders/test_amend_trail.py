@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 
 from domain.trading.events import OrderAmended
+from tests.support.values.builders import BY_QUOTE, costs, instant, rules
 from tests.support.values.order_engine import Trade
 from tests.unit.orders.test_amend import rests
 
@@ -109,6 +113,27 @@ def test_a_stop_that_an_amend_puts_beyond_the_market_is_said() -> None:
         "changed: SELL 5 BTC/USDT, stop 101: by decision 2: stop 95 -> 101; its stop price was already reached"
     ] == trade.amend(1, "stop 101")
     assert ["triggered: SELL 5 BTC/USDT, stop 101", "SELL 5 at 99 taker"] == trade.see("100 99/101")
+
+
+def test_a_stop_buy_below_the_market_counts_at_the_market_as_a_new_one_does() -> None:
+    half = rules(max_position_size="0.5", costs=costs(0, 0, 0), execution=BY_QUOTE)
+    trade = rests("BUY 40 stop 105", start=half)
+    no_room = ["rejected: no room: 50 at 101 is worth 5050, the position limit leaves 5000"]
+    assert no_room == trade.amend(1, "stop 60 quantity 50")
+    trade.cancel(1)
+    assert no_room == trade.send("BUY 50 stop 60")
+
+    trade = rests("BUY 40 stop 105")
+    trade.see("10", symbol="ETH/USDT")
+    trade.send("BUY 500 limit 9", symbol="ETH/USDT")  # 10 000 - 4500 are left, with what the first order reserves
+    assert ["rejected: not enough cash: 55 at 101 is worth 5555 and may cost 5555, free cash is 5500"] == trade.amend(
+        1, "stop 60 quantity 55"
+    )
+    trade.amend(1, "stop 60 quantity 54")
+    # It counts at 101 before and after, so it becomes no larger.
+    trade.engine.on_rules([replace(trade.state.rules, max_position_size=Decimal("0.1"))], instant(trade.now))
+    (changed,) = trade.amend(1, "stop 61")
+    assert changed.startswith("changed: BUY 54 BTC/USDT, stop 61: by decision 5: stop 60 -> 61")
 
 
 def test_a_new_trail_is_checked_with_the_mark_of_the_market_which_moves_without_an_event() -> None:
