@@ -14,6 +14,8 @@ from console.display.resting import HUNDRED, order_terms, requested_terms, trail
 from console.display.times import local_times, utc_moment
 from domain.trading.arithmetic import absolute, add, multiply, subtract
 from domain.trading.open_orders.terms import EXIT_FIELDS
+from domain.trading.prices import round_price
+from domain.types import PriceRule, Side
 from domain.wording import escape_control, format_duration, one_line
 
 WIDTH, MAX_WIDTH, LABEL_WIDTH = 80, 100, 14
@@ -154,6 +156,9 @@ def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
     if order["note"]:
         yield "note", one_line(order["note"])
     yield from _events(part)
+    if order["ended_at"] is not None and all(event["kind"] != "ended" for event in part["events"]):
+        # An exit that the fill of another order has ended: that is no event of its own.
+        yield order["status"], f"{_moment(order['ended_at'])}: {one_line(order['end_reason'] or '')}"
     yield from settled.gaps(part["settlements"])
     for row in part["exits"]:
         yield f"exit {row['leg']}", f"{row['order_type']} order {row['order_id']}: {row['status']}"
@@ -295,6 +300,9 @@ def _price(order: Row, fill: Row, steps: Row) -> Iterator[Fact]:
     rounded = "to the nearest tick" if order["price_rule"] == "last" else f"{direction} to the tick"
     # A SELL that slippage would take to zero gets one tick: see `slippage_price`.
     least = ", but at least one" if steps["unrounded_price"] < fill["price"] == order["tick"] and sign == "−" else ""
+    reached = round_price(steps["unrounded_price"], Side(fill["side"]), order["tick"], PriceRule(order["price_rule"]))
+    if not least and reached != fill["price"]:
+        least = f": {number(reached)}, but never worse than the limit"
     result = f"rounded {rounded} {number(order['tick'])}{least}: {number(fill['price'])}"
     yield "price", f"{moved} = {number(steps['unrounded_price'])}; {result}"
     yield "commission", _commission(fill, steps)
