@@ -196,10 +196,17 @@ def _exits_before(state: PortfolioState, position: Position, shortfalls: Sequenc
 
 
 def _all_covered(state: PortfolioState, position: Position) -> str:
-    """Return which exits close a position whole."""
-    orders = [one.order for one in state.open_orders.exits(position.symbol)]
-    names = " and ".join(f"{order.order_type} order {order.order_id}" for order in orders)
-    return f"all {plain(position.quantity)} {position.symbol} has exits; AMEND or CANCEL {names}"
+    """Return which exits close a position whole, and what a stop of an entry lacks: there is only one, so it grows."""
+    exits = state.open_orders.exits(position.symbol)
+    names = " and ".join(f"{one.order.order_type} order {one.order.order_id}" for one in exits)
+    sizes = {group.parent: group.size for group in exit_groups(state.open_orders, position.symbol)}
+    lacking = ""
+    for stop in (one for one in exits if one.order.order_type in STOPS):
+        size = sizes[stop.order.parent] if stop.order.parent is not None else stop.remaining
+        if stop.remaining < size:
+            closes = f"closes only {plain(stop.remaining)} of {plain(size)}"
+            lacking += f"stop order {stop.order.order_id} {closes}: AMEND its quantity; "
+    return f"{lacking}all {plain(position.quantity)} {position.symbol} has exits; AMEND or CANCEL {names}"
 
 
 def _exits(

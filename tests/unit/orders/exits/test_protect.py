@@ -9,9 +9,10 @@ from decimal import Decimal
 import pytest
 
 from domain.trading.decision import CancelTarget
+from domain.trading.open_orders.protection import unprotected
 from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale
 from domain.trading.sizing import pre_trade_check
-from domain.types import Action
+from domain.types import Action, OrderType
 from tests.support.values.builders import (
     BTC,
     BY_LAST,
@@ -207,6 +208,22 @@ def test_a_stop_takes_the_place_of_one_that_was_cancelled() -> None:
     assert ["[2] open: SELL 4 BTC/USDT, stop 95"] == trade.send("PROTECT stop_loss 95")
     assert str(first) not in trade.order_ids()
     assert ["limit 4", "stop 4"] == trade.rests()
+
+
+def test_a_stop_that_closes_less_than_its_targets_is_named_and_grows_by_an_amend() -> None:
+    trade = Trade()
+    trade.see("101")
+    trade.send("BUY 4 limit 100 take_profit 120")
+    trade.see("print 99 x2")
+    trade.send("PROTECT stop_loss 90")
+    trade.see("print 99 x2")  # its target grows with the entry, the stop that has joined it does not
+    assert (["limit 4", "stop 2"], "2 of 4 BTC/USDT") == (trade.rests(), unprotected(trade.state))
+    lacks = "closes only 2 of 4: AMEND its quantity; all 4 BTC/USDT has exits; AMEND or CANCEL "
+    (stop,) = (one.order for one in trade.state.open_orders if one.order.order_type is OrderType.STOP)
+    (refused,) = trade.send("PROTECT stop_loss 95")
+    assert refused.startswith(f"rejected: nothing to protect: stop order {stop.order_id} {lacks}")
+    trade.amend(CancelTarget(order_id=stop.order_id), "quantity 4")
+    assert (["limit 4", "stop 4"], "") == (trade.rests(), unprotected(trade.state))
 
 
 def test_the_defaults_of_the_portfolio_count_where_it_names_no_exit() -> None:
