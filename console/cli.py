@@ -108,10 +108,10 @@ Without a command it runs the service. Settings, in rising precedence: defaults,
 home or ~/.config/paper-trading; or --config FILE), PAPER_* variables, options. `run.py check` lists them.
 
 \b
-  run.py demo                                      a tour; needs no setup
-  run.py start --prices simulated                  run the service; needs no database of yours
-  run.py decide BUY BTC/USDT --confidence 0.75     from another terminal
-  run.py status                                    its state
+  run.py demo                                    a tour; needs no setup
+  run.py start --prices simulated                serve; needs no database
+  run.py decide BUY BTC/USDT --confidence 0.75   from another terminal
+  run.py status                                  its state
 
 Exit codes: 0 success; 1 failure; 2 wrong usage, settings or input; 3 the service is not running, or another instance
 serves the database; 4 validate: not ready. An error is one sentence on stderr; with --json, stdout is then

@@ -12,6 +12,7 @@ from actors.settings import Settings
 from console.database import opened
 from console.display.format import answer
 from console.options import AsJson, Portfolio, Reason, with_settings
+from domain.errors import InvalidRequest
 from domain.wording import joined
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores import halts
@@ -48,6 +49,8 @@ def resume(
 
 
 def _insert(settings: Settings, portfolio: str | None, reason: str, as_json: bool, *, halted: bool) -> None:
+    if not reason.strip():
+        raise InvalidRequest("--reason must not be empty")
     who = current_user()
     with opened(settings) as url:
         with closing(LedgerReader(url)) as ledger_reader:

@@ -33,11 +33,11 @@ from persistence.stores.validation_runs import StoredRun
 RESERVED = frozenset({"show", "start", "stop", "list"})
 
 HELP = r"""\b
-  run.py validate                             judge each portfolio over its current run
-  run.py validate spring                      judge a run
+  run.py validate                            judge the current run of each
+  run.py validate spring                     judge a run
   run.py validate --portfolio default --json
-  run.py validate --accept-underpowered WHO   record who accepts an underpowered result
-  run.py validate start spring                start a run
+  run.py validate --accept-underpowered WHO  accept an underpowered result
+  run.py validate start spring               start a run
 
 Exits 0 if both verdicts passed for every requested portfolio, else 4. Options of judging: run.py validate show --help.
 """

@@ -209,7 +209,8 @@ def terminal_size(stream: IO[str]) -> os.terminal_size:
 def print_fact(out: Console, label: str, text: str, style: str = "", label_width: int = 10) -> None:
     """Print a label and its text, whose further lines begin below the first on a terminal."""
     fact = f"{label:<{label_width}} {wording.escape_control(text)}"
-    lines = wrap(fact, out.width, label_width + 1) if out.file.isatty() else [Text(fact)]
+    hanging = label_width + 1 if label else 0  # without a label, the first line is indented itself
+    lines = wrap(fact, out.width, hanging) if out.file.isatty() else [Text(fact)]
     for line in lines:
         line.no_wrap = True
         out.print(line, style=style)

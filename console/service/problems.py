@@ -14,6 +14,7 @@ from domain.wording import one_line
 
 Document = Mapping[str, Any]
 _WORDS = re.compile(r"[^\s,;()]+")
+_RETRIED = re.compile(r"[^()]+ \((?P<reason>.+)\); retrying")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +75,7 @@ def _reason(prices: Document) -> str:
     silent = set(prices["silent"])
     others = {symbol for symbol in prices.get("last_seen", ()) if symbol not in silent}
     troubles = [text for text in prices.get("troubles", ()) if others.isdisjoint(_WORDS.findall(text))]
-    return f" ({one_line(troubles[0])})" if troubles else ""
+    if not troubles:
+        return ""
+    retried = _RETRIED.fullmatch(troubles[0])  # the sentence around it says already that there is none, and retrying
+    return f" ({one_line(retried['reason'] if retried else troubles[0])})"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -126,6 +129,33 @@ def is_interrupted(error: BaseException) -> bool:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an exception as one short line without credentials; its message may hold anything a server sent."""
+    """Return an exception as one short line without credentials; its message may hold anything a server sent.
+
+    Where no connection came about, it is the reason that the system gives, such as ``DNS lookup failed``: ccxt's own
+    message is the address alone.
+    """
+    if (reason := _connection_failure(error)) is not None:
+        return reason
     message = shortened(one_line(mask(str(error))), MAX_REASON_LENGTH)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _connection_failure(error: BaseException) -> str | None:
+    causes = list(_causes(error))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return "DNS lookup failed"
+    for cause in reversed(causes):
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {getattr(cause, 'verify_message', None) or getattr(cause, 'reason', None) or cause}"
+        if isinstance(cause, OSError) and cause.errno and cause.filename is None:
+            return os.strerror(cause.errno)
+        if isinstance(cause, TimeoutError):
+            return "no answer in time"
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__

@@ -34,7 +34,8 @@ def test_halt_and_resume_say_what_they_did(embedded_url: str, capsys: pytest.Cap
 
     for name in ("first", "second"):
         portfolios.create(embedded_url, name, {"initial_capital": 1000})
-    assert (1, "", "run.py: reason of a halt must be 1 to 1 000 characters\n") == run("halt", "--reason", "")
+    for command in ("halt", "resume"):
+        assert (2, "", "run.py: --reason must not be empty\n") == run(command, "--reason", " ")
     assert (0, "no portfolio was halted\n", "") == run("resume")
     assert (0, "portfolio first was not halted\n", "") == run("resume", "--portfolio", "first")
     assert (0, "every portfolio is halted: storm\n", "") == run("halt", "--reason", "storm")

@@ -47,6 +47,8 @@ def test_the_reason_of_a_silent_symbol_is_no_trouble_of_another_one() -> None:
         ([of_another, mine], f" ({mine})"),
         ([of_another, "no route"], " (no route)"),
         (["of BTC/USD, which is another one"], " (of BTC/USD, which is another one)"),
+        (["Cannot get prices from kraken (DNS lookup failed); retrying"], " (DNS lookup failed)"),
+        (["Cannot get prices from kraken (BadResponse: a (b)); retrying"], " (BadResponse: a (b))"),
     ):
         (problem,) = problems(prices=prices(silent=["ETH/USDT"], troubles=troubles))
         assert ("no_prices", f"no price of ETH/USDT from kraken{reason}, retrying") == problem

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 from rich.text import Text
 
+from console.display.format import print_fact
 from console.display.wrapping import wrap, wrap_plain
+from tests.support.screens.rendering import FakeTerminal
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,16 @@ def test_no_line_is_too_long_and_no_character_is_lost(text: str, width: int, han
     assert "".join(text.split()) == "".join("".join(lines).split())
     short = [part for part in text.split() if cell_len(part) <= width - hanging - 20]
     assert [] == [part for part in short if not any(part in line for line in lines)]
+
+
+def test_a_fact_without_a_label_goes_on_below_its_first_line() -> None:
+    screen = FakeTerminal()
+    out = Console(file=screen, width=45)
+    print_fact(out, "database", "a server of this machine, which is not the newest")
+    print_fact(out, "", "it lacks fixes of security holes that the newest has")
+    assert [
+        "database   a server of this machine, which is",
+        "           not the newest",
+        "           it lacks fixes of security holes",
+        "           that the newest has",
+    ] == screen.getvalue().splitlines()
