@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from domain.validation.verdict import Verdict
 from domain.wording import counted, did_you_mean, joined, one_line, quoted
 from persistence.connections import Engine, pool, transaction
 from persistence.queries import validation
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores import validation_runs
 from persistence.stores.validation_runs import StoredRun
 
@@ -143,11 +144,13 @@ def start(
             swept=partial(swept_before, settings.home, url),
         )
         used = [validation.prices_of(cursor, name, begun.bound.process.settings) for name in begun.portfolios]
+    with closing(LedgerReader(url)) as ledger_reader:
+        unknown = sorted(set(begun.bound.strategies) - set(ledger_reader.strategies()))
     sources = {name for by_name in used for name in by_name}
     not_real = {name for by_name in used for name, real in by_name.items() if not real}
     real_prices = all(map(validation.all_real, used))
     document = {"run": _row(begun), "price_sources": sorted(sources), "real_prices": real_prices}
-    answer(as_json, document, lambda: _print_begun(begun, not_real))
+    answer(as_json, document, lambda: _print_begun(begun, not_real, unknown))
 
 
 @app.command()
@@ -257,7 +260,7 @@ def _row(stored: StoredRun) -> dict[str, Any]:
     }
 
 
-def _print_begun(stored: StoredRun, not_real: set[str]) -> None:
+def _print_begun(stored: StoredRun, not_real: set[str], unknown: Sequence[str]) -> None:
     out = terminal()
     names, strategies = stored.labels, stored.bound.strategies
     bound = (
@@ -266,6 +269,9 @@ def _print_begun(stored: StoredRun, not_real: set[str]) -> None:
     )
     out.print(one_line(f"validation run {stored.run.name} has started: {bound}"), soft_wrap=True)
     out.print(f"required: {_required(stored.criteria)}", soft_wrap=True)
+    if unknown:
+        warning = f"No decision of {joined(unknown)} is known yet: is that the strategy that your agent states?"
+        out.print(one_line(warning), style="yellow", soft_wrap=True)
     out.print("A change of settings or of a portfolio's rules, a deposit or a withdrawal ends it.")
     if stored.criteria.swept is not None:
         out.print(

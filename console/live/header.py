@@ -49,6 +49,11 @@ def _running(state: ViewState) -> tuple[str, str]:
     return f"running for {uptime}{where}", GOOD
 
 
+def has_open_run(state: ViewState) -> bool:
+    """Return whether a validation is running."""
+    return state.ledger_check is not None and bool(state.ledger_check.validation)
+
+
 def facts(state: ViewState, width: int, lines: int) -> list[Text]:
     """Return throughput, waiting decisions, the state of the books, and whether prices are real.
 

@@ -42,7 +42,8 @@ def frame(
     scroll = scroll or Scroll()
     scroll.begin_frame()
     lines = [header.title(state, width)]
-    lines += header.facts(state, width, 3 if height >= 28 else 2 if height >= 16 else 1)
+    tall = height >= 28 or (height >= 24 and header.has_open_run(state))
+    lines += header.facts(state, width, 3 if tall else 2 if height >= 16 else 1)
     lines += header.alarms(state, width)[: max(height // 4, 1)]
     free = height - len(lines) - (foot is not None)
     if state.database is None:

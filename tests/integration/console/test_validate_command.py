@@ -147,6 +147,10 @@ def test_a_change_of_rules_or_settings_ends_a_run(embedded_url: str, validate: V
         code, out, _ = validate()
         assert "a preview, no run" in out.splitlines()[0]
         assert "the last run, spring, ended at" in out
+        assert "is known yet" not in out
+        misspelled = validate("start", "winter", "--strategy", "manul")[1]
+        assert "No decision of manul is known yet: is that the strategy that your agent states?" in misspelled
+        assert 0 == validate("stop", "winter", "--reason", "misspelled")[0]
         assert 0 == validate("start", "autumn")[0]
     # The next process, with other settings, ends it at its start.
     with running_system(embedded_url, max_price_age=60.0) as system:
