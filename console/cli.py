@@ -11,6 +11,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -102,6 +103,8 @@ WAITS = ("accepted", "open", "ended")
 DEFAULT_WAIT = "default"
 """The value of a ``--wait`` that stands alone."""
 VALIDATE = frozenset({"show", "start", "stop", "list", "-h", "--help"})
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""In an argument: a byte that is no UTF-8."""
 HELP = r"""Paper trading: decisions become orders, fills and positions with realistic costs and no real money.
 
 Without a command it runs the service. Settings, in rising precedence: defaults, paper.toml (in the working folder,
@@ -186,6 +189,8 @@ def _expected(error: PaperTradingError, arguments: Sequence[str]) -> int:
 
 
 def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
+    if isinstance(error, UnicodeEncodeError) and (bad := next(filter(HALF_CHARACTER.search, arguments), None)):
+        return _failed(f"{bad!r} is no text that UTF-8 can encode", WRONG_INPUT, "usage", arguments)
     logger.bind(file_only=True).opt(exception=error).error("unexpected {}", type(error).__name__)
     if lacks_memory(error):
         return _failed(NO_MEMORY, FAILURE, "failed", arguments)

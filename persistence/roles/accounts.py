@@ -36,6 +36,12 @@ BYPASSES = "SELECT rolbypassrls FROM pg_catalog.pg_roles WHERE rolname OPERATOR(
 SESSIONS = """
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename OPERATOR(pg_catalog.=) %s
 """
+LARGE_OBJECTS = """
+SELECT pg_catalog.lo_unlink(l.oid)
+FROM pg_catalog.pg_largeobject_metadata l JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) l.lomowner
+WHERE r.rolname OPERATOR(pg_catalog.=) %s
+"""
+"""Any role may make them; no right is needed that could be left out, and the program has none."""
 IS_SUPERUSER = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user"
 
 
@@ -89,14 +95,20 @@ def set_password(connection: psycopg.Connection, name: str) -> str:
     return password
 
 
+def leave_nothing(connection: psycopg.Connection, name: str) -> None:
+    """End the sessions of a role and delete its large objects in this database, as far as that is allowed."""
+    for statement in (SESSIONS, LARGE_OBJECTS):
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement, [name])
+
+
 def remove(connection: psycopg.Connection, name: str) -> bool:
     """Remove a role from the server; return whether that was possible.
 
     It is not where the role has rights elsewhere, or where the connection's role may not do it. Its sessions end first,
     as far as the connection's role may end them.
     """
-    with suppress(psycopg.errors.InsufficientPrivilege):
-        connection.execute(SESSIONS, [name])
+    leave_nothing(connection, name)
     try:
         connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
     except (psycopg.errors.DependentObjectsStillExist, psycopg.errors.InsufficientPrivilege):

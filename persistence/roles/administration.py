@@ -158,6 +158,7 @@ class RoleAdministration:
         self._require_registered(name)
         with self._admin() as admin:
             exists = accounts.exists(admin, name)
+            accounts.leave_nothing(admin, name)
             with session(self._url, PART) as cursor:
                 registry.forget(cursor, self._schema, name)
                 if exists:
@@ -173,7 +174,8 @@ class RoleAdministration:
             if self._admin_url is None:
                 connection = connect(self._url, PART)
             else:
-                connection = open_privileged_session(self._admin_url, PART, autocommit=True)
+                database = parse_url(self._url)["dbname"]  # a role may have made large objects in it
+                connection = open_privileged_session(self._admin_url, PART, dbname=database, autocommit=True)
             with connection:
                 yield connection
 

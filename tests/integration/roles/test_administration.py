@@ -92,6 +92,15 @@ def test_a_removed_role_is_gone_with_its_sessions_and_its_decisions_stay(
         role_maker.administration.remove(user_of(sender))
 
 
+def test_a_role_that_has_made_large_objects_is_removed_with_them(role_maker: RoleMaker, embedded_url: str) -> None:
+    sender = role_maker.make("sender")
+    with psycopg.connect(sender) as session:
+        session.execute("SELECT lo_from_bytea(0, 'anything')")
+    assert role_maker.administration.remove(user_of(sender))
+    with psycopg.connect(embedded_url) as owner:
+        assert (0,) == owner.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone()
+
+
 def test_a_role_that_is_gone_from_the_server_is_listed_and_forgotten(
     role_maker: RoleMaker, embedded_server: Server, embedded_url: str
 ) -> None:

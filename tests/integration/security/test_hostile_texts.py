@@ -70,6 +70,16 @@ def test_no_text_on_the_command_line_becomes_sql(
     assert before == tables(fixed_url)
 
 
+@pytest.mark.parametrize("words", ["halt --reason", "explain", "orders --symbol", "trades --portfolio", "cancel"])
+def test_bytes_that_are_no_text_are_one_sentence(words: str, fixed_url: str, tmp_path: Path) -> None:
+    half = b"x\xed\xa0\x80y".decode(errors="surrogateescape")  # as the system gives it to the program
+    with fixed_clock(served=False):
+        line = [*words.split(), half, f"--database-url={fixed_url}", f"--home={tmp_path}"]
+        ended = rendered(*line, columns=400, lines=60)
+    assert (2, "") == (ended.code, ended.out)
+    assert r"'x\udced\udca0\udc80y' is no text that UTF-8 can encode" in ended.err
+
+
 GOOD: dict[str, dict[str, Any]] = {
     "decide": {"decision": "BUY", "symbol": "BTC/USDT", "confidence": "1", "quantity": "0.001"},
     "protect": {"symbol": "BTC/USDT", "stop_loss_pct": "0.05"},
