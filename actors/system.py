@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import partial
@@ -150,18 +150,20 @@ class TradingSystem(TradingClient):
         end = EndReason()
         hurry, started = threading.Event(), threading.Event()
         with ExitStack() as undo:
-            url = _database(settings, undo, hurry, started)
+            url, server = _database(settings, undo, hurry, started)
             probe(url)  # refuse a server that is too old before anything changes in it
             lease = Lease.take(url, clock=_database_clock(clock))
             undo.callback(lease.release)
             undo.enter_context(AnswerWatch(url))
-            schema.upgrade(url)
+            # A session of a role with a password could hold a lock on a table for ever.
+            with nullcontext() if server is None or schema.is_current(url) else server.without_roles():
+                schema.upgrade(url)
             if include_backlog:
                 backlog.include_backlog(url, backlog_max_age or timedelta(seconds=settings.max_decision_age))
             # Record the source in use, which need not be the one that the settings name.
             used = {"price_source": source.name, "real_prices": source.real}
             epoch = lease.begin_epoch(version(), {**settings.recorded_values(), **used})
-            server = probe(url)
+            server_name = probe(url)
             if not portfolios.exists(url, DEFAULT_PORTFOLIO):
                 portfolios.create(url, DEFAULT_PORTFOLIO, settings.new_portfolio(), if_missing=True)
 
@@ -198,7 +200,7 @@ class TradingSystem(TradingClient):
             wiring.schedule()
 
             started.set()
-            facts = Facts(display_address(url), server, source.name, source.real, epoch, tuple(source.notes))
+            facts = Facts(display_address(url), server_name, source.name, source.real, epoch, tuple(source.notes))
             return cls(url, facts, _Parts(wiring, lease, prices, disk, clocks, end, hurry, undo.pop_all()))
 
     @staticmethod
@@ -338,15 +340,18 @@ class TradingSystem(TradingClient):
         self._parts.hurry.set()
 
 
-def _database(settings: Settings, undo: ExitStack, hurry: threading.Event, started: threading.Event) -> str:
+def _database(
+    settings: Settings, undo: ExitStack, hurry: threading.Event, started: threading.Event
+) -> tuple[str, EmbeddedServer | None]:
+    """Return the database's URL, and the embedded server if it is one's own."""
     if settings.url is not None:
-        return with_schema(settings.url, settings.database_schema)
+        return with_schema(settings.url, settings.database_schema), None
     server = EmbeddedServer.attach(settings.home, settings.postgres_bin, take_over=True)
     undo.callback(lambda: server.release(immediate=hurry.is_set(), spare_sessions=not started.is_set()))
     watch = EmbeddedWatch(server)
     watch.start()
     undo.callback(watch.stop)
-    return with_schema(server.url, settings.database_schema)
+    return with_schema(server.url, settings.database_schema), server
 
 
 def price_source(settings: Settings, clock: Clock) -> PriceSource:

@@ -73,8 +73,8 @@ def refuse_if_others_write(path: Path, descriptor: int) -> None:
         owner, reader = user_name(file.st_uid), user_name(os.geteuid())
         owners = " or ".join(dict.fromkeys([reader, user_name(ROOT)]))
         raise SettingsError(
-            f"{path} belongs to the user {owner}, and settings are read only from a file of {owners}:"
-            f" chown {reader} {_shell(path)}"
+            f"{path} belongs to the user {owner}, and settings are read only from a file of {owners}: remove it,"
+            " or copy it if you want what it says"
         )
     if (others := other_writers(file)) is not None:
         raise SettingsError(f"{path} may be written by {others}, and so is not read: chmod go-w {_shell(path)}")

@@ -122,7 +122,8 @@ def restore(
         with _embedded(settings) as server:
             if replace and not yes:
                 _confirm_replace(settings, restores.contents(server.url))
-            restored = restores.restore(server.url, backup_file, replace=replace, cancel_waiting=cancel_waiting)
+            with server.without_roles():
+                restored = restores.restore(server.url, backup_file, replace=replace, cancel_waiting=cancel_waiting)
     document = {
         "file": str(path.absolute()),
         "foreign": backup_file.doubt,

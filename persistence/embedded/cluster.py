@@ -18,7 +18,7 @@ from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import Installation, error_line
 from persistence.embedded.orphans import await_starters, end_processes_in
 from persistence.embedded.server_user import allow_traversal, user_of_roots_server
-from persistence.embedded.shared_socket import remove_default_folder, socket_options
+from persistence.embedded.shared_socket import socket_options
 from persistence.embedded.socket_folder import disarm_stale_locks, make_socket_folder, server_owners
 from persistence.rows import one_row
 from persistence.sessions.session import open_privileged_session
@@ -153,8 +153,6 @@ class Cluster:
         if self.socket_folder != self.data:
             with suppress(OSError):
                 self.socket_folder.rmdir()
-        if self._home is not None:
-            remove_default_folder(self._home)
 
     def await_starters(self) -> None:
         """Wait for a server that a killed program has just begun to start."""

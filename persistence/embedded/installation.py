@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from domain.errors import SettingsError
+from domain.files.owners import exposure, is_trusted
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.sessions import OWN_PROGRAM
 from persistence.sessions.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
@@ -152,11 +153,22 @@ def major_version(postgres_bin: Path | None = None) -> int:
 
 
 def system_folders(major: int) -> list[Path]:
-    """Return folders that may have programs of a major version: that of ``postgres`` in PATH, and the usual ones."""
+    """Return folders that may have programs of a major version: that of ``postgres`` in PATH, and the usual ones.
+
+    Those that another user can change are left out: their programs would run as this user.
+    """
     in_path = shutil.which("postgres")
     # A relative entry of PATH would run what lies in the working folder.
     first = [Path(in_path).resolve().parent] if in_path is not None and Path(in_path).is_absolute() else []
-    return [*first, *(Path(folder.format(major=major)) for folder in SYSTEM_FOLDERS)]
+    return [one for one in (*first, *(Path(name.format(major=major)) for name in SYSTEM_FOLDERS)) if _is_safe(one)]
+
+
+def _is_safe(folder: Path) -> bool:
+    """Return whether nobody but this user and root can change the programs in a folder, which nobody has named."""
+    with suppress(OSError):
+        owners = {(folder / name).stat().st_uid for name in PROGRAMS}
+        return all(map(is_trusted, owners)) and exposure(folder) is None
+    return False
 
 
 def replacements(own: Installation, folders: Iterable[Path]) -> list[Installation]:

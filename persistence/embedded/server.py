@@ -22,7 +22,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -37,7 +37,7 @@ from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import Installation, installation, major_version
 from persistence.embedded.locks import locked, open_lock_file
 from persistence.embedded.sessions import foreign_sessions
-from persistence.embedded.shared_socket import SharedSocket, open_to_roles
+from persistence.embedded.shared_socket import SharedSocket, closed_to_roles, open_to_roles
 from persistence.embedded.socket_folder import require_own_socket_folder, socket_folder
 
 LOCK_TIMEOUT_S = 60.0
@@ -151,6 +151,18 @@ class EmbeddedServer:
                 self._cluster.stop(self.postgres)
                 self._bring_up(take_over=False)
             return is_open or restart
+
+    @contextmanager
+    def without_roles(self) -> Iterator[None]:
+        """Keep roles with a password out while the block runs, and end their sessions; see `closed_to_roles`.
+
+        Raises:
+            EmbeddedServerError: the server cannot be reached.
+        """
+        with ExitStack() as stack:
+            with self._errors_as_messages():
+                stack.enter_context(closed_to_roles(self._cluster.superuser, self._home, self._cluster.user()))
+            yield
 
     def _require_attached(self) -> None:
         if self._attached is None:

@@ -14,7 +14,8 @@ import re
 import stat
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -40,6 +41,12 @@ local all {",".join(OWN_ROLES)} peer map={MAP}
 local all all scram-sha-256
 host all all all reject
 """
+WITHOUT_ROLES = AUTHENTICATION.replace("scram-sha-256", "reject")
+END_SESSIONS = """
+SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity
+WHERE backend_type = 'client backend' AND NOT usename = ANY(%s)
+"""
+"""Of all roles but these; each gets five seconds to end."""
 IDENTITIES = "# Written by `db role create` and at each start: which users of this machine may be which roles.\n"
 RUN_FOLDER = Path("/run/paper-trading")
 """Made by systemd for the service; a service there has a /tmp of its own, which no other process sees."""
@@ -188,6 +195,35 @@ def open_to_roles(superuser: str, home: Path, socket: SharedSocket, user: tuple[
     return socket.folder in [folder.strip() for folder in folders.split(",")]
 
 
+@contextmanager
+def closed_to_roles(superuser: str, home: Path, user: tuple[int, int]) -> Iterator[None]:
+    """Keep the roles with a password out while the block runs, and end their sessions: a lock of theirs would block it.
+
+    Should this process be killed, the next start of the server lets them in again.
+
+    Args:
+        superuser: connection string.
+        home: of the service.
+        user: user and group that run the server.
+    """
+    if stored_socket(home) is None:
+        yield
+        return
+    try:
+        with open_privileged_session(superuser, "embedded", autocommit=True) as admin:
+            write_authentication(home, user, WITHOUT_ROLES)
+            _reload(admin, superuser)
+            admin.execute(END_SESSIONS, [list(OWN_ROLES)])
+        yield
+    finally:
+        write_authentication(home, user)
+        with (
+            suppress(psycopg.OperationalError),  # the server is gone; its next start reads the file
+            open_privileged_session(superuser, "embedded", autocommit=True) as admin,
+        ):
+            admin.execute("SELECT pg_catalog.pg_reload_conf()")
+
+
 def socket_options(home: Path, own_folder: Path, user: tuple[int, int]) -> str:
     """Return the server's options for its sockets, and make the second one ready where there is one.
 
@@ -210,15 +246,7 @@ def socket_options(home: Path, own_folder: Path, user: tuple[int, int]) -> str:
     return f" -c unix_socket_directories={folders} -c unix_socket_permissions={mode}"
 
 
-def remove_default_folder(home: Path) -> None:
-    """Remove the folder of the second socket after a stop, if it is the one in /tmp and empty."""
-    socket = stored_socket(home)
-    if socket is not None and Path(socket.folder) == default_folder(home) != RUN_FOLDER:
-        with suppress(OSError):
-            Path(socket.folder).rmdir()
-
-
-def write_authentication(home: Path, user: tuple[int, int]) -> None:
+def write_authentication(home: Path, user: tuple[int, int], authentication: str = AUTHENTICATION) -> None:
     """Write the server's files about who may connect, and how.
 
     The program's own roles are for processes of the user whose home it is, of this process's user, and of root.
@@ -226,11 +254,12 @@ def write_authentication(home: Path, user: tuple[int, int]) -> None:
     Args:
         home: of the service.
         user: user and group that run the server, who own these files.
+        authentication: content of the file about how.
     """
     users = {user_name(uid) for uid in (home.stat().st_uid, os.geteuid(), ROOT)}
     lines = [f'{MAP} "{name}" {role}\n' for name in sorted(users) for role in OWN_ROLES]
     _replace(home / "postgres" / "pg_ident.conf", IDENTITIES + "".join(lines), user)
-    _replace(home / "postgres" / "pg_hba.conf", AUTHENTICATION, user)
+    _replace(home / "postgres" / "pg_hba.conf", authentication, user)
 
 
 def group_id(name: str) -> int:

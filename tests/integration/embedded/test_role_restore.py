@@ -86,6 +86,32 @@ def test_a_restore_keeps_the_roles_of_the_database(
         one.server.release()
 
 
+def test_no_lock_of_a_role_blocks_a_restore(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = Home(home, folder / "shared", capsys)
+    try:
+        dashboard = one.role("dashboard", "--reader")
+        one.run("decide", "HOLD", "BTC/USDT", "--confidence=1")
+        one.run("db", "backup", str(folder / "backup"))
+        with psycopg.connect(dashboard) as reader:
+            for setting in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+                reader.execute(f"SET {setting} = 0")  # type: ignore[call-overload]
+            reader.execute("LOCK TABLE trading_decisions IN ACCESS SHARE MODE")
+            assert 1 == one.run("db", "restore", str(folder / "backup"), "--replace", "--yes")["decisions"]
+            with pytest.raises(psycopg.errors.AdminShutdown):
+                reader.execute("SELECT")
+        assert 1 == one.sees(dashboard)  # it may connect again
+        with one.server.without_roles(), pytest.raises(psycopg.OperationalError, match="rejects connection"):
+            psycopg.connect(dashboard)
+        # A process that was killed in this state leaves its file; the next start lets roles in.
+        hba = home / "postgres" / "pg_hba.conf"
+        hba.write_text(hba.read_text(encoding="utf-8").replace("scram-sha-256", "reject"), encoding="utf-8")
+        one.server.release()
+        one.server = EmbeddedServer.attach(home)
+        assert 1 == one.sees(dashboard)
+    finally:
+        one.server.release()
+
+
 @pytest.mark.slow
 def test_in_another_home_the_roles_of_the_backup_are_named_and_can_be_made(
     home: Path, folder: Path, capsys: pytest.CaptureFixture[str]

@@ -198,6 +198,19 @@ def test_a_folder_that_cannot_be_used_keeps_nobody_from_starting(
         shared.unlink()
 
 
+def test_the_default_folder_stays_when_the_server_stops_so_that_nobody_else_can_make_it(home: Path) -> None:
+    server = EmbeddedServer.attach(home)
+    try:
+        assert server.open_to_roles(wanted_socket(home), restart=True)
+    finally:
+        server.release()
+    place = Path(wanted_socket(home).folder)
+    try:
+        assert ([], server._cluster.user()[0]) == (list(place.iterdir()), place.stat().st_uid)
+    finally:
+        place.rmdir()
+
+
 def test_a_role_of_this_user_is_warned_that_it_limits_nothing(tmp_path: Path) -> None:
     own = pwd.getpwuid(os.geteuid()).pw_name
     url = role_url("postgresql://paper@:5432/paper?host=/home/postgres", "agent", "p@ss word", folder=tmp_path)

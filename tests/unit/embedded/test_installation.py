@@ -78,6 +78,17 @@ def test_a_relative_entry_of_the_path_is_not_run(tmp_path: Path, monkeypatch: py
     assert tmp_path / "here" not in [folder.resolve() for folder in module.system_folders(18)]
 
 
+def test_programs_that_another_user_can_change_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_installation(tmp_path / "path", "18.99")
+    monkeypatch.setenv("PATH", f"{folder}:/bin")
+    assert folder in module.system_folders(18)
+    folder.chmod(0o777)
+    assert folder not in module.system_folders(18)
+    folder.chmod(0o755)
+    monkeypatch.setattr(module, "is_trusted", lambda uid: uid == 12_345)  # the programs belong to another user
+    assert folder not in module.system_folders(18)
+
+
 def test_postgres_bin_names_the_one_that_is_used(tmp_path: Path) -> None:
     folder = make_installation(tmp_path / "named", "17.3", WITH_ICU)
     assert Installation(folder, 17, 3) == installation(folder)

@@ -83,7 +83,8 @@ def test_the_folder_of_a_link_counts_and_that_of_its_file(file: Path, tmp_path: 
 def test_a_file_of_another_user_is_refused_and_one_of_root_is_read(file: Path, machine: Machine) -> None:
     machine.opened_uid = STRANGER
     assert (
-        f"{file} belongs to the user bob, and settings are read only from a file of me or root: chown me {file}"
+        f"{file} belongs to the user bob, and settings are read only from a file of me or root: remove it, or copy it"
+        " if you want what it says"
     ) == refusal()
     machine.opened_uid = 77  # without a name on this machine
     assert f"{file} belongs to the user 77" in str(refusal())
@@ -91,7 +92,7 @@ def test_a_file_of_another_user_is_refused_and_one_of_root_is_read(file: Path, m
     assert refusal() is None
     machine.opened_uid = STRANGER
     machine.process_uid = 0
-    assert "are read only from a file of root: chown root" in str(refusal())
+    assert "are read only from a file of root: remove it, or copy it" in str(refusal())
 
 
 @pytest.mark.parametrize(
