@@ -58,6 +58,7 @@ def test_status_shows_actors_and_a_paused_intake(embedded_server: Server, embedd
             assert "the database is unreachable; nothing is lost" in run("status", env=env).out
             embedded_server.start()
             until(lambda: connection.ask("status")["intake_paused_since"] is None, "it goes on")
+            until(lambda: connection.ask("status")["lease_held"], "its lease is renewed")  # by another connection
         assert run("status", env=env).code == 0
         assert service.stop().code == 0
     assert run("status", env=env).code == 3

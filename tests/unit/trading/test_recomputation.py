@@ -12,6 +12,7 @@ import pytest
 from domain.recomputation import Difference, not_recomputable, recompute_fill, recompute_fills, recompute_order
 from domain.trading import execution
 from domain.trading.arithmetic import divide, money, multiply, subtract, total
+from domain.trading.events import Filled
 from domain.trading.orders import Fill
 from domain.trading.prices import mark
 from domain.types import PriceRule, Side
@@ -291,7 +292,8 @@ def test_10_000_fills_of_all_order_types_are_computed_again_to_the_last_digit() 
             *(["at its limit"] if any(one.steps is not None and one.fill.price == order["limit_price"]
                                       for one in computed if isinstance(one.fill, Fill)) else []),
         ])  # fmt: skip
-    assert 10_000 == count
+    made_in_the_run = sum(isinstance(result.event, Filled) for result in results)
+    assert count == made_in_the_run >= 10_000  # the last quote may fill several orders
     expected = {
         "market taker", "limit taker", "limit maker", "stop taker", "stop_limit taker", "stop_limit maker",
         "several fills", "exit", "at its limit", "filled", "cancelled", "amended", "several limits",
