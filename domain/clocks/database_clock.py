@@ -136,7 +136,9 @@ class DatabaseClock:
             else:
                 floor = carried if step < timedelta(0) else anchor.floor
         self._anchor = _Anchor(present.time, present.monotonic, floor)
-        wrong, difference = abs(ahead) > MAX_DIFFERENCE, before.time + span / 2 - time
+        # That of the same end of the span, because the machine's clock may have been set between the two.
+        difference = ahead + span / 2 if ahead > timedelta(0) else ahead - span / 2
+        wrong = abs(ahead) > MAX_DIFFERENCE
         self.problem = ClockProblem(ClockFault.MACHINE, _difference_text(difference)) if wrong else None
 
 

@@ -74,6 +74,29 @@ def test_it_goes_by_the_database_where_the_machine_is_wrong(ahead: timedelta, si
     assert (machines.database, None) == (clock.now(), clock.problem)
 
 
+@pytest.mark.parametrize(
+    ("at_first", "then", "wrong_by"),
+    [(timedelta(0), -YEARS, "730 d behind"), (YEARS, timedelta(0), "730 d ahead of"), (timedelta(0), YEARS, None)],
+)
+def test_a_machine_that_is_set_during_a_reading_is_never_wrong_by_nothing(
+    at_first: timedelta, then: timedelta, wrong_by: str | None
+) -> None:
+    machines = Machines(at_first)
+    machines.round_trip = 0.2
+
+    def query() -> datetime:
+        time = machines.query()
+        machines.time = machines.database + then
+        return time
+
+    clock = DatabaseClock(machines)
+    clock.read(query)
+    text = f"this machine's clock is {wrong_by} the database's; times and expiry go by the database's"
+    assert (None if wrong_by is None else ClockProblem(ClockFault.MACHINE, text)) == clock.problem
+    clock.read(machines.query)
+    assert (then != timedelta(0)) == (clock.problem is not None)
+
+
 @pytest.mark.parametrize(("seconds", "is_wrong"), [(2.0, False), (2.1, True), (-2.0, False), (-2.1, True)])
 def test_two_seconds_are_no_difference(seconds: float, is_wrong: bool) -> None:
     machines = Machines(timedelta(seconds=seconds))
