@@ -12,9 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid5
 
+import pytest
+
 from actors import Settings, TradingSystem
 from actors.ports import Alarms
 from actors.runtime.timer import SystemClock
+from console import logs
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from persistence.queries.row_lists import LedgerReader
@@ -41,11 +44,27 @@ def isolated_settings(url: str, **changes: Any) -> Settings:
 def running_system(
     url: str, alarms: Alarms | None = None, *, source: type[FixedPriceSource] = FixedPriceSource, **changes: Any
 ) -> Iterator[TradingSystem]:
-    """Run a system at prices that stand still and are confirmed ten times a second; DEAD/USDT has no price."""
+    """Run a system at prices that stand still and are confirmed ten times a second; DEAD/USDT has no price.
+
+    What it logs does not appear on stderr, as if it were a process of its own: a command that runs beside it prints
+    there only what it says itself.
+    """
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in [*PRICES, "DEAD/USDT"]]
     prices = source(PRICES, SystemClock(), 0.1, instruments)
-    with TradingSystem.start(isolated_settings(url, **changes), source=prices, alarms=alarms) as system:
+    with (
+        _stderr_of_this_thread(),
+        TradingSystem.start(isolated_settings(url, **changes), source=prices, alarms=alarms) as system,
+    ):
         yield system
+
+
+@contextmanager
+def _stderr_of_this_thread() -> Iterator[None]:
+    """Have the log print on stderr only what the current thread logs."""
+    thread, write = threading.current_thread(), logs._write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "_write", lambda line: write(line) if threading.current_thread() is thread else None)
+        yield
 
 
 def decision_rows(count: int, seed: int = 1) -> list[tuple[Any, ...]]:
