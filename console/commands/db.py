@@ -122,8 +122,13 @@ def restore(
         with _embedded(settings) as server:
             if replace and not yes:
                 _confirm_replace(settings, restores.contents(server.url))
-            with server.without_roles():
-                restored = restores.restore(server.url, backup_file, replace=replace, cancel_waiting=cancel_waiting)
+            restored = restores.restore(
+                server.url,
+                backup_file,
+                replace=replace,
+                cancel_waiting=cancel_waiting,
+                closed=server.without_roles(),
+            )
     document = {
         "file": str(path.absolute()),
         "foreign": backup_file.doubt,

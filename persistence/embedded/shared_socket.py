@@ -27,6 +27,7 @@ from domain.errors import SettingsError
 from domain.files.owners import user_name
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.error_translation import first_line
+from persistence.roles.accounts import end_sessions
 from persistence.roles.urls import ROOT
 from persistence.rows import one_row
 from persistence.sessions.session import SETTINGS, open_privileged_session, open_session
@@ -42,11 +43,7 @@ local all all scram-sha-256
 host all all all reject
 """
 WITHOUT_ROLES = AUTHENTICATION.replace("scram-sha-256", "reject")
-END_SESSIONS = """
-SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity
-WHERE backend_type = 'client backend' AND NOT usename = ANY(%s)
-"""
-"""Of all roles but these; each gets five seconds to end."""
+OTHER_ROLES = "SELECT rolname FROM pg_catalog.pg_roles WHERE NOT rolname OPERATOR(pg_catalog.=) ANY(%s)"
 IDENTITIES = "# Written by `db role create` and at each start: which users of this machine may be which roles.\n"
 RUN_FOLDER = Path("/run/paper-trading")
 """Made by systemd for the service; a service there has a /tmp of its own, which no other process sees."""
@@ -213,7 +210,8 @@ def closed_to_roles(superuser: str, home: Path, user: tuple[int, int]) -> Iterat
         with open_privileged_session(superuser, "embedded", autocommit=True) as admin:
             write_authentication(home, user, WITHOUT_ROLES)
             _reload(admin, superuser)
-            admin.execute(END_SESSIONS, [list(OWN_ROLES)])
+            others = admin.execute(OTHER_ROLES, [list(OWN_ROLES)]).fetchall()
+            end_sessions(admin, [name for (name,) in others])
         yield
     finally:
         write_authentication(home, user)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import psycopg
@@ -34,8 +34,10 @@ ENFORCED: Mapping[str, str] = {"temp_file_limit": "256MB"}
 EXISTS = "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) %s"
 BYPASSES = "SELECT rolbypassrls FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) %s"
 SESSIONS = """
-SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename OPERATOR(pg_catalog.=) %s
+SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity
+WHERE backend_type OPERATOR(pg_catalog.=) 'client backend' AND usename OPERATOR(pg_catalog.=) ANY(%s)
 """
+"""Ends the sessions of roles; each gets five seconds to end."""
 LARGE_OBJECTS = """
 SELECT pg_catalog.lo_unlink(l.oid)
 FROM pg_catalog.pg_largeobject_metadata l JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) l.lomowner
@@ -95,11 +97,17 @@ def set_password(connection: psycopg.Connection, name: str) -> str:
     return password
 
 
+def end_sessions(connection: psycopg.Connection, names: Sequence[str]) -> None:
+    """End the sessions of roles; PostgreSQL's own errors go through."""
+    connection.execute(SESSIONS, [list(names)])
+
+
 def leave_nothing(connection: psycopg.Connection, name: str) -> None:
     """End the sessions of a role and delete its large objects in this database, as far as that is allowed."""
-    for statement in (SESSIONS, LARGE_OBJECTS):
-        with suppress(psycopg.errors.InsufficientPrivilege):
-            connection.execute(statement, [name])
+    with suppress(psycopg.errors.InsufficientPrivilege):
+        end_sessions(connection, [name])
+    with suppress(psycopg.errors.InsufficientPrivilege):
+        connection.execute(LARGE_OBJECTS, [name])
 
 
 def remove(connection: psycopg.Connection, name: str) -> bool:

@@ -7,7 +7,7 @@ Nothing of the backup that has code stays unless the program itself makes the sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 
 import psycopg
@@ -82,6 +82,7 @@ def restore(
     replace: bool = False,
     cancel_waiting: bool = False,
     with_rights: bool = False,
+    closed: AbstractContextManager[None] | None = None,
 ) -> Restored:
     """Bring the database to the state of the backup; the URL's role will own everything.
 
@@ -94,6 +95,7 @@ def restore(
         replace: remove everything in the database, tables of others included.
         cancel_waiting: cancel the decisions that had no outcome in the backup; else the next start takes them.
         with_rights: give other roles the rights that they have in the backup, not those that they have now.
+        closed: keeps sessions of roles out, whose locks could block the restore; entered once no service can start.
 
     Raises:
         BackupRefused: the file cannot be restored, or data would be lost. Nothing was changed.
@@ -102,9 +104,10 @@ def restore(
         DatabaseUnavailable: the database does not answer, or was lost.
     """
     try:
-        with ExitStack() as leases:
+        with ExitStack() as stack:
             for name in sorted({PUBLIC, *_schemas(database_url), *backup_file.schemas}):
-                leases.callback(Lease.take(with_schema(database_url, name)).release)
+                stack.callback(Lease.take(with_schema(database_url, name)).release)
+            stack.enter_context(closed or nullcontext())
             made = {version: reference(database_url, version) for version in set(backup_file.schemas.values())}
             restoring = _Restore(backup_file, {name: made[version] for name, version in backup_file.schemas.items()})
             with session(database_url, "restore") as cursor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from console.cli import main
 from persistence.embedded.server import EmbeddedServer
+from persistence.lease import Lease
 from persistence.sessions.address import make_url, parse_url
 
 RIGHTS = """
@@ -108,6 +110,22 @@ def test_no_lock_of_a_role_blocks_a_restore(home: Path, folder: Path, capsys: py
         one.server.release()
         one.server = EmbeddedServer.attach(home)
         assert 1 == one.sees(dashboard)
+    finally:
+        one.server.release()
+
+
+def test_a_restore_refused_for_a_running_service_disturbs_no_session(
+    home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = Home(home, folder / "shared", capsys)
+    try:
+        agent = one.role("agent", "--sender")
+        one.run("db", "backup", str(folder / "backup"))
+        with ExitStack() as stack, psycopg.connect(agent) as sender:
+            stack.callback(Lease.take(one.server.url).release)
+            code = main(["db", "restore", str(folder / "backup"), "--replace", "--yes", f"--home={home}"])
+            assert (1, True) == (code, "has the lease of the database" in capsys.readouterr().err)
+            sender.execute("SELECT 1")
     finally:
         one.server.release()
 
