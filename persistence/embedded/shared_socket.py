@@ -12,6 +12,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from loguru import logger
 from domain.errors import SettingsError
 from domain.files.owners import user_name
 from persistence.embedded.errors import EmbeddedServerError
+from persistence.embedded.installation import environment, identity
 from persistence.error_translation import first_line
 from persistence.roles.accounts import end_sessions
 from persistence.roles.urls import ROOT
@@ -98,6 +100,11 @@ class SharedSocket:
             if (status.st_uid, status.st_gid) != (user[0], group):  # which a hardened service may not even try
                 os.fchown(handle, user[0], group)
             os.fchmod(handle, self.mode)
+            if not _may_write(self.folder, user):
+                raise SettingsError(
+                    f"{subject} cannot be reached by {user_name(user[0])}, the user of the server: a folder above it is"
+                    f" closed to others; {advice}"
+                )
         except PermissionError as error:
             name = f"group {self.group}" if self.group is not None else "the user of the server"
             raise SettingsError(f"{subject} cannot be given to {name}: this user must be in that group") from error
@@ -287,6 +294,15 @@ def _reload(admin: psycopg.Connection, superuser: str) -> None:
             (loaded,) = one_row(other, LOADED)
         time.sleep(0.02)
     open_session(SETTINGS, superuser, user=OWN_ROLES[0], dbname=OWN_ROLES[0], autocommit=True).close()
+
+
+def _may_write(folder: str, user: tuple[int, int]) -> bool:
+    """Return whether a user can make files in a folder; the kernel is asked, because there may be access lists."""
+    if user[0] == os.geteuid():
+        return True  # this process has opened it
+    question = ["/bin/sh", "-c", 'test -w "$1" && test -x "$1"', "sh", folder]
+    done = subprocess.run(question, env=environment(), cwd="/", check=False, **identity(user))  # noqa: S603 - no text of others is run
+    return done.returncode == 0
 
 
 def _mode(text: str) -> int:

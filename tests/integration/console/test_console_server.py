@@ -29,9 +29,27 @@ from console.debug.protocol import ConsoleConnection
 from console.debug.server import MAX_CLIENTS, ConsoleServer
 from console.errors import Refused
 from domain.errors import NotRunning, PaperTradingError
+from tests.support.captured_log import captured_log
 from tests.support.database.servers import Server
 from tests.support.system.console_sessions import ConsoleSession, buy, console_session
 from tests.support.system.running_system import until
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720, None])
+def test_a_folder_prepared_by_others_is_left_alone(tmp_path: Path, mode: int | None) -> None:
+    folder, theirs = tmp_path / "socket", tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "console.sock").write_text("theirs")
+    if mode is None:
+        folder.symlink_to(theirs)
+    else:
+        folder.mkdir()
+        folder.chmod(mode)
+    with captured_log("console", "WARNING") as lines, ConsoleServer(folder / "console.sock", {"echo": dict}):
+        (line,) = lines
+        assert f"no console: cannot listen at {folder}/console.sock (folder {folder} is not private" in line
+        assert [] == [path for path in folder.iterdir() if path.is_socket()]
+    assert "theirs" == (theirs / "console.sock").read_text()
 
 
 def test_a_thousand_bad_requests_do_no_harm(embedded_url: str, tmp_path: Path) -> None:

@@ -59,15 +59,16 @@ def plant(url: str) -> None:
             owner.execute(statement)  # type: ignore[call-overload]
 
 
-def ran_as(home: Path) -> set[str]:
+def ran_as(home: Path, folder: str = "postgres") -> set[str]:
     """Return the roles that ran a planted function; each run is in the server's log."""
-    return set(re.findall(r"planted ran as (\w+)", (home / "postgres" / "log").read_text(encoding="utf-8")))
+    return set(re.findall(r"planted ran as (\w+)", (home / folder / "log").read_text(encoding="utf-8")))
 
 
 def test_nothing_planted_runs_as_the_superuser(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    folder.chmod(0o755)  # root's server is of another user
     server = EmbeddedServer.attach(home)
     try:
         assert main(["status", f"--home={home}"]) in {0, 3}
@@ -89,6 +90,10 @@ def test_nothing_planted_runs_as_the_superuser(
             ["db", "upgrade"],
             ["status"],
             ["db", "backup", str(tmp_path / "b"), "--force"],
+            ["db", "role", "create", "agent", "--sender", f"--socket-folder={folder / 'shared'}"],
+            ["db", "role", "list"],
+            ["db", "role", "password", "agent"],
+            ["db", "role", "remove", "agent"],
         ):
             assert main([*arguments, f"--home={home}"]) in ({0, 3} if arguments == ["status"] else {0}), (
                 capsys.readouterr().err

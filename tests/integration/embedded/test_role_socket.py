@@ -7,6 +7,7 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,25 @@ def test_the_socket_opens_with_the_next_start_and_asks_for_the_password(
         assert connects(server.url, user="agent") is not None
     finally:
         server.release()
+
+
+def connect_often(url: str, times: int, sessions: ExitStack) -> None:
+    for _ in range(times):
+        sessions.enter_context(closing(psycopg.connect(url)))
+
+
+def test_roles_that_use_up_all_connections_leave_the_owner_some(
+    home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = created(home, shared, capsys)["url"]
+    server = EmbeddedServer.attach(home)
+    with ExitStack() as sessions:
+        sessions.callback(server.release)
+        with psycopg.connect(server.url, user="postgres") as superuser:
+            superuser.execute("ALTER ROLE agent CONNECTION LIMIT -1")
+        with pytest.raises(psycopg.OperationalError, match="remaining connection slots are reserved"):
+            connect_often(url, 100, sessions)
+        connect_often(server.url, 15, sessions)
 
 
 @pytest.mark.slow
@@ -196,6 +216,26 @@ def test_a_folder_that_cannot_be_used_keeps_nobody_from_starting(
     finally:
         server.release()
         shared.unlink()
+
+
+def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path, folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root's server is of another user")
+    (folder / "closed").mkdir(mode=0o700)
+    server = EmbeddedServer.attach(home)
+    try:
+        wanted = wanted_socket(home, str(folder / "closed" / "shared"))
+        with pytest.raises(SettingsError, match=r"cannot be reached by \w+, the user of the server"):
+            server.open_to_roles(wanted)
+        assert stored_socket(home) is None
+        (folder / "closed").chmod(0o755)
+        server.open_to_roles(wanted)
+    finally:
+        server.release()
+    (folder / "closed").chmod(0o700)
+    with captured_log(level="WARNING") as lines:
+        EmbeddedServer.attach(home).release()
+    assert any("cannot be reached" in line for line in lines)
 
 
 def test_the_default_folder_stays_when_the_server_stops_so_that_nobody_else_can_make_it(home: Path) -> None:

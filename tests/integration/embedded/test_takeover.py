@@ -19,6 +19,7 @@ from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import major_version
 from persistence.embedded.server import EmbeddedServer, running
 from tests.integration.embedded.test_embedded_left import programs
+from tests.integration.embedded.test_privileged_sessions import plant, ran_as
 from tests.support.database.servers import wheel
 from tests.support.slow_cases import slow_after_first
 
@@ -106,6 +107,18 @@ def test_db_upgrade_brings_them_over(
     assert 0 == main(["db", "restore", str(home / "postgres-16.backup"), f"--home={home}", "--replace", "--yes",
                       "--others", "keep"])  # fmt: skip
     assert before == contents(home)
+
+
+def test_nothing_planted_runs_as_the_superuser(home: Path) -> None:
+    server = EmbeddedServer.attach(home, OLDER)
+    try:
+        plant(server.url)
+        with psycopg.connect(server.url) as owner:  # the trap works
+            owner.execute("SELECT a::text FROM cast_rows")
+    finally:
+        server.release()
+    EmbeddedServer.attach(home, take_over=True).release()
+    assert [{"paper"}, set()] == [ran_as(home, folder) for folder in ("postgres-16", "postgres")]
 
 
 def test_a_start_brings_them_over_and_what_was_kept_before_stays(home: Path) -> None:
