@@ -29,6 +29,7 @@ from tests.support.captured_log import captured_log
 from tests.support.database.servers import TIMESCALEDB, Server, ServerPool, Unavailable
 from tests.support.database.upgraded import until_the_end
 from tests.support.hanging_tests import processes_listed
+from tests.support.made_once import make_once
 from tests.support.memory_folder import memory_folder
 from tests.support.shared_imports import import_share
 from tests.support.system.program import FORKS
@@ -93,6 +94,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Remove the run's folder, which is kept where a test failed."""
     if exitstatus == pytest.ExitCode.OK and (folder := session.config.stash.get(FOLDER, None)) is not None:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_are_made_once() -> None:
+    make_once()
 
 
 @pytest.fixture(scope="session")

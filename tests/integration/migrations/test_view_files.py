@@ -9,6 +9,7 @@ from persistence.sessions.address import with_schema
 from tests.integration.persistence.test_adoption import psql
 from tests.integration.persistence.test_upgrade import upgrade_to
 from tests.support.database import dumps
+from tests.support.slow_cases import slow_after_first
 
 DEFINITIONS = """
 SELECT relname::text AS name, pg_get_viewdef(oid) FROM pg_class
@@ -37,7 +38,7 @@ def definitions(url: str, name: str) -> list[tuple[str, str]]:
     return [(object_, text.replace(f"{name}.", "").replace(f"'{name}'", "current")) for object_, text in rows]
 
 
-@pytest.mark.parametrize("version", schema.versions()[:-1])
+@pytest.mark.parametrize("version", slow_after_first(reversed(schema.versions()[:-1])))
 def test_an_upgrade_ends_with_the_views_of_a_new_database(embedded_url: str, version: str) -> None:
     schema.upgrade(with_schema(embedded_url, "fresh"))
     fresh = definitions(embedded_url, "fresh")

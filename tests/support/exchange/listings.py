@@ -167,16 +167,23 @@ async def answer_with(kind: str, request: web.Request, document: object) -> web.
 def bad_answer(kind: str, document: object) -> web.Response | None:
     """Return an answer of one of the `BODIES`, None for another kind."""
     nothing = {"error": [], "result": {}} if isinstance(document, dict) and "result" in document else type(document)()
-    texts = {
-        "html": ("<!DOCTYPE html><html><body>Checking your browser</body></html>", "text/html"),
-        "plain": ("error code: 1015", "text/plain"),
-        "empty": ("", "application/json"),
-        "null": ("null", "application/json"),
-        "cut": (json.dumps(document)[:-20], "application/json"),
-        "nothing": (json.dumps(nothing), "application/json"),
-        "huge": (json.dumps(document) + " " * HUGE_BYTES, "application/json"),
-    }
-    if kind not in texts:
-        return None
-    text, content_type = texts[kind]
-    return web.Response(text=text, content_type=content_type)
+    match kind:
+        case "html":
+            return web.Response(
+                text="<!DOCTYPE html><html><body>Checking your browser</body></html>", content_type="text/html"
+            )
+        case "plain":
+            return web.Response(text="error code: 1015", content_type="text/plain")
+        case "empty":
+            text = ""
+        case "null":
+            text = "null"
+        case "cut":
+            text = json.dumps(document)[:-20]
+        case "nothing":
+            text = json.dumps(nothing)
+        case "huge":
+            text = json.dumps(document) + " " * HUGE_BYTES
+        case _:
+            return None
+    return web.Response(text=text, content_type="application/json")
