@@ -25,12 +25,12 @@ endif
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test clocks faults fortnight check bench screens pictures lock audit sbom images clean
+.PHONY: help install demo test clocks faults fortnight check bench bench-peers screens pictures lock audit sbom images clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="…" goes to demo, test, clocks, faults, fortnight, bench, pictures and lock: make demo ARGS="--seconds 10". PYTHON=… chooses the Python.'
+	@echo 'ARGS="…" goes to demo, test, clocks, faults, fortnight, bench, bench-peers, pictures and lock: make demo ARGS="--seconds 10". PYTHON=… chooses the Python.'
 
 install: .venv/.installed ## set up .venv, with a Python of at least 3.11
 	@echo '.venv is ready; next: make demo.'
@@ -68,6 +68,9 @@ bench: .venv/.installed ## measure rate and latency against plain psycopg, resti
 	@$(PY) -m benchmarks.reports $(filter --quick,$(ARGS))
 	@$(PY) -m benchmarks.research.backtest $(filter --quick,$(ARGS))
 
+bench-peers: .venv/.installed ## measure a backtest beside other programs, each installed in an environment of its own
+	@$(PY) -m benchmarks.peers $(ARGS)
+
 screens: .venv/.installed-test ## draw docs/screens.md again
 	@$(PY) -m tests.support.screens
 
@@ -89,7 +92,7 @@ images: .venv/.installed-dev ## pin the images of deploy/ by digest; needs docke
 	@$(PY) -m deploy.supply.images
 
 clean: ## remove .venv and the files of tools; never any data
-	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .peers build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:
