@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -51,7 +50,7 @@ def test_the_mark_of_a_trailing_stop_after_a_kill(embedded_url: str, tmp_path: P
                 other.execute(f"SELECT pg_terminate_backend(pid) FROM ({PATH}) p")
                 until(lambda: not other.execute(PATH).fetchall())
         assert [(4000, 3500)] == [tuple(row.values()) for row in ledger.rows(STOP)]
-        server.past.reach = server.past.bars_reach = time.time()
+        server.past.reach = server.past.bars_reach = server.past.now()
         server.past.happen("ETHUSDT", ("4200", "1"))
         with Program("start", env=env) as service:
             service.wait_for("Serving")

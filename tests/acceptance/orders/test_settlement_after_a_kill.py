@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -42,7 +41,7 @@ def test_a_stop_that_was_reached_while_nothing_ran(server: ExchangeServer, embed
         exchange_trusted_hosts="127.0.0.1",
     )
     ledger = LedgerReader(embedded_url)
-    begun = time.time()
+    begun = server.past.now()
     with Program("start", env=env) as service:
         service.wait_for("Serving")
         bracket = "decide BUY ETH/USDT --quantity 0.2 --confidence 1 --wait --stop-loss 3800 --take-profit 4400"

@@ -55,7 +55,7 @@ class Table:
     def insert(self, *decisions: Decision, sent_by: str = "agent") -> None:
         for decision in decisions:
             if isinstance(self.database, MemoryDatabase):
-                self.ids.append(self.database.add(decision, datetime.now(UTC), sent_by=sent_by))
+                self.ids.append(self.database.add(decision, self.database.now(), sent_by=sent_by))
                 continue
             d = decision
             terms = d.order_type, d.limit_price, d.stop_loss_pct, d.expires_at, d.target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -27,6 +27,7 @@ from persistence.stores import portfolios
 from persistence.stores.ledger import LedgerStore
 from persistence.stores.uptime import MAX_RENEWAL_GAP, Uptime
 from persistence.version import version
+from tests.support.database.set_time import database_time
 from tests.support.database.upgraded import embedded_url
 from tests.support.system.running_system import isolated_settings, next_line, running_system, until
 from tests.support.values.builders import NOON
@@ -203,12 +204,12 @@ def test_a_process_whose_epoch_is_over_does_not_serve(held: Lease, connection: p
 
 
 def test_a_connection_that_is_back_is_renewed_at_once_and_makes_no_gap(
-    held: Lease, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    held: Lease, url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[datetime] = []
 
     def reconnect(*arguments: Any, **named: Any) -> Any:
-        attempts.append(datetime.now(UTC))  # the server runs on this machine
+        attempts.append(database_time(url))
         monkeypatch.setattr(lease_module, "RENEWAL_INTERVAL_S", 60.0)
         return connect(*arguments, **named)
 

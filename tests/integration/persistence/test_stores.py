@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +30,7 @@ from persistence.stores.ledger import LedgerStore
 from persistence.stores.prices import PriceStore
 from persistence.stores.snapshots import SnapshotStore
 from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.database.set_time import database_time
 from tests.support.database.upgraded import database_url, embedded_url
 from tests.support.values.builders import BTC, BY_QUOTE, NOON, instant, market_order, quote, rules, uid
 from tests.support.values.builders import filled as event_of
@@ -365,7 +366,7 @@ def test_prices_come_back_as_marks_of_what_is_held_and_old_ones_go(real: Stores)
     (received,) = taken(real, a_decision())
     (before,) = real.ledger.load()
     real.ledger.commit(FIRST, [filled(before, received)])
-    now = datetime.now(UTC)
+    now = database_time(real.url)
     old = now - timedelta(days=31)
     seen = [quote("100", at=old), quote("101", at=now), quote("7", symbol="ETH/USDT", at=now)]
     real.prices.record([PriceSecond.of(one) for one in seen])

@@ -20,7 +20,7 @@ from console.commands import agent as command
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.research.live_market import LiveMarketReader
 from persistence.stores import portfolios
-from tests.support.database.set_time import set_time
+from tests.support.database.set_time import database_time, set_time
 from tests.support.database.upgraded import database_url, embedded_url
 from tests.support.system.running_system import running_system, until_all_ended
 from tests.support.values.builders import BTC, ETH
@@ -79,7 +79,7 @@ def decisions(url: str) -> list[dict[str, Any]]:
 
 def test_the_reader_tells_prices_and_the_portfolio(embedded_url: str) -> None:
     portfolios.create(embedded_url, DEFAULT_PORTFOLIO, {"initial_capital": 5_000})
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = database_time(embedded_url).replace(microsecond=0)
     store(embedded_url, [(now - 90 * SECOND, 90)], source="other")
     store(embedded_url, [(now - 61 * SECOND, 100), (now - 60 * SECOND, 101), (now - 2 * SECOND, 105)])
     with closing(LiveMarketReader(embedded_url, DEFAULT_PORTFOLIO)) as reader:

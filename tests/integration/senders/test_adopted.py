@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -12,6 +12,7 @@ from loguru import logger
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnsuitable, IdempotencyConflict
 from persistence import schema
+from persistence.rows import one_row
 from persistence.stores.intake.backlog import Backlog, include_backlog
 from tests.integration.persistence.test_adoption import FLOATS, MINIMAL, UUIDS, psql
 from tests.integration.persistence.test_rights import GOOD, Role
@@ -92,8 +93,8 @@ ROW = (
 
 
 def test_the_backlog_says_how_many_rows_are_too_old_and_copies_columns_of_any_name(embedded_url: str) -> None:
-    now = datetime.now(UTC)
     with psycopg.connect(embedded_url) as owner:
+        (now,) = one_row(owner.cursor(), "SELECT now()")  # there are no tables of this program yet
         owner.execute(BACKLOG.replace("%%", "%"))  # type: ignore[call-overload]
         for created in (now - timedelta(days=400), now - timedelta(days=6), now - timedelta(seconds=5), None):
             owner.execute(ROW, [created])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from domain.errors import DatabaseUnsuitable
 from persistence import schema
 from tests.integration.persistence.test_rights import GOOD, Role, trades
 from tests.support.database.servers import Server
+from tests.support.database.set_time import database_time
 from tests.support.system.running_system import running_system, until_all_ended
 
 DOCUMENTED = "GRANT SELECT, INSERT, UPDATE (status, outcome_reason, processed_at) ON trading_decisions TO {}"
@@ -71,7 +72,7 @@ def test_a_sender_writes_no_outcome(system: TradingSystem, role: Role, grant: st
         for ended in (bought["decision_id"], cancel):
             with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.CheckViolation)):
                 agent.execute(FORGED, ["rejected", ended])
-        agent.execute(CANCELLED, [datetime.now(UTC), id_])
+        agent.execute(CANCELLED, [database_time(system.database_url), id_])
     until_all_ended(system.ledger_reader)
     assert {"executed": 1, "rejected": 1, "cancelled": 1} == system.ledger_reader.outcomes()
     assert [] == system.ledger_reader.ledger_differences()
@@ -101,8 +102,8 @@ def test_a_sender_cancels_its_own_decisions_and_those_whose_sender_is_not_known(
             owner.execute("ALTER TABLE trading_decisions ENABLE TRIGGER USER")
         message = f"decision {yours} was sent by {make_url(one).username}, who alone may cancel it"
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match=message):
-            stranger.execute(CANCELLED, [datetime.now(UTC), yours])
-        long_ago = datetime.now(UTC) - timedelta(days=365)
+            stranger.execute(CANCELLED, [database_time(embedded_url), yours])
+        long_ago = database_time(embedded_url) - timedelta(days=365)
         agent.execute(CANCELLED, [long_ago, mine])
         stranger.execute(CANCELLED, [long_ago, older])
         with pytest.raises(psycopg.errors.CheckViolation, match="processed_at is set exactly when"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -12,6 +12,7 @@ from domain.trading.decision import PendingDecision
 from tests.integration.persistence.test_rights import GOOD, Role
 from tests.integration.persistence.test_stores import Stores
 from tests.integration.senders.test_outcomes import value
+from tests.support.database.set_time import database_time
 from tests.support.system.running_system import running_system, until_all_ended
 from tests.support.values.builders import instant
 
@@ -43,7 +44,7 @@ def test_no_sender_overtakes_by_an_old_time_but_its_decision_is_as_old_as_that(r
     with psycopg.connect(real.url, autocommit=True) as owner, psycopg.connect(role(INSERT_ONLY)) as agent:
         owner.execute(GOOD)
         agent.execute(STATED, [LONG_AGO])
-        agent.execute(STATED, [datetime.now(UTC) + timedelta(days=365)])
+        agent.execute(STATED, [database_time(real.url) + timedelta(days=365)])
         agent.commit()
         owner.execute(GOOD)
         name, own = agent.info.user, owner.info.user

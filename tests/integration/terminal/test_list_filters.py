@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -47,6 +48,8 @@ DECISIONS = [
 LISTS = ("decisions", "orders", "positions", "trades")
 DECISION_STATUSES = "pending, open, executed, rejected, ignored, expired or cancelled"
 YEAR = timedelta(days=366)
+NOW = datetime(2026, 3, 8, 15, 30, tzinfo=UTC)
+"""A day of 23 hours in New York; in Kiritimati it is the next one."""
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +237,7 @@ def insert(url: str, rows: Iterable[tuple[str, datetime]]) -> None:
 def test_csv_says_that_there_may_be_more_rows_than_the_default(
     embedded_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    insert(embedded_url, [("many", datetime.now(UTC))] * 51)
+    insert(embedded_url, [("many", NOW)] * 51)
     assert 0 == main(["decisions", "--csv", "--database-url", embedded_url])
     out, err = capsys.readouterr()
     assert (51, "these are 50 decisions; there may be more: --limit N\n") == (out.count("\r\n"), err)
@@ -250,10 +253,11 @@ def test_a_day_begins_at_midnight_of_the_zone_that_is_shown(
 ) -> None:
     if zone is not None:  # as on a terminal there; a pipe has UTC
         monkeypatch.setattr("console.listing.options.zone_of", lambda stream: zone if stream is sys.stdout else UTC)
+    monkeypatch.setattr("console.listing.options.SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
     zone = zone or UTC
-    today = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    yesterday = datetime.combine(today.date() - timedelta(days=1), time(), zone).astimezone(UTC)
-    today, before = today.astimezone(UTC), timedelta(microseconds=1)
+    midnight = datetime.combine(NOW.astimezone(zone).date(), time(), zone)
+    yesterday = datetime.combine(midnight.date() - timedelta(days=1), time(), zone).astimezone(UTC)
+    today, before = midnight.astimezone(UTC), timedelta(microseconds=1)
     insert(embedded_url, [("new", today), ("old", today - before), ("older", yesterday - before)])
     for since, expected in (("today", ["new"]), ("yesterday", ["new", "old"]), ("7d", ["new", "old", "older"])):
         assert 0 == main(["decisions", "--since", since, "--json", "--database-url", embedded_url])
@@ -263,10 +267,10 @@ def test_a_day_begins_at_midnight_of_the_zone_that_is_shown(
 @pytest.mark.parametrize(
     ("row_list", "wanted", "index"),
     [
-        (row_lists.DECISIONS, RowFilter(since=datetime.now(UTC) - YEAR, limit=50), "trading_decisions_recent"),
+        (row_lists.DECISIONS, RowFilter(since=NOW - YEAR, limit=50), "trading_decisions_recent"),
         (row_lists.DECISIONS, RowFilter("default", "BTC/USDT", "x", "executed", limit=50), "trading_decisions_recent"),
         (row_lists.DECISIONS, RowFilter(status="pending", limit=50), "trading_decisions_(pending|turns)"),
-        (row_lists.ORDERS, RowFilter(since=datetime.now(UTC) - YEAR, limit=50), "paper_orders_recent"),
+        (row_lists.ORDERS, RowFilter(since=NOW - YEAR, limit=50), "paper_orders_recent"),
         (row_lists.TRADES, RowFilter("default", limit=50), "paper_trades_portfolio"),
         (OPEN_ORDERS, RowFilter("default", status="open"), "paper_orders_open"),
     ],

@@ -48,6 +48,10 @@ class Past:
         self.candles = CandleHistory()
         self._trades: dict[str, list[PastTrade]] = {}
 
+    def now(self) -> float:
+        """Return the unix time in seconds by the exchange's clock, which is that of its machine."""
+        return time.time()
+
     def add(self, market: str, *trades: tuple[float, str, str]) -> None:
         """Add trades of a market's id, in the order of their times."""
         self._trades.setdefault(market, []).extend(PastTrade(*one) for one in trades)
@@ -57,7 +61,7 @@ class Past:
 
         They are later than anything that a process which has ended may have seen, and a process takes longer to start.
         """
-        now = int(time.time() * 1000)
+        now = int(self.now() * 1000)
         times = [(now + number) / 1000 for number in range(1, len(trades) + 1)]
         self.add(market, *((at, *trade) for at, trade in zip(times, trades, strict=True)))
         return times
