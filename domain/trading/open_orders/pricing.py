@@ -12,6 +12,7 @@ from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, p
 from domain.trading.execution import commission_due, worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import rounding_spare
+from domain.trading.open_orders.targets import too_small_targets
 from domain.trading.open_orders.terms import MARKET, OrderTerms
 from domain.trading.orders import Costs, ExitPlan, Order, Trail
 from domain.trading.portfolio import PortfolioRules
@@ -104,6 +105,8 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing, quote: Quote) 
         if wanted is not None and rounded is not None and wanted != rounded:
             notes.append(f"{name} {plain(wanted)} rounded to {plain(rounded)}")
     notes += rounded_exits(exits, order.instrument.tick)
+    if exits is not None:
+        notes += too_small_targets(exits.take_profits, order.quantity, order.instrument.step)
     rests = pricing.limit_price is not None or pricing.stop_price is not None
     if stop_is_reached(order, pricing.stop_price, quote):
         notes.append(STOP_REACHED)

@@ -17,7 +17,7 @@ from domain.trading.open_orders.exits import exit_groups
 from domain.trading.open_orders.open_order import STOPS
 from domain.trading.open_orders.pricing import misplaced, rounded_exits
 from domain.trading.open_orders.step import StepOfPortfolio, first_mark, planned_exits, slots
-from domain.trading.open_orders.targets import target_quantities
+from domain.trading.open_orders.targets import target_quantities, too_small_targets
 from domain.trading.open_orders.terms import NO_EXITS
 from domain.trading.orders import ExitPlan, Order, order_id
 from domain.trading.portfolio import PortfolioState, Position
@@ -147,7 +147,12 @@ def protect(
     if isinstance(exits, Refusal):
         return exits
     note = f"bought at {plain(money(position.entry_price))} on average{_exits_before(state, position, shortfalls)}"
-    note = "; ".join([note, *rounded_exits(plan, instrument.tick)])
+    missing = [
+        clause
+        for lack in shortfalls
+        for clause in too_small_targets(lack.plan.take_profits, lack.quantity, instrument.step)
+    ]
+    note = "; ".join([note, *rounded_exits(plan, instrument.tick), *missing])
     listed = "; ".join(describe(order) for order in exits)
     return SizedProtection(decision.id, exits, quote, state.version, f"protected: {listed} ({note})")
 

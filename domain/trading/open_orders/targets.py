@@ -106,3 +106,17 @@ def target_quantities(targets: Sequence[Target], bought: Decimal, step: Decimal)
     if targets and total(one.share for one in targets) == ONE:
         quantities[-1] = subtract(bought, total(quantities[:-1]))
     return quantities
+
+
+def too_small_targets(targets: Sequence[Target], quantity: Decimal, step: Decimal) -> list[str]:
+    """Return a clause for each target that gets no order, because its share of the quantity is less than a step.
+
+    >>> too_small_targets(parse_targets("110:0.5,120:0.1"), Decimal(2), Decimal(1))
+    ['no order for take_profit 120: its share, 0.1 of 2, is less than one step of 1']
+    """
+    return [
+        f"no order for take_profit {targets_text([one]).partition(':')[0]}: its share, {plain(one.share)} of"
+        f" {plain(quantity)}, is less than one step of {plain(step)}"
+        for one, size in zip(targets, target_quantities(targets, quantity, step), strict=True)
+        if not size
+    ]

@@ -26,6 +26,21 @@ def test_an_exit_between_two_ticks_is_rounded_and_the_outcome_says_so() -> None:
     ) == trade.outcomes()[0]
 
 
+def test_a_target_of_less_than_one_step_is_named() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 2 take_profits 110:0.5,120:1e-9")
+    missing = "no order for take_profit 120: its share, 0.000000001 of 2, is less than one step of 0.00000001"
+    assert [f"1 executed: bought 2 BTC/USDT at 100 ({missing})"] == trade.outcomes()
+    assert ["SELL 1 BTC/USDT, limit 110"] == [describe(one.order) for one in trade.state.open_orders]
+    trade = Trade(held="2")
+    trade.see("100")
+    trade.send("PROTECT take_profits 110:0.5,120:1e-9")
+    assert [
+        f"1 executed: protected: SELL 1 BTC/USDT, limit 110 (bought at 100 on average; {missing})"
+    ] == trade.outcomes()[:1]
+
+
 def test_exits_open_with_the_first_fill_and_grow_with_each_further_one() -> None:
     trade = Trade()
     trade.see("100 99/101 9x2")
