@@ -105,6 +105,8 @@ DEFAULT_WAIT = "default"
 VALIDATE = frozenset({"show", "start", "stop", "list", "-h", "--help"})
 HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 """In an argument: a byte that is no UTF-8."""
+NEGATIVE = re.compile(r"-[0-9.]+")
+"""A number that was taken for an option: no argument of this program may be negative."""
 HELP = r"""Paper trading: decisions become orders, fills and positions with realistic costs and no real money.
 
 Without a command it runs the service. Settings, in rising precedence: defaults, paper.toml (in the working folder,
@@ -292,6 +294,8 @@ def _usage(error: Exception) -> str:
     if isinstance(error.__cause__, ValueError) and hasattr(error.__cause__, "errors"):  # pydantic's, imported only then
         first = error.__cause__.errors()[0]
         message = message.replace(first["msg"], requirement(first))
+    if NEGATIVE.fullmatch(option := str(getattr(error, "option_name", ""))):
+        message = f"{option} begins with a minus, and no option has that name: the number must be above 0"
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else command_name()
     if message.endswith("--help"):

@@ -295,7 +295,7 @@ def _write(engine: Engine, settings: Settings, request: ReportRequest, as_json: 
 
     def print_files() -> None:
         for entry in written:
-            rows = f", {entry['rows']:,} rows" if "rows" in entry else ""
+            rows = f", {entry['rows']:,} {'row' if entry['rows'] == 1 else 'rows'}" if "rows" in entry else ""
             terminal().print(f"{entry['file']}: {size(entry['bytes'])}{rows}", soft_wrap=True)
         risky = sum(entry.get("formulas", 0) for entry in written)
         if risky:

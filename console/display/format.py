@@ -217,13 +217,13 @@ def print_fact(out: Console, label: str, text: str, style: str = "", label_width
 
 
 def amount(value: Decimal | None, places: int = 2) -> str:
-    """Format money or a ratio for people: ``8,892.72``."""
-    return "–" if value is None else f"{value.quantize(Decimal(1).scaleb(-places), context=_ROUNDING):,f}"
+    """Format money or a ratio for people: ``8,892.72``; what rounds to zero has no minus."""
+    return "–" if value is None else f"{value.quantize(Decimal(1).scaleb(-places), context=_ROUNDING):z,f}"
 
 
 def signed(value: Decimal | None, places: int = 2) -> str:
     """Format a result for people: ``+4.00``."""
-    return "–" if value is None else f"{value.quantize(Decimal(1).scaleb(-places), context=_ROUNDING):+,f}"
+    return "–" if value is None else f"{value.quantize(Decimal(1).scaleb(-places), context=_ROUNDING):z+,f}"
 
 
 def currency_places(currency: str, capital: Decimal | None = None) -> int:
@@ -278,7 +278,7 @@ def percent(value: Decimal | None, places: int = 2, *, sign: bool = True) -> str
     """Format a fraction for people, as a percentage: ``+0.57 %``; without ``sign``, only a negative one has a sign."""
     if value is None:
         return "–"
-    return f"{(value * 100).quantize(Decimal(1).scaleb(-places), context=_ROUNDING):{'+' if sign else ''}f} %"
+    return f"{(value * 100).quantize(Decimal(1).scaleb(-places), context=_ROUNDING):z{'+' if sign else ''}f} %"
 
 
 def size(value: int) -> str:

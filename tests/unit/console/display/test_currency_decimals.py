@@ -9,7 +9,7 @@ import pytest
 
 from console.commands.list_rows import POSITIONS, TRADES
 from console.commands.orders import OPEN_ORDERS, ORDERS
-from console.display.format import currency_places, money, signed_money
+from console.display.format import amount, currency_places, money, percent, signed, signed_money
 from console.live import panels
 from console.live.scroll import Scroll
 from console.report.html.formatting import Amounts
@@ -74,6 +74,21 @@ def test_the_live_view() -> None:
     assert {"10.01449250", "9.50000000", "+0.01449250", "1,000,000"} <= set(rows.split())
     assert {"0.51000000", "+0.01000000"} <= set(positions.split())
     assert "net +0.01449250" in decisions
+
+
+def test_what_rounds_to_zero_has_no_minus() -> None:
+    tiny = Decimal("-0.00001")
+    assert ("0.00", "+0.00", "+0.00 %", "0.00 %") == (
+        amount(tiny),
+        signed(tiny),
+        percent(tiny),
+        percent(tiny, sign=False),
+    )
+    assert ("-0.01", "-0.01", "-0.01 %") == (
+        amount(Decimal("-0.006")),
+        signed(Decimal("-0.006")),
+        percent(Decimal("-0.00006")),
+    )
 
 
 def test_the_report() -> None:
