@@ -105,11 +105,16 @@ def adjust(
     r"""Adjust a portfolio to a change of an instrument: exactly one of the options, or two for a new symbol.
 
     \b
-      run.py portfolio adjust NVDA/USD --split 10:1 --all-portfolios --reason "split of 10 June"
-      run.py portfolio adjust default NVDA/USD --split 10:1 --reason "no other portfolio holds it"
-      run.py portfolio adjust default FB/USD --new-symbol META/USD --reason "renamed"
-      run.py portfolio adjust default LUNA/USDT --redenominate 1:1000 --new-symbol LUNA2/USDT --reason "new coin"
-      run.py portfolio adjust default AAPL/USD --dividend 0.25 --reason "second quarter"
+      run.py portfolio adjust NVDA/USD --split 10:1 --all-portfolios \
+        --reason "split of 10 June"
+      run.py portfolio adjust default NVDA/USD --split 10:1 \
+        --reason "no other portfolio holds it"
+      run.py portfolio adjust default FB/USD --new-symbol META/USD \
+        --reason "renamed"
+      run.py portfolio adjust default LUNA/USDT --redenominate 1:1000 \
+        --new-symbol LUNA2/USDT --reason "new coin"
+      run.py portfolio adjust default AAPL/USD --dividend 0.25 \
+        --reason "second quarter"
       run.py portfolio adjust default FTT/USDT --write-off 0 --reason "delisted"
 
     The cost of the position stays. A split multiplies the open orders of the symbol, every other adjustment ends them.

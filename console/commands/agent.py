@@ -77,7 +77,8 @@ def agent(
 
     \b
       run.py agent dip.py --symbols BTC/USDT --timeframe 1m
-      run.py agent research.examples.crossover:MovingAverageCrossover --symbols BTC/USDT,ETH/USDT --param fast=5
+      run.py agent research.examples.crossover:MovingAverageCrossover \
+        --symbols BTC/USDT,ETH/USDT --param fast=5
 
     Bars are made of the prices that the service stores about each second; it must know the symbols (its setting
     symbols). Each decision has a key of strategy, portfolio, symbol, time of the bar and a number, so no restart sends

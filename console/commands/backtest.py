@@ -138,8 +138,10 @@ def backtest_command(
     r"""Execute a strategy, or decisions of a file, at recorded prices, by the rules of the live system.
 
     \b
-      run.py backtest research.examples.crossover:MovingAverageCrossover prices.csv --param fast=10
-      run.py backtest my_strategy.py --history --symbols BTC/USDT --timeframe 1h --from 2025-01-01
+      run.py backtest research.examples.crossover:MovingAverageCrossover \
+        prices.csv --param fast=10
+      run.py backtest my_strategy.py --history --symbols BTC/USDT \
+        --timeframe 1h --from 2025-01-01
       run.py backtest decisions.csv prices.csv --html report.html
       run.py backtest --from-portfolio default --history
 

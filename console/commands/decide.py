@@ -209,9 +209,12 @@ def decide(
       run.py decide BUY BTC/USDT --confidence 0.75
       run.py decide SELL eth-usdt --confidence 0.9 --quantity 0.1 --wait
       run.py decide BUY BTC/USDT --confidence 0.8 --stop-loss 5% --take-profit 10%
-      run.py decide BUY BTC/USDT --confidence 0.8 --take-profit 5%:0.5 --take-profit 10%:0.5 --trailing-stop 3%
-      run.py decide BUY BTC/USDT --confidence 0.8 --order-type limit --limit 95000 --wait
-      run.py decide SELL BTC/USDT --confidence 1 --order-type trailing_stop --trail 2%
+      run.py decide BUY BTC/USDT --confidence 0.8 --trailing-stop 3% \
+        --take-profit 5%:0.5 --take-profit 10%:0.5
+      run.py decide BUY BTC/USDT --confidence 0.8 --order-type limit \
+        --limit 95000 --wait
+      run.py decide SELL BTC/USDT --confidence 1 --order-type trailing_stop \
+        --trail 2%
       run.py decide PROTECT BTC/USDT --stop-loss 5%
       run.py decide CANCEL --target 17
     """

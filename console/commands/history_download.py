@@ -54,7 +54,8 @@ def download(
     r"""Fetch the past bars of an exchange into the history.
 
     \b
-      run.py history download --exchange binance --symbols BTC/USDT,ETH/USDT --timeframe 1m --since 2025-01-01
+      run.py history download --exchange binance --symbols BTC/USDT,ETH/USDT \
+        --timeframe 1m --since 2025-01-01
 
     After a stop or a failure the same command goes on where it was. Each missing bar is fetched a second time, and 1 %
     of the answers is compared with a second one. The bar that has not ended yet is left out.

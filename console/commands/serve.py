@@ -108,7 +108,7 @@ def start(
     \b
       run.py start --exchange binance
       run.py start --prices simulated
-      run.py start --prices btc.csv --price-speed max --from 2025-01-01 --home /srv/paper
+      run.py start --prices btc.csv --price-speed max --from 2025-01-01
       PAPER_DATABASE_URL=postgresql://... PAPER_PRICES=simulated run.py
 
     SIGTERM, Ctrl-C or a closed terminal stops it in order: everything acknowledged is committed. With --json it prints

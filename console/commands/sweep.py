@@ -164,8 +164,10 @@ def sweep_command(
     r"""Try a strategy with many values of its parameters, and say how much of the best one is luck.
 
     \b
-      run.py sweep dip.py --history --param bars=12:72:12 --param depth=0.01,0.02,0.03
-      run.py sweep dip.py prices.csv --param depth=0.005:0.05 --trials 200 --sampler tpe
+      run.py sweep dip.py --history --param bars=12:72:12 \
+        --param depth=0.01,0.02,0.03
+      run.py sweep dip.py prices.csv --param depth=0.005:0.05 \
+        --trials 200 --sampler tpe
 
     Each trial is backtested on the training days and on the test days of each fold, and stored before it runs: it
     counts as an attempt whatever becomes of it. A sweep that was stopped or killed goes on with --resume.
