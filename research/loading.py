@@ -71,16 +71,22 @@ def _module(place: str) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # dataclasses and pydantic look for their module there
         spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        raise StrategyError(f"{place}: {error.msg}; a strategy is module:Class or a file, such as dip.py") from None
     except StrategyError:
         raise
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
+        if isinstance(error, ModuleNotFoundError) and f"{place}.".startswith(f"{error.name}."):
+            msg = f"{place}: {error.msg}; a strategy is module:Class or a file, such as dip.py"
+            raise StrategyError(msg) from None
         text = f"{type(error).__name__}: {error}"
-        raise StrategyError(f"{place} cannot be imported: {text} ({frame.filename}, line {frame.lineno})") from error
+        raise StrategyError(f"{place} cannot be imported: {text}{_line_of(error)}") from error
     else:
         return module
+
+
+def _line_of(error: Exception) -> str:
+    """Return the place of an error in a file, in brackets; that of a wrong syntax is in its own text."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith("<frozen ")]
+    return "" if isinstance(error, SyntaxError) else f" ({frames[-1].filename}, line {frames[-1].lineno})"
 
 
 def new_strategy(kind: type[Strategy[Any]], texts: Sequence[str] | Mapping[str, Any]) -> Strategy[Any]:

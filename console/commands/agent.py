@@ -26,9 +26,11 @@ from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
     InvalidRequest,
+    NotRunning,
     PaperTradingError,
     SettingsError,
     SubmissionInDoubt,
+    UnknownPortfolio,
 )
 from domain.trading.arithmetic import plain
 from domain.trading.decision import Decision, Outcome
@@ -93,7 +95,7 @@ def agent(
         TradingSystem.attach(url) as client,
         stoppable(),
     ):
-        reader.portfolio()  # there is one of that name
+        _require_portfolio(reader, client)
         names = _symbols(client, symbols)
         plan = AgentPlan(chosen, names, length, portfolio)
         outcomes = _Outcomes(client)
@@ -101,6 +103,19 @@ def agent(
         of = f"{chosen.name} on {', '.join(names)}, bars of {Timeframe.parse(timeframe).label}"
         _say(f"{of}, portfolio {portfolio}; Ctrl-C ends it")
         _run(live, outcomes, client)
+    _say("ended")
+
+
+def _require_portfolio(reader: LiveMarketReader, client: TradingClient) -> None:
+    """Refuse a portfolio that does not exist, and a database on which no service has ever run."""
+    try:
+        reader.portfolio()
+    except UnknownPortfolio as error:
+        if client.ledger_reader.portfolios():
+            raise
+        raise NotRunning(
+            "no service has ever run on this database: start it first, with the same --home or database"
+        ) from error
 
 
 def _length(text: str) -> timedelta:

@@ -172,6 +172,7 @@ def backtest_command(
     result = backtest(request)
     if check_lookahead:
         _check(request, subject or str(from_portfolio))
+        terminal(stderr=True).print("no look-ahead: on histories that end earlier it decides the same", style="dim")
     _answer(result, opened, outputs, reading)
 
 

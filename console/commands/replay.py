@@ -62,9 +62,10 @@ def _print(result: Replayed, non_events: NonEvents) -> None:
     rested = non_events.checked + non_events.not_checked
     of_kinds = f" ({', '.join(parts)})" if parts else ""
     shows = f"stored prices show of {non_events.checked:,} that the market did not reach them"
+    rest = f", and nothing of {non_events.not_checked:,}" if non_events.not_checked else ""
     lines = [
         f"Portfolio {result.portfolio}: {counted(state.version, 'event')} computed again{of_kinds}",
-        f"{counted(rested, 'order')} rested without a fill; {shows}, and nothing of {non_events.not_checked:,}",
+        f"{counted(rested, 'order')} rested without a fill{f'; {shows}{rest}' if rested else ''}",
     ]
     if (one := result.difference) is None:
         lines.append(f"The same to the last digit: cash {plain(state.cash)} {state.rules.currency}")

@@ -280,10 +280,12 @@ def _print_notes(opened: _Opened, workers: int | None, ray: str | None) -> None:
     for note in opened.prices.notes:
         err.print(one_line(note), style="dim", soft_wrap=True)
     plan = opened.sweep.plan
+    size = opened.variants.space.size
+    tried = f"{counted(min(plan.trials or size, size), 'trial')} of {size:,} ({plan.sampler})"
     where = f"the Ray cluster {ray}" if ray is not None else counted(workers or len(os.sched_getaffinity(0)), "worker")
     err.print(
-        f"{counted(len(plan.folds), 'fold')}, the first trained from {plan.folds[0].train.begin:%Y-%m-%d} and tested "
-        f"from {plan.folds[0].test.begin:%Y-%m-%d} on; {where}",
+        f"{tried} on {counted(len(plan.folds), 'fold')}, the first trained from {plan.folds[0].train.begin:%Y-%m-%d} "
+        f"and tested from {plan.folds[0].test.begin:%Y-%m-%d} on; {where}",
         style="dim",
         soft_wrap=True,
     )

@@ -157,7 +157,7 @@ def _neighbours(outcome: SweepOutcome, width: int) -> list[Text]:
     if beside.mean is None:
         return wrapped("No other trial has a result.", width, "dim")
     kind = "one step of one parameter away" if beside.by_steps else "nearest to it"
-    share = "" if beside.share is None else f", {beside.share * 100:.0f} % of it"
+    share = "" if beside.share is None or beside.share < 0 else f", {beside.share * 100:.0f} % of it"
     lines = wrapped(
         f"The best has a {objective} of {beside.score:.2f}; the {counted(len(beside.neighbours), 'trial')} {kind} have "
         f"{beside.mean:.2f} on average{share}.",

@@ -62,11 +62,11 @@ class DecisionMaker:
         action = intent.action if type(intent.action) is Action else _action(intent.action)
         quantity, confidence, risk = intent.quantity, intent.confidence, intent.risk_score
         if type(confidence) is not Decimal or not ZERO <= confidence <= ONE:
-            raise InvalidIntent(_wrong("confidence", confidence, "a Decimal from 0 to 1"))
+            raise InvalidIntent(_wrong("confidence", confidence, 'a Decimal from 0 to 1, such as Decimal("0.8")'))
         if quantity is not None:
             quantity = _amount("quantity", quantity)
         if risk is not None and (type(risk) is not Decimal or not ZERO <= risk <= ONE):
-            raise InvalidIntent(_wrong("risk_score", risk, "a Decimal from 0 to 1"))
+            raise InvalidIntent(_wrong("risk_score", risk, 'a Decimal from 0 to 1, such as Decimal("0.3")'))
         if intent.expires_at is not None:
             _require_aware("expires_at", intent.expires_at)
         terms = self._terms(intent, action, quantity)
@@ -125,7 +125,7 @@ def _checked_terms(intent: Intent) -> OrderTerms:
     for name in PARTS:
         value = getattr(intent, name)
         if value is not None and (type(value) is not Decimal or not ZERO < value < ONE):
-            raise InvalidIntent(_wrong(name, value, "a Decimal between 0 and 1"))
+            raise InvalidIntent(_wrong(name, value, 'a Decimal between 0 and 1, such as Decimal("0.05")'))
         values[name] = value
     if intent.order_expires_at is not None:
         _require_aware("order_expires_at", intent.order_expires_at)

@@ -186,10 +186,8 @@ def _notes(table: TrialTable, attempts: int, deflated: DeflatedSharpe, beside: N
         notes.append(f"{counted(failed, 'trial')} without a result count as attempts, too")
     if beside.share is not None and beside.share < LONELY_SHARE:
         kind = "one step away" if beside.by_steps else "nearest to it"
-        notes.append(
-            f"the trials {kind} reach {beside.share * 100:.0f} % of the best {table.objective}: the best one is a "
-            "needle, not a hill"
-        )
+        reach = f"reach {beside.share * 100:.0f} % of the best" if beside.share > 0 else "have on average no positive"
+        notes.append(f"the trials {kind} {reach} {table.objective}: the best one is a needle, not a hill")
     return notes
 
 

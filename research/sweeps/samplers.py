@@ -36,6 +36,9 @@ class Sampler(Protocol):
     def tell(self, scores: Mapping[int, float | None]) -> None:
         """Take the scores of the last batch; a higher one is better, None is a point without a result."""
 
+    def replace(self, points: int) -> None:
+        """Give so many points more, as far as there are any, because so many cannot be tried."""
+
 
 class Grid:
     """All points of the space, in order."""
@@ -51,28 +54,36 @@ class Grid:
     def tell(self, scores: Mapping[int, float | None]) -> None:
         """Do nothing: the order is fixed."""
 
+    def replace(self, points: int) -> None:
+        """Do nothing: there are no others."""
+
 
 class Random:
     """Points drawn at random, each once."""
 
     def __init__(self, space: Space, trials: int, seed: int) -> None:
-        draw, drawn = random.Random(seed), dict[int, None]()  # nosec B311  # noqa: S311 - a draw, not a secret
-        if trials >= space.size:
-            points = list(range(space.size))
-            draw.shuffle(points)
-            self._points: Sequence[int] = points
-            return
-        while len(drawn) < trials:
-            drawn[draw.randrange(space.size)] = None
-        self._points = list(drawn)
+        self._size, self._left = space.size, min(trials, space.size)
+        self._draw = random.Random(seed)  # nosec B311  # noqa: S311 - a draw, not a secret
+        self._drawn: dict[int, None] = {}
 
     def batch(self) -> Sequence[int]:
-        """Return all points the first time."""
-        points, self._points = self._points, ()
-        return points
+        """Return all points the first time, then those that replace others."""
+        before = len(self._drawn)
+        if before + self._left == self._size:
+            points = [point for point in range(self._size) if point not in self._drawn]
+            self._draw.shuffle(points)
+            self._drawn |= dict.fromkeys(points)
+        while len(self._drawn) < before + self._left:
+            self._drawn[self._draw.randrange(self._size)] = None
+        self._left = 0
+        return list(self._drawn)[before:]
 
     def tell(self, scores: Mapping[int, float | None]) -> None:
-        """Do nothing: the points were drawn at once."""
+        """Do nothing: a draw knows no scores."""
+
+    def replace(self, points: int) -> None:
+        """Draw so many points more."""
+        self._left = min(self._left + points, self._size - len(self._drawn))
 
 
 class Tpe:
@@ -120,6 +131,10 @@ class Tpe:
             self._scores[point] = score
             self._finish(self._asked.pop(point), score)
 
+    def replace(self, points: int) -> None:
+        """Ask for so many points more."""
+        self._left = min(self._left + points, self._space.size - len(self._scores) - len(self._asked))
+
     def _ask(self) -> int:
         for _ in range(MAX_TPE_REPEATS):
             trial = self._study.ask(self._distributions)
@@ -163,6 +178,11 @@ def sampler(name: str, space: Space, trials: int | None, seed: int) -> Sampler:
     if trials is not None and trials < 1:
         raise InvalidRequest(f"--trials {trials} must be at least 1")
     if name == GRID:
+        if (spans := [one for one in space.parameters if one.is_span]) and trials is None:
+            raise InvalidRequest(
+                f"--param {spans[0].name} is a range of {len(spans[0].values):,} values without a step: add one as in "
+                f"{spans[0].name}=0.1:0.5:0.1, or draw from it with --trials 200"
+            )
         if trials is not None and space.size > trials:
             raise InvalidRequest(
                 f"the grid has {space.size:,} points, more than --trials {trials:,}: omit --trials, or choose "
@@ -176,6 +196,8 @@ def sampler(name: str, space: Space, trials: int | None, seed: int) -> Sampler:
 
 class Permitted:
     """The points of another sampler without those that the strategy refuses by their values: they are no attempts.
+
+    Others are tried in their place, as far as there are any.
 
     Attributes:
         refused: number of points that were left out.
@@ -198,13 +220,14 @@ class Permitted:
         """Return the next points that can be tried; none when there are no more."""
         while points := self._inner.batch():
             self._points = points
-            permitted = []
+            permitted, before = [], self.refused
             for point in points:
                 if (reason := self._refusal(point)) is None:
                     permitted.append(point)
                     continue
                 self.refused += 1
                 self.reason = self.reason or reason
+            self._inner.replace(self.refused - before)
             if permitted:
                 return permitted
             self.tell({})
@@ -213,3 +236,7 @@ class Permitted:
     def tell(self, scores: Mapping[int, float | None]) -> None:
         """Take the scores of the last batch; a point that was left out has none."""
         self._inner.tell({point: scores.get(point) for point in self._points})
+
+    def replace(self, points: int) -> None:
+        """Give so many points more, as far as there are any."""
+        self._inner.replace(points)

@@ -38,10 +38,12 @@ class Parameter:
     Attributes:
         name: as the strategy calls it.
         values: in the order of the option; a range goes up.
+        is_span: whether they stand for all numbers between two that are not both whole: a range without a step.
     """
 
     name: str
     values: tuple[ParameterValue, ...]
+    is_span: bool = False
 
     @property
     def is_ordered(self) -> bool:
@@ -112,7 +114,7 @@ def parse_parameter(option: str) -> Parameter:
     if "" in parts:
         raise InvalidRequest(f"--param {name}: a value is missing in {quoted(text)}; {FORMS}")
     values = _range(name, text, parts) if ":" in text else _list(name, parts)
-    return Parameter(name, values)
+    return Parameter(name, values, is_span=text.count(":") == 1 and not isinstance(values[0], int))
 
 
 def _list(name: str, parts: Sequence[str]) -> tuple[ParameterValue, ...]:

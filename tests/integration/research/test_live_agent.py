@@ -77,6 +77,12 @@ def decisions(url: str) -> list[dict[str, Any]]:
         return owner.execute("SELECT * FROM trading_decisions ORDER BY id").fetchall()
 
 
+def test_a_database_on_which_no_service_has_run_is_named(run: Run) -> None:
+    code, out, err = run("--symbols", BTC)
+    assert (3, "") == (code, out)
+    assert "no service has ever run on this database: start it first, with the same --home or database" in err
+
+
 def test_the_reader_tells_prices_and_the_portfolio(embedded_url: str) -> None:
     portfolios.create(embedded_url, DEFAULT_PORTFOLIO, {"initial_capital": 5_000})
     now = database_time(embedded_url).replace(microsecond=0)

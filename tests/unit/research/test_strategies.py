@@ -143,7 +143,10 @@ def raising(_: Bar, __: View) -> None:
         (lambda _, __: Intent.buy(quantity=1.5), "quantity = 1.5 must be a Decimal above 0; view.rounded()"),
         (lambda _, __: Intent.buy(quantity=Decimal(-1)), "quantity = Decimal('-1') must be a Decimal above 0"),
         (lambda _, __: Intent.buy(quantity=Decimal("NaN")), "quantity = Decimal('NaN') must be a Decimal above 0"),
-        (lambda _, __: Intent.buy(confidence=Decimal(2)), "confidence = Decimal('2') must be a Decimal from 0 to 1"),
+        (
+            lambda _, __: Intent.buy(confidence=Decimal(2)),
+            "confidence = Decimal('2') must be a Decimal from 0 to 1, such as Decimal(\"0.8\")",
+        ),
         (lambda _, __: Intent("HODL"), "action = 'HODL' must be BUY, SELL, HOLD, CANCEL, AMEND or PROTECT"),
         (lambda _, __: Intent.buy(order_type=OrderType.LIMIT), "order_type limit and stop_limit need a limit_price"),
         (
@@ -278,6 +281,8 @@ def test_a_file_with_one_strategy_is_one(tmp_path: Path) -> None:
         (STRATEGY + "class Other(Dip): ...", "", "holds 2 strategies; name one, such as"),
         ("1 / 0", "", "cannot be imported: ZeroDivisionError: division by zero"),
         ("def", "", "cannot be imported: SyntaxError"),
+        ("\nimport numpyy", "", "cannot be imported: ModuleNotFoundError: No module named 'numpyy' ("),
+        ("\nimport numpyy", "", "dip.py, line 2)"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(source: str, name: str, sentence: str, tmp_path: Path) -> None:
@@ -286,6 +291,7 @@ def test_a_file_that_cannot_be_used_is_refused(source: str, name: str, sentence:
     with pytest.raises(StrategyError, match=r"line \d|strateg") as refused:
         load_strategy(f"{file}{name}")
     assert sentence in str(refused.value)
+    assert "frozen" not in str(refused.value)
 
 
 def test_a_module_or_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def test_points_that_are_refused_are_left_out_and_counted() -> None:
 
 def test_a_batch_of_which_all_points_are_refused_is_passed_over() -> None:
     heard: list[dict[int, float | None]] = []
+    replaced: list[int] = []
 
     class Two:
         def __init__(self) -> None:
@@ -114,12 +115,15 @@ def test_a_batch_of_which_all_points_are_refused_is_passed_over() -> None:
         def tell(self, scores: Mapping[int, float | None]) -> None:
             heard.append(dict(scores))
 
+        def replace(self, points: int) -> None:
+            replaced.append(points)
+
     permitted = Permitted(Two(), lambda point: None if point == 3 else f"not {point}")
     assert [3] == list(permitted.batch())
     permitted.tell({3: 1.5})
     assert [] == list(permitted.batch())
     assert [{0: None, 1: None}, {2: None, 3: 1.5}] == heard
-    assert (3, "not 0") == (permitted.refused, permitted.reason)
+    assert (3, "not 0", [2, 1]) == (permitted.refused, permitted.reason, replaced)
 
 
 def test_values_of_which_none_can_be_tried_are_a_sentence() -> None:

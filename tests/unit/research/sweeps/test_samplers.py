@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from domain.errors import InvalidRequest
-from research.sweeps.samplers import TPE_BATCH, Sampler, sampler
+from research.sweeps.samplers import TPE_BATCH, Permitted, Sampler, sampler
 from research.sweeps.space import Space
 
 SPACE = Space.parse(["fast=1:20", "slow=1:20", "side=long,both"])
@@ -54,6 +54,30 @@ def points_in(space: Space, trials: int) -> list[int]:
 
 def test_more_trials_begin_with_the_same_points() -> None:
     assert points_of(sampler("random", SPACE, 30, 1)) == points_of(sampler("random", SPACE, 60, 1))[:30]
+
+
+@pytest.mark.parametrize("name", ["random", "tpe"])
+def test_another_point_is_drawn_for_each_that_the_strategy_refuses(name: str) -> None:
+    if name == "tpe":
+        pytest.importorskip("optuna", reason="optuna is missing; make test installs it")
+
+    def refusal(point: int) -> str | None:
+        fast, slow, _ = SPACE.indices(point)
+        return None if fast < slow else "fast must be below slow"
+
+    chosen = Permitted(sampler(name, SPACE, 60, 1), refusal)
+    points = points_of(chosen)
+    assert 60 == len(set(points)) == len(points)
+    assert {None} == {refusal(point) for point in points}
+    assert (True, "fast must be below slow") == (chosen.refused > 20, chosen.reason)
+    small = Space.parse(["fast=1:6", "slow=1:6"])
+    every = points_of(Permitted(sampler(name, small, 100, 1), lambda point: "below" if point < 15 else None))
+    assert 21 == len(set(every)) == len(every)  # there are no more
+
+
+def test_a_grid_has_no_points_in_place_of_others() -> None:
+    chosen = Permitted(sampler("grid", SPACE, None, 1), lambda point: "odd" if point % 2 else None)
+    assert list(range(0, 800, 2)) == points_of(chosen)
 
 
 def test_tpe_gives_each_point_once_and_the_same_ones_for_a_seed() -> None:
@@ -103,6 +127,16 @@ def test_what_cannot_be_sampled_is_one_sentence(name: str, trials: int | None, s
     with pytest.raises(InvalidRequest) as error:
         sampler(name, SPACE, trials, 1)
     assert str(error.value).startswith(sentence)
+
+
+def test_a_grid_of_a_range_without_a_step_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as error:
+        sampler("grid", Space.parse(["fast=1:20", "depth=0.01:0.05"]), None, 1)
+    assert (
+        "--param depth is a range of 1,001 values without a step: add one as in depth=0.1:0.5:0.1, or draw from it "
+        "with --trials 200"
+    ) == str(error.value)
+    assert 200 == len(points_in(Space.parse(["depth=0.01:0.05"]), 200))
 
 
 def test_without_optuna_tpe_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
