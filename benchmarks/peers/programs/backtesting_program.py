@@ -25,7 +25,7 @@ class EveryTenBars(Strategy):
         if self.position:
             self.position.close()
         else:
-            self.buy(size=0.9)
+            self.buy(size=1_000)
 
 
 warnings.simplefilter("ignore")

@@ -16,7 +16,7 @@ class EveryTenBars(raptorbt.Strategy):
         if ctx.idx % 10:
             return
         if ctx.position is None:
-            self.enter()
+            self.enter(size_frac=0.001)
         else:
             self.close_position()
 
