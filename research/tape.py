@@ -13,13 +13,14 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import pyarrow
 import pyarrow.parquet
 
 from domain.errors import InvalidDecision
 from domain.trading.decision import Decision
+from domain.trading.orders import name_uuid
 from domain.types import Action
 from domain.wording import did_you_mean, quoted
 from research.backtest.feeds import Wish
@@ -89,7 +90,7 @@ class DecisionTape:
         for micros, row, wanted, target, uid in entries:
             intent = wanted if target is None else replace(wanted, target=numbers.get(target, wanted.target))
             moment = micros * PHASES + Phase.DECISION
-            yield Wish(moment, None, intent, uid or uuid5(self.namespace, str(row)), f"{place}{row}")
+            yield Wish(moment, None, intent, uid or name_uuid(self.namespace, str(row)), f"{place}{row}")
 
 
 def read_tape(file: Path) -> DecisionTape:

@@ -8,10 +8,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import numpy as np
 
+from domain.trading.orders import name_uuid
 from research.backtest.making import namespace_of
 from research.backtest.pieces import PHASES, Market, Phase
 from research.columns.bar_columns import time_of
@@ -144,7 +145,7 @@ class StrategyFeed:
         text = f"{bar.symbol} {moment // PHASES}"
         place = place_of(self._strategy, bar)
         return [
-            Wish(moment, number, intent, uuid5(self._namespace, f"{text} {n}"), place)
+            Wish(moment, number, intent, name_uuid(self._namespace, f"{text} {n}"), place)
             for n, intent in enumerate(intents)
         ]
 
@@ -225,6 +226,6 @@ def signal_wishes(strategy: Strategy[Any], market: Market, begin: int) -> Iterat
     rows.sort(key=lambda row: row[:2])
     for micros, number, intent in rows:
         symbol = market.columns[number].symbol
-        uid = uuid5(namespace, f"{symbol} {micros} 0")
+        uid = name_uuid(namespace, f"{symbol} {micros} 0")
         place = f"{strategy.name}.signals at the bar of {symbol} that closes {time_of(micros):%Y-%m-%d %H:%M:%S} UTC"
         yield Wish(micros * PHASES + Phase.DECISION, number, intent, uid, place)
