@@ -24,7 +24,7 @@ from persistence.stores.sweeps.database_trials import DatabaseTrials
 from persistence.stores.sweeps.file_trials import FileTrials
 from research.errors import StrategyError
 from research.sweeps.runner import Progress, SweepRun
-from research.sweeps.samplers import Permitted
+from research.sweeps.samplers import Permitted, refuse_spans
 from research.sweeps.trials import TrialStore
 from research.sweeps.workers import Workers
 
@@ -82,11 +82,16 @@ def file_of(home: Path) -> Path:
 def begun(store: TrialStore, sweep: Sweep, *, resume: bool) -> Sweep:
     """Store a sweep, or return the one that goes on.
 
+    One that was begun before refused points were replaced goes on as it was begun, and so does a grid over a range
+    without a step.
+
     Raises:
-        InvalidRequest: it was begun before and has not ended, and it was not to go on; or there is none that could.
+        InvalidRequest: it was begun before and has not ended, and it was not to go on; there is none that could; or a
+            new one is a grid over a range without a step.
     """
     sweeps = store.sweeps()
-    stored = next((one for one in sweeps if one.sweep == sweep.sweep), None)
+    own_ids = {sweep.sweep, sweep.without_replacement().sweep}
+    stored = next((one for one in sweeps if one.sweep in own_ids), None)
     if resume and stored is None:
         raise InvalidRequest(f"--resume: this sweep is not stored{_difference(sweep, sweeps)}; omit --resume")
     if stored is not None and not resume:
@@ -97,6 +102,9 @@ def begun(store: TrialStore, sweep: Sweep, *, resume: bool) -> Sweep:
                 f"this sweep was begun at {stored.created_at:%Y-%m-%d %H:%M:%S} UTC, and {left:,} of its "
                 f"{counted(len(rows), 'run')} have not ended; go on with --resume, or begin another one with --seed"
             )
+    if stored is not None:
+        return stored
+    refuse_spans(sweep.plan)
     return store.begin(sweep)
 
 
@@ -110,7 +118,7 @@ def _difference(sweep: Sweep, sweeps: list[Sweep]) -> str:
     differences = [
         *(["the strategy's code"] if last.code_hash != sweep.code_hash else []),
         *(["the prices"] if last.data_manifest != sweep.data_manifest else []),
-        *(f"the {key}" for key in ours if ours[key] != theirs[key]),
+        *(f"the {key}" for key in theirs if ours[key] != theirs[key]),
     ]
     return f"; in the last one, of {last.created_at:%Y-%m-%d %H:%M:%S} UTC, other: {', '.join(differences)}"
 

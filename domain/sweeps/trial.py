@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -54,6 +54,7 @@ class SweepPlan:
         folds: the oldest first.
         days_per_year: 365, or 252 where only exchanges with weekends are traded.
         options: what else the evaluation needs, such as symbols and rules; JSON values.
+        replaces_refused: whether another point is drawn for one whose values the strategy refuses.
     """
 
     space: tuple[str, ...]
@@ -64,10 +65,13 @@ class SweepPlan:
     folds: tuple[Fold, ...]
     days_per_year: int = 365
     options: Mapping[str, Any] = field(default_factory=dict)
+    replaces_refused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {
+        # Sweeps that were begun before points were replaced keep their content, and so their id.
+        replaces = {"replaces_refused": True} if self.replaces_refused else {}
+        return replaces | {
             "space": list(self.space), "sampler": self.sampler, "trials": self.trials, "seed": self.seed,
             "objective": self.objective, "folds": [fold.to_dict() for fold in self.folds],
             "days_per_year": self.days_per_year, "options": dict(self.options),
@@ -109,6 +113,11 @@ class Sweep:
         """Return a sweep with its id."""
         own_id = sweep_id(evaluation, code_hash, data_manifest, plan)
         return cls(own_id, evaluation, code_hash, data_manifest, plan, created_at)
+
+    def without_replacement(self) -> Sweep:
+        """Return the sweep that the same request described before refused points were replaced."""
+        plan = replace(self.plan, replaces_refused=False)
+        return Sweep.of(self.evaluation, self.code_hash, self.data_manifest, plan, self.created_at)
 
 
 def sweep_id(evaluation: str, code_hash: str, data_manifest: str, plan: SweepPlan) -> UUID:

@@ -139,7 +139,8 @@ class Variants:
 
     def sampler(self, plan: SweepPlan) -> Permitted:
         """Return the sampler of a plan, without the points that the strategy refuses."""
-        return Permitted(sampler(plan.sampler, self.space, plan.trials, plan.seed), self.refusal)
+        points = sampler(plan.sampler, self.space, plan.trials, plan.seed)
+        return Permitted(points, self.refusal, replaces=plan.replaces_refused)
 
 
 def prepared(request: SweepRequest, variants: Variants, market: Market, version: str, now: datetime) -> Sweep:
@@ -171,6 +172,7 @@ def prepared(request: SweepRequest, variants: Variants, market: Market, version:
         ),
         days_per_year=days_per_year(days),
         options={**request.portfolio, "strategy": label(request.strategy), "name": variants.kind.name},
+        replaces_refused=True,
     )  # fmt: skip
     return Sweep.of(EVALUATION, code_hash(variants.kind, version), manifest_of(market), plan, now)
 

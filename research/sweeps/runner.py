@@ -18,7 +18,7 @@ from domain.sweeps.parameters import parameters_text
 from domain.sweeps.trial import Sweep, Trial, TrialKey
 from domain.wording import counted
 from research.sweeps.evaluation import Failed, Finished, Lost, Task, load_evaluation
-from research.sweeps.samplers import Sampler
+from research.sweeps.samplers import Points
 from research.sweeps.space import Space
 from research.sweeps.trials import TrialStore, mean_in_sample, trial_rows
 from research.sweeps.workers import Workers
@@ -71,7 +71,7 @@ class SweepRun:
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._ended = self._rows = self._failed = 0
 
-    def run(self, sampler: Sampler) -> bool:
+    def run(self, sampler: Points) -> bool:
         """Run all trials that have not ended; return whether the sweep is complete.
 
         Args:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from domain.errors import InvalidRequest
+from domain.sweeps.trial import SweepPlan
 from domain.wording import did_you_mean, quoted
 from research.sweeps.space import Space
 
@@ -27,7 +28,7 @@ MAX_TPE_REPEATS = 50
 """So often TPE may ask for a point that was tried already, until a new one is drawn at random."""
 
 
-class Sampler(Protocol):
+class Points(Protocol):
     """Gives the points of a sweep by their numbers in its `Space`; each point once."""
 
     def batch(self) -> Sequence[int]:
@@ -35,6 +36,10 @@ class Sampler(Protocol):
 
     def tell(self, scores: Mapping[int, float | None]) -> None:
         """Take the scores of the last batch; a higher one is better, None is a point without a result."""
+
+
+class Sampler(Points, Protocol):
+    """Points, of which some may turn out to be impossible."""
 
     def replace(self, points: int) -> None:
         """Give so many points more, as far as there are any, because so many cannot be tried."""
@@ -178,11 +183,6 @@ def sampler(name: str, space: Space, trials: int | None, seed: int) -> Sampler:
     if trials is not None and trials < 1:
         raise InvalidRequest(f"--trials {trials} must be at least 1")
     if name == GRID:
-        if (spans := [one for one in space.parameters if one.is_span]) and trials is None:
-            raise InvalidRequest(
-                f"--param {spans[0].name} is a range of {len(spans[0].values):,} values without a step: add one as in "
-                f"{spans[0].name}=0.1:0.5:0.1, or draw from it with --trials 200"
-            )
         if trials is not None and space.size > trials:
             raise InvalidRequest(
                 f"the grid has {space.size:,} points, more than --trials {trials:,}: omit --trials, or choose "
@@ -194,26 +194,39 @@ def sampler(name: str, space: Space, trials: int | None, seed: int) -> Sampler:
     return Random(space, trials, seed) if name == RANDOM else Tpe(space, trials, seed)
 
 
+def refuse_spans(plan: SweepPlan) -> None:
+    """Refuse a new grid over a range without a step: it would have a thousand values that nobody named.
+
+    Raises:
+        InvalidRequest: the plan is such a grid.
+    """
+    spans = [one for one in Space.parse(plan.space).parameters if one.is_span]
+    if spans and plan.sampler == GRID:
+        raise InvalidRequest(
+            f"--param {spans[0].name} is a range of {len(spans[0].values):,} values without a step: add one as in "
+            f"{spans[0].name}=0.1:0.5:0.1, or draw from it with --trials 200"
+        )
+
+
 class Permitted:
     """The points of another sampler without those that the strategy refuses by their values: they are no attempts.
-
-    Others are tried in their place, as far as there are any.
 
     Attributes:
         refused: number of points that were left out.
         reason: why the first of them was; None without any.
     """
 
-    def __init__(self, inner: Sampler, refusal: Callable[[int], str | None]) -> None:
+    def __init__(self, inner: Sampler, refusal: Callable[[int], str | None], *, replaces: bool) -> None:
         """Leave out points.
 
         Args:
             inner: gives the points.
             refusal: returns why a point cannot be tried; None where it can.
+            replaces: whether others are tried in their place, as far as there are any.
         """
         self.refused = 0
         self.reason: str | None = None
-        self._inner, self._refusal = inner, refusal
+        self._inner, self._refusal, self._replaces = inner, refusal, replaces
         self._points: Sequence[int] = ()
 
     def batch(self) -> Sequence[int]:
@@ -227,7 +240,8 @@ class Permitted:
                     continue
                 self.refused += 1
                 self.reason = self.reason or reason
-            self._inner.replace(self.refused - before)
+            if self._replaces:
+                self._inner.replace(self.refused - before)
             if permitted:
                 return permitted
             self.tell({})
@@ -236,7 +250,3 @@ class Permitted:
     def tell(self, scores: Mapping[int, float | None]) -> None:
         """Take the scores of the last batch; a point that was left out has none."""
         self._inner.tell({point: scores.get(point) for point in self._points})
-
-    def replace(self, points: int) -> None:
-        """Give so many points more, as far as there are any."""
-        self._inner.replace(points)

@@ -23,12 +23,15 @@ IN_SESSION = datetime(2026, 11, 27, 15, tzinfo=UTC)
 """New York is open: it is the half day after Thanksgiving, which ends at 18:00 UTC."""
 BEFORE_CLOSE = datetime(2026, 11, 27, 17, 59, 58, tzinfo=UTC)
 SHIFTED = """
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from domain.clocks.database_clock import DatabaseClock
 
-real = DatabaseClock.now
-DatabaseClock.now = lambda clock: real(clock) + timedelta(seconds=float(Path({path!r}).read_text()))
+def now(clock):
+    moment, set_at = Path({path!r}).read_text().split()
+    return datetime.fromisoformat(moment) + timedelta(seconds=time.monotonic() - float(set_at))
+DatabaseClock.now = now
 """
 """Python runs a sitecustomize before anything else: the program sees another time, which the test can set."""
 INSERT = """
@@ -50,7 +53,7 @@ class ShiftedClock:
     def set(self, moment: datetime) -> None:
         """Let the programs' time be ``moment`` now."""
         new = self._folder / "new"
-        new.write_text(str(moment.timestamp() - time.time()), encoding="utf-8")
+        new.write_text(f"{moment.isoformat()} {time.monotonic()}", encoding="utf-8")
         new.replace(self._offset)
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:

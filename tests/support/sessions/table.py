@@ -72,7 +72,7 @@ def _changes(usual: Mapping[date, Hours]) -> dict[date, Hours]:
     hours_from: dict[date, Hours] = {}
     before: list[object] = []
     for day, hours in usual.items():
-        present: list[object] = [time.time() for time in hours]
+        present: list[object] = [moment.time() for moment in hours]
         if present != before:
             hours_from[day if hours_from else date(FIRST_YEAR, 1, 1)] = hours
             before = present

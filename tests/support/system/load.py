@@ -258,8 +258,8 @@ def _inserted(url: str, rows: Sequence[tuple[Any, ...]]) -> bool:
 
 def prices_go_on(system: TradingSystem) -> None:
     """Assert that the PriceTracker gets prices now, whatever the state of the database."""
-    begun = datetime.now(UTC)
-    until(lambda: newest_price(system) > begun, 3)
+    before = newest_price(system)
+    until(lambda: newest_price(system) > before, 3)
 
 
 def newest_price(system: TradingSystem) -> datetime:

@@ -35,6 +35,13 @@ OWN_CLOCKS = {
     "console/listing/options.py": "the commands that list rows are processes of their own",
 }
 """Modules that make a clock, each with the reason; all others get theirs."""
+TEST_CLOCKS = {
+    "tests/support/actors/memory_turns.py": "the database in memory of a system that runs on the real clock",
+    "tests/support/exchange/past.py": "an exchange that a real process asks, whose clock it compares with its own",
+    "tests/support/exchange/server.py": "the same exchange",
+    "tests/unit/project/test_clocks.py": "the text of a module that the test below reads",
+}
+"""Modules of the tests that read this machine's time, each with the reason; no expectation of theirs rests on it."""
 SQL_CLOCK = re.compile(
     r"\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)\s*\(\s*\)"
     r"|\b(?:CURRENT_TIMESTAMP|CURRENT_DATE|CURRENT_TIME|LOCALTIMESTAMP|LOCALTIME)\b",
@@ -73,6 +80,16 @@ def relative(path: Path) -> str:
 def test_no_module_but_that_of_the_clock_reads_the_time() -> None:
     readers = {relative(path) for path in program() if WALL_CLOCKS.intersection(names(path))}
     assert {CLOCK.as_posix()} == readers
+
+
+def test_no_test_reads_this_machines_time_but_for_a_reason() -> None:
+    calls = {
+        relative(path)
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for name in WALL_CLOCKS
+        if re.search(rf"\b{re.escape(name)}\(", path.read_text(encoding="utf-8"))
+    }
+    assert TEST_CLOCKS.keys() == calls
 
 
 def test_the_clock_is_made_where_a_process_begins_and_passed_on() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,16 @@ import pytest
 
 from console.cli import main
 from console.commands import sweep as command
+from console.sweep.running import begun
+from domain.errors import InvalidRequest
 from domain.sweeps.trial import Sweep, Trial, TrialState
 from persistence.stores.sweeps.file_trials import FileTrials
 from research.sweeps.backtest_trial import Workplace
+from research.sweeps.preparation import prepared
+from research.sweeps.trials import MemoryTrials
 from research.sweeps.workers import LocatedWorkers, Workers
 from tests.support.sweeps.in_place import InPlaceWorkers
+from tests.support.sweeps.plans import rows_of, sweep_of
 from tests.support.sweeps.price_files import CROSSOVER, PRICES, SWEEP, candles
 
 ROOT = Path(__file__).parents[4]
@@ -257,6 +263,41 @@ def test_values_that_the_strategy_refuses_are_no_attempts(run: Run) -> None:
         "1 combination of values left out, which the strategy refuses; the first: MovingAverageCrossover: "
         "fast = 6 must be below slow = 5"
     ) in made["notes"]
+
+
+def test_a_sweep_of_before_points_were_replaced_is_shown_again(
+    run: Run, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = (
+        CROSSOVER, PRICES, "--param", "fast=2:7", "--param", "slow=5,8", "--trials", "8", "--seed", "3", "--folds", "2"
+    )  # fmt: skip
+    with monkeypatch.context() as before:
+        before.setattr(command, "prepared", lambda *parts: prepared(*parts).without_replacement())
+        first = document(run, *request)
+    assert (8, True) == (first["run"]["trials"] + first["run"]["refused"], first["run"]["refused"] > 0)
+    again = document(run, *request)
+    assert (0, first["trials"], first["verdict"]) == (again["run"]["ran"], again["trials"], again["verdict"])
+    assert first["run"]["rows"] == len(stored(work)[1])
+    anew = document(run, *request, "--home", str(work / "other"))
+    assert (8, True) == (anew["run"]["trials"], anew["run"]["refused"] > 0)
+
+
+def test_a_grid_over_a_range_without_a_step_is_refused_unless_it_was_begun_before(run: Run, work: Path) -> None:
+    code, _, err = run(CROSSOVER, PRICES, "--param", "fast=2.0:6.0", "--param", "slow=20", "--folds", "2")
+    assert (2, True) == (code, "--param fast is a range of 1,001 values without a step: add one as in" in err)
+    store, now = MemoryTrials(), replaces_refused(sweep_of(space=("n=0.1:0.5",), strategy="n.py"))
+    with pytest.raises(InvalidRequest, match="--param n is a range of 1,001 values without a step"):
+        begun(store, now, resume=False)
+    before = store.begin(now.without_replacement())
+    store.add(rows_of(before)[:2])
+    assert before == begun(store, now, resume=True)
+    with pytest.raises(InvalidRequest, match="2 of its 2 runs have not ended; go on with --resume"):
+        begun(store, now, resume=False)
+
+
+def replaces_refused(sweep: Sweep) -> Sweep:
+    plan = replace(sweep.plan, replaces_refused=True)
+    return Sweep.of(sweep.evaluation, sweep.code_hash, sweep.data_manifest, plan, sweep.created_at)
 
 
 def test_the_page_has_the_map_and_the_tables_and_asks_for_nothing(run: Run, work: Path) -> None:

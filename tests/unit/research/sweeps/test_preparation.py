@@ -118,7 +118,7 @@ def test_a_batch_of_which_all_points_are_refused_is_passed_over() -> None:
         def replace(self, points: int) -> None:
             replaced.append(points)
 
-    permitted = Permitted(Two(), lambda point: None if point == 3 else f"not {point}")
+    permitted = Permitted(Two(), lambda point: None if point == 3 else f"not {point}", replaces=True)
     assert [3] == list(permitted.batch())
     permitted.tell({3: 1.5})
     assert [] == list(permitted.batch())

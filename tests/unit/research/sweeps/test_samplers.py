@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from domain.errors import InvalidRequest
-from research.sweeps.samplers import TPE_BATCH, Permitted, Sampler, sampler
+from research.sweeps.samplers import TPE_BATCH, Permitted, Points, refuse_spans, sampler
 from research.sweeps.space import Space
+from tests.support.sweeps.plans import sweep_of
 
 SPACE = Space.parse(["fast=1:20", "slow=1:20", "side=long,both"])
 
@@ -19,7 +20,7 @@ def hill(point: int) -> float | None:
     return None if slow == 0 else -((fast - 14) ** 2) - (slow - 4) ** 2 + 40.0 * side
 
 
-def points_of(chosen: Sampler) -> list[int]:
+def points_of(chosen: Points) -> list[int]:
     """Return all points that a sampler gives, and tell it their scores."""
     points: list[int] = []
     while batch := chosen.batch():
@@ -65,18 +66,27 @@ def test_another_point_is_drawn_for_each_that_the_strategy_refuses(name: str) ->
         fast, slow, _ = SPACE.indices(point)
         return None if fast < slow else "fast must be below slow"
 
-    chosen = Permitted(sampler(name, SPACE, 60, 1), refusal)
+    chosen = Permitted(sampler(name, SPACE, 60, 1), refusal, replaces=True)
     points = points_of(chosen)
     assert 60 == len(set(points)) == len(points)
     assert {None} == {refusal(point) for point in points}
     assert (True, "fast must be below slow") == (chosen.refused > 20, chosen.reason)
     small = Space.parse(["fast=1:6", "slow=1:6"])
-    every = points_of(Permitted(sampler(name, small, 100, 1), lambda point: "below" if point < 15 else None))
-    assert 21 == len(set(every)) == len(every)  # there are no more
+    every = Permitted(sampler(name, small, 100, 1), lambda point: "below" if point < 15 else None, replaces=True)
+    points = points_of(every)
+    assert 21 == len(set(points)) == len(points)  # there are no more
+
+
+def test_a_sweep_of_before_has_no_points_in_place_of_refused_ones() -> None:
+    drawn = points_of(sampler("random", SPACE, 60, 1))
+    chosen = Permitted(sampler("random", SPACE, 60, 1), lambda point: "odd" if point % 2 else None, replaces=False)
+    assert [point for point in drawn if point % 2 == 0] == points_of(chosen)
+    assert 60 == len(drawn)
+    assert chosen.refused > 20
 
 
 def test_a_grid_has_no_points_in_place_of_others() -> None:
-    chosen = Permitted(sampler("grid", SPACE, None, 1), lambda point: "odd" if point % 2 else None)
+    chosen = Permitted(sampler("grid", SPACE, None, 1), lambda point: "odd" if point % 2 else None, replaces=True)
     assert list(range(0, 800, 2)) == points_of(chosen)
 
 
@@ -129,13 +139,15 @@ def test_what_cannot_be_sampled_is_one_sentence(name: str, trials: int | None, s
     assert str(error.value).startswith(sentence)
 
 
-def test_a_grid_of_a_range_without_a_step_is_refused() -> None:
+def test_a_new_grid_of_a_range_without_a_step_is_refused() -> None:
     with pytest.raises(InvalidRequest) as error:
-        sampler("grid", Space.parse(["fast=1:20", "depth=0.01:0.05"]), None, 1)
+        refuse_spans(sweep_of(space=("fast=1:20", "depth=0.01:0.05")).plan)
     assert (
         "--param depth is a range of 1,001 values without a step: add one as in depth=0.1:0.5:0.1, or draw from it "
         "with --trials 200"
     ) == str(error.value)
+    refuse_spans(sweep_of(space=("fast=1:20", "depth=0.01:0.05:0.01")).plan)
+    refuse_spans(sweep_of(space=("depth=0.01:0.05",), sampler="random", trials=200).plan)
     assert 200 == len(points_in(Space.parse(["depth=0.01:0.05"]), 200))
 
 

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from domain.errors import DatabaseUnavailable, DatabaseUnsuitable, InvalidRequest
-from domain.sweeps.trial import SweepPlan, Trial, TrialState
+from domain.sweeps.trial import Sweep, SweepPlan, Trial, TrialState
 from persistence.stores.sweeps.file_trials import FileTrials
 from research.sweeps.trials import MemoryTrials, TrialStore, mean_in_sample, table_of
 from tests.support.sweeps.plans import BEGUN, rows_of, scores, sweep_of
@@ -46,6 +47,16 @@ def test_the_id_of_a_sweep_is_its_content() -> None:
     other = replace(sweep.plan, seed=2), replace(sweep.plan, objective="calmar"), replace(sweep.plan, options={"a": 1})
     assert 4 == len({sweep.sweep, *(sweep.of("e", "c", "d", plan, BEGUN).sweep for plan in other)})
     assert sweep.plan == SweepPlan.from_dict(sweep.plan.to_dict())
+
+
+def test_a_sweep_that_was_begun_before_points_were_replaced_keeps_its_id() -> None:
+    before = sweep_of()
+    assert UUID("95436564-4517-5347-a71c-9db534d4793a") == before.sweep
+    now = Sweep.of(
+        before.evaluation, before.code_hash, before.data_manifest, replace(before.plan, replaces_refused=True), BEGUN
+    )
+    assert now.plan == SweepPlan.from_dict(now.plan.to_dict())
+    assert now.sweep != before.sweep == now.without_replacement().sweep
 
 
 def test_variants_of_one_fold_meet_the_same_chance() -> None:
