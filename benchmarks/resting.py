@@ -1,8 +1,8 @@
-"""``python -m benchmarks.resting [--pairs N]``: what 1 000 resting orders cost a market decision.
+"""``python -m benchmarks.resting [--pairs N] [--rate N]``: what 1 000 resting orders cost a market decision.
 
 One system, 50 symbols, 1 000 prices a second. In turn, with the orders and without them, each time the same market
 decisions at the same pace, to the same portfolios that hold the orders. Half of the orders are limit BUYs, a quarter
-stop and a quarter trailing SELLs; none is reached.
+stop and a quarter trailing SELLs; none is reached. A rate that the machine cannot serve measures its queue instead.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ def _row(portfolio: str, symbol: str, decision: str, quantity: Decimal) -> Row:
 class Bench:
     """A running system whose orders can be placed and cancelled."""
 
-    def __init__(self, url: str, connection: psycopg.Connection) -> None:
+    def __init__(self, url: str, connection: psycopg.Connection, rate: float) -> None:
         self._url = url
+        self._rate = rate
         self._connection = connection
         self._market = Market()
 
@@ -118,9 +119,9 @@ class Bench:
             with self._connection.cursor() as cursor, self._connection.transaction():
                 cursor.executemany(PLACE, list(self._market.resting()))
             self._wait_for_open(2 * len(PORTFOLIOS) * len(SYMBOLS))
-        rows = self._market.market_decisions(round(SECONDS * DECISIONS_A_SECOND))
+        rows = self._market.market_decisions(round(SECONDS * self._rate))
         began, before = time.perf_counter(), self._cpu_seconds()
-        seen = trickle(self._url, rows, DECISIONS_A_SECOND).seen
+        seen = trickle(self._url, rows, self._rate).seen
         share = (self._cpu_seconds() - before) / (time.perf_counter() - began)
         if with_orders:
             with self._connection.cursor() as cursor, self._connection.transaction():
@@ -149,13 +150,13 @@ class Bench:
         return total
 
 
-def measured(pairs: int, folder: Path, url: str) -> list[tuple[Side, Side]]:
+def measured(pairs: int, rate: float, folder: Path, url: str) -> list[tuple[Side, Side]]:
     """Return pairs of measurements, without the orders and with them; which comes first changes each time."""
     prepare(url, list(PORTFOLIOS))
     sides = []
     interval = len(SYMBOLS) / PRICES_A_SECOND
     with served(url, interval, folder, SYMBOLS), connect(url) as connection:
-        bench = Bench(url, connection)
+        bench = Bench(url, connection, rate)
         bench.prepare()
         bench.measure(with_orders=True)
         for number in range(pairs):
@@ -172,9 +173,10 @@ def main() -> int:
     """Measure and print; exit 1 where the limit is broken."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.resting", description=__doc__)
     parser.add_argument("--pairs", type=int, default=LEAST_PAIRS, help=f"at least {LEAST_PAIRS}")
+    parser.add_argument("--rate", type=float, default=DECISIONS_A_SECOND, help="market decisions a second")
     arguments = parser.parse_args()
     with temporary_folder() as folder, temporary_database(None, folder) as url:
-        sides = measured(arguments.pairs, folder, url)
+        sides = measured(arguments.pairs, arguments.rate, folder, url)
     for name, chosen in (("no order", [a for a, _ in sides]), ("1 000 orders", [b for _, b in sides])):
         p50, cpu = (statistics.median(getattr(side, figure) for side in chosen) for figure in ("p50", "cpu"))
         print(f"{name:<13} p50 {p50:.2f} ms, {cpu:.0%} of a core")

@@ -295,7 +295,7 @@ def _usage(error: Exception) -> str:
         first = error.__cause__.errors()[0]
         message = message.replace(first["msg"], requirement(first))
     if NEGATIVE.fullmatch(option := str(getattr(error, "option_name", ""))):
-        message = f"{option} begins with a minus, and no option has that name: the number must be above 0"
+        message = f"{option} begins with a minus, and no option has that name: no number here is negative"
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else command_name()
     if message.endswith("--help"):

@@ -95,7 +95,7 @@ def test_wrong_input_is_one_sentence(run: Run) -> None:
     needs = "adjust needs one of --split, --redenominate, --new-symbol, --dividend and --write-off"
     cases = {
         ("deposit", "default", "0"): "amount must be above 0",
-        ("deposit", "default", "-5"): "-5 begins with a minus, and no option has that name: the number must be above 0",
+        ("deposit", "default", "-5"): "-5 begins with a minus, and no option has that name: no number here is negative",
         ("deposit", "default", "much"): "AMOUNT 'much': must be a decimal number such as 0.75",
         ("deposit", "nobody", "1"): "there is no portfolio 'nobody'",
         ("adjust", "default", "A", "--split", "10"): "ratio '10': must be NEW:OLD, such as 10:1",

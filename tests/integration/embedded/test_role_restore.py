@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -54,93 +55,83 @@ class Home:
         return int(count)
 
 
-def test_a_restore_keeps_the_roles_of_the_database(
-    home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def one(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Home]:
+    present = Home(home, folder / "shared", capsys)
+    try:
+        yield present
+    finally:
+        present.server.release()
+
+
+def test_a_restore_keeps_the_roles_of_the_database(one: Home, folder: Path) -> None:
+    agent = one.role("agent", "--sender")
+    one.role("dashboard", "--reader")
+    one.role("turned", "--reader")
+    one.run("decide", "HOLD", "BTC/USDT", "--confidence=1")
+    with psycopg.connect(agent) as sender:
+        sender.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'HOLD', 1)")
+    one.run("db", "backup", str(folder / "backup"))
+
+    later = one.role("later", "--sender")
+    one.run("db", "role", "remove", "dashboard")
+    one.run("db", "role", "create", "turned", "--sender", "--existing")
+    # A role of the server that the backup wants to be one of this database.
+    with psycopg.connect(make_url(parse_url(one.server.url) | {"user": "postgres"})) as admin:
+        admin.execute("CREATE ROLE dashboard LOGIN")
+    restored = one.run("db", "restore", str(folder / "backup"), "--replace", "--yes")
+
+    assert ["dashboard"] == restored["roles_left_out"]
+    assert {"agent": SENDER, "later": SENDER, "turned": SENDER, "dashboard": NOBODY} == {
+        name: one.rights(name) for name in ("agent", "later", "turned", "dashboard")
+    }
+    assert (1, 0) == (one.sees(agent), one.sees(later))
+    kinds = {row["role"]: row["kinds"] for row in one.run("db", "role", "list")["roles"]}
+    assert {"agent": ["sender"], "later": ["sender"], "turned": ["sender"]} == kinds
+
+
+def test_no_lock_of_a_role_blocks_a_restore(one: Home, home: Path, folder: Path) -> None:
+    dashboard = one.role("dashboard", "--reader")
+    one.run("decide", "HOLD", "BTC/USDT", "--confidence=1")
+    one.run("db", "backup", str(folder / "backup"))
+    with psycopg.connect(dashboard) as reader:
+        for setting in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+            reader.execute(f"SET {setting} = 0")  # type: ignore[call-overload]
+        reader.execute("LOCK TABLE trading_decisions IN ACCESS SHARE MODE")
+        assert 1 == one.run("db", "restore", str(folder / "backup"), "--replace", "--yes")["decisions"]
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            reader.execute("SELECT")
+    assert 1 == one.sees(dashboard)  # it may connect again
+    with one.server.without_roles(), pytest.raises(psycopg.OperationalError, match="rejects connection"):
+        psycopg.connect(dashboard)
+    # A process that was killed in this state leaves its file; the next start lets roles in.
+    hba = home / "postgres" / "pg_hba.conf"
+    hba.write_text(hba.read_text(encoding="utf-8").replace("scram-sha-256", "reject"), encoding="utf-8")
+    one.server.release()
+    one.server = EmbeddedServer.attach(home)
+    assert 1 == one.sees(dashboard)
+
+
+def test_a_restore_that_the_lease_refuses_disturbs_no_session(
+    one: Home, home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = Home(home, folder / "shared", capsys)
-    try:
-        agent = one.role("agent", "--sender")
-        one.role("dashboard", "--reader")
-        one.role("turned", "--reader")
-        one.run("decide", "HOLD", "BTC/USDT", "--confidence=1")
-        with psycopg.connect(agent) as sender:
-            sender.execute(
-                "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'HOLD', 1)"
-            )
-        one.run("db", "backup", str(folder / "backup"))
-
-        later = one.role("later", "--sender")
-        one.run("db", "role", "remove", "dashboard")
-        one.run("db", "role", "create", "turned", "--sender", "--existing")
-        # A role of the server that the backup wants to be one of this database.
-        with psycopg.connect(make_url(parse_url(one.server.url) | {"user": "postgres"})) as admin:
-            admin.execute("CREATE ROLE dashboard LOGIN")
-        restored = one.run("db", "restore", str(folder / "backup"), "--replace", "--yes")
-
-        assert ["dashboard"] == restored["roles_left_out"]
-        assert {"agent": SENDER, "later": SENDER, "turned": SENDER, "dashboard": NOBODY} == {
-            name: one.rights(name) for name in ("agent", "later", "turned", "dashboard")
-        }
-        assert (1, 0) == (one.sees(agent), one.sees(later))
-        kinds = {row["role"]: row["kinds"] for row in one.run("db", "role", "list")["roles"]}
-        assert {"agent": ["sender"], "later": ["sender"], "turned": ["sender"]} == kinds
-    finally:
-        one.server.release()
-
-
-def test_no_lock_of_a_role_blocks_a_restore(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one = Home(home, folder / "shared", capsys)
-    try:
-        dashboard = one.role("dashboard", "--reader")
-        one.run("decide", "HOLD", "BTC/USDT", "--confidence=1")
-        one.run("db", "backup", str(folder / "backup"))
-        with psycopg.connect(dashboard) as reader:
-            for setting in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
-                reader.execute(f"SET {setting} = 0")  # type: ignore[call-overload]
-            reader.execute("LOCK TABLE trading_decisions IN ACCESS SHARE MODE")
-            assert 1 == one.run("db", "restore", str(folder / "backup"), "--replace", "--yes")["decisions"]
-            with pytest.raises(psycopg.errors.AdminShutdown):
-                reader.execute("SELECT")
-        assert 1 == one.sees(dashboard)  # it may connect again
-        with one.server.without_roles(), pytest.raises(psycopg.OperationalError, match="rejects connection"):
-            psycopg.connect(dashboard)
-        # A process that was killed in this state leaves its file; the next start lets roles in.
-        hba = home / "postgres" / "pg_hba.conf"
-        hba.write_text(hba.read_text(encoding="utf-8").replace("scram-sha-256", "reject"), encoding="utf-8")
-        one.server.release()
-        one.server = EmbeddedServer.attach(home)
-        assert 1 == one.sees(dashboard)
-    finally:
-        one.server.release()
-
-
-def test_a_restore_refused_for_a_running_service_disturbs_no_session(
-    home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    one = Home(home, folder / "shared", capsys)
-    try:
-        agent = one.role("agent", "--sender")
-        one.run("db", "backup", str(folder / "backup"))
-        with ExitStack() as stack, psycopg.connect(agent) as sender:
-            stack.callback(Lease.take(one.server.url).release)
-            code = main(["db", "restore", str(folder / "backup"), "--replace", "--yes", f"--home={home}"])
-            assert (1, True) == (code, "has the lease of the database" in capsys.readouterr().err)
-            sender.execute("SELECT 1")
-    finally:
-        one.server.release()
+    agent = one.role("agent", "--sender")
+    one.run("db", "backup", str(folder / "backup"))
+    with ExitStack() as stack, psycopg.connect(agent) as sender:
+        stack.callback(Lease.take(one.server.url).release)
+        code = main(["db", "restore", str(folder / "backup"), "--replace", "--yes", f"--home={home}"])
+        assert (1, True) == (code, "has the lease of the database" in capsys.readouterr().err)
+        sender.execute("SELECT 1")
 
 
 @pytest.mark.slow
 def test_in_another_home_the_roles_of_the_backup_are_named_and_can_be_made(
-    home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    one: Home, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = Home(home, folder / "shared", capsys)
-    try:
-        one.role("agent", "--sender")
-        one.role("dashboard", "--reader")
-        one.run("db", "backup", str(folder / "backup"))
-    finally:
-        one.server.release()
+    one.role("agent", "--sender")
+    one.role("dashboard", "--reader")
+    one.run("db", "backup", str(folder / "backup"))
+    one.server.release()
     words = ["db", "restore", str(folder / "backup"), "--foreign", f"--home={folder / 'second'}"]
     assert 0 == main(words), capsys.readouterr().err
     printed = capsys.readouterr().out
