@@ -28,6 +28,7 @@ from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, FeeRule
 from domain.wording import did_you_mean
 from persistence import schema
+from persistence.embedded.shared_socket import missing_socket
 from persistence.queries.open_orders import other_source, other_source_sentence
 from persistence.queries.row_lists import LedgerReader
 from persistence.server_releases import outdated
@@ -89,6 +90,7 @@ def check(
             "where": database_label(settings, url), "server": server, "schema_current": schema.is_current(url),
             "server_outdated": outdated(server, embedded=settings.url is None),
             "weakness": weakness_of(url),
+            "socket_missing": missing_socket(settings.home) if settings.url is None else None,
         }  # fmt: skip
         fees = {"portfolios": _fees(settings, url), "notes": venue_notes(source.catalog)}
         others = _other_sources(url, source.name)
@@ -178,10 +180,9 @@ def _print_database(database: dict[str, Any], fees: dict[str, Any], others: list
     out = terminal()
     out.print()
     print_fact(out, "database", f"{database['where']}; {database['server']}; {state}")
-    if database["server_outdated"] is not None:
-        print_fact(out, "", database["server_outdated"], "yellow")
-    if database["weakness"] is not None:
-        print_fact(out, "", database["weakness"], "yellow")
+    for name in ("server_outdated", "weakness", "socket_missing"):
+        if database[name] is not None:
+            print_fact(out, "", database[name], "yellow")
     for row in others:
         print_fact(out, "prices", other_source_sentence(row), "yellow")
     for portfolio, rule in fees["portfolios"].items():

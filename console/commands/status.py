@@ -41,6 +41,7 @@ from domain.trading.portfolio import AUDIT_HALT
 from domain.validation.progress import Course, Progress
 from domain.wording import one_line
 from persistence.connections import probe
+from persistence.embedded.shared_socket import missing_socket
 from persistence.queries.open_orders import frozen_orders, open_orders, other_source, other_source_sentence
 from persistence.queries.row_lists import LedgerReader, by_reality, not_running_message
 from persistence.roles.visibility import sees_results
@@ -158,6 +159,7 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "server": server,
         "server_outdated": outdated(server, embedded=settings.url is None),
         "database_weakness": weakness_of(url),
+        "socket_missing": missing_socket(settings.home) if settings.url is None else None,
         "open_orders": len(open_orders(reader)),
         "decisions": reader.outcomes(),
         "waiting": reader.waiting(),
@@ -276,10 +278,9 @@ def _print_books(document: dict[str, Any], out: Console) -> None:
 
 def _print_database(document: dict[str, Any], say: Callable[..., None]) -> None:
     say("database", f"{document['database']}; {document['server']}")
-    if document["server_outdated"] is not None:
-        say("", document["server_outdated"], "yellow")
-    if document["database_weakness"] is not None:
-        say("", document["database_weakness"], "yellow")
+    for name in ("server_outdated", "database_weakness", "socket_missing"):
+        if document[name] is not None:
+            say("", document[name], "yellow")
 
 
 def _print_storage(document: dict[str, Any], say: Callable[..., None]) -> None:

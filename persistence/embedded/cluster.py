@@ -19,11 +19,10 @@ from persistence.embedded.installation import Installation, error_line
 from persistence.embedded.orphans import await_starters, end_processes_in
 from persistence.embedded.server_user import allow_traversal, user_of_roots_server
 from persistence.embedded.shared_socket import socket_options
-from persistence.embedded.socket_folder import disarm_stale_locks, make_socket_folder, server_owners
+from persistence.embedded.socket_folder import PORT, disarm_stale_locks, make_socket_folder, server_owners
 from persistence.rows import one_row
 from persistence.sessions.session import open_privileged_session
 
-PORT = 5432  # no TCP port: it is only part of the socket's name
 SERVER_TIMEOUT_S = 60.0
 """For a start with crash recovery, and for a stop."""
 TAKEN_OVER = "postgres.next"

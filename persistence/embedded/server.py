@@ -32,13 +32,13 @@ from domain.errors import SettingsError
 from domain.files.owners import exposure
 from domain.files.private_files import make_home
 from domain.program import command_name
-from persistence.embedded.cluster import BACKUP_ROLE, OWNER, PORT, SUPERUSER, TAKEN_OVER, Cluster, postmaster
+from persistence.embedded.cluster import BACKUP_ROLE, OWNER, SUPERUSER, TAKEN_OVER, Cluster, postmaster
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import Installation, installation, major_version
 from persistence.embedded.locks import locked, open_lock_file
 from persistence.embedded.sessions import foreign_sessions
 from persistence.embedded.shared_socket import SharedSocket, closed_to_roles, open_to_roles
-from persistence.embedded.socket_folder import require_own_socket_folder, socket_folder
+from persistence.embedded.socket_folder import PORT, require_own_socket_folder, socket_folder
 
 LOCK_TIMEOUT_S = 60.0
 """For the lock of another process that starts or stops the server; one that takes over old data needs longer."""

@@ -28,6 +28,7 @@ from domain.errors import SettingsError
 from domain.files.owners import user_name
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import environment, identity
+from persistence.embedded.socket_folder import PORT
 from persistence.error_translation import first_line
 from persistence.roles.accounts import end_sessions
 from persistence.roles.urls import ROOT
@@ -51,7 +52,7 @@ RUN_FOLDER = Path("/run/paper-trading")
 """Made by systemd for the service; a service there has a /tmp of its own, which no other process sees."""
 DEFAULT_MODE, WITH_GROUP_MODE = 0o755, 0o750
 SOCKET_NAME = ".s.PGSQL."
-MAX_FOLDER_LENGTH = 103 - len(f"/{SOCKET_NAME}5432")
+MAX_FOLDER_LENGTH = 103 - len(f"/{SOCKET_NAME}{PORT}")
 """The path of a socket has 103 bytes on macOS, and 107 on Linux."""
 PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._+-]*")
 """What needs no quotes in the server's options and in a URL."""
@@ -164,6 +165,27 @@ def stored_socket(home: Path) -> SharedSocket | None:
     except (OSError, ValueError, TypeError, KeyError) as error:
         logger.warning("{} cannot be read ({}), so there is no second socket; `db role create` makes one", home, error)
         return None
+
+
+def missing_socket(home: Path) -> str | None:
+    """Return a sentence where the second socket of a running server is not open; None where it is, or none is wanted.
+
+    Args:
+        home: of the service.
+    """
+    home = home.expanduser().resolve()
+    if (shared := stored_socket(home)) is None:
+        return None
+    try:
+        place = os.lstat(f"{shared.folder}/{SOCKET_NAME}{PORT}")
+        if stat.S_ISSOCK(place.st_mode) and place.st_uid == (home / "postgres").stat().st_uid:
+            return None
+    except OSError:
+        pass  # of whom the folder is, the next `db role create` says
+    return (
+        f"roles with a password cannot connect: the server has no socket in {shared.folder}; restart the service, or"
+        " choose another folder with `db role create --socket-folder`"
+    )
 
 
 def open_to_roles(superuser: str, home: Path, socket: SharedSocket, user: tuple[int, int]) -> bool:

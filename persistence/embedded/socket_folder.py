@@ -23,6 +23,8 @@ from domain.files.private_files import open_own_file
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.server_user import SERVER_USER
 
+PORT = 5432
+"""No TCP port: it is only part of the name of a socket."""
 SOCKET_PATH_LIMIT = 103
 """In bytes; macOS allows 103, Linux 107; one limit gives the same URL everywhere."""
 NO_SUCH_PROCESS = 2**31 - 1

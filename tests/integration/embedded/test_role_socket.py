@@ -201,6 +201,18 @@ def test_a_folder_with_other_files_or_of_another_user_is_left_alone(
         served.open_to_roles(SharedSocket(str(shared)))
 
 
+def missing(home: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what `status` and `check` say alike of a second socket that is not open; empty without that."""
+    capsys.readouterr()
+    sentences = set()
+    for command in ("status", "check"):
+        main([command, f"--home={home}", "--json"])
+        document = json.loads(capsys.readouterr().out)
+        sentences.add((document["database"] if command == "check" else document)["socket_missing"])
+    (sentence,) = sentences
+    return sentence or ""
+
+
 def test_a_folder_that_cannot_be_used_keeps_nobody_from_starting(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,9 +225,12 @@ def test_a_folder_that_cannot_be_used_keeps_nobody_from_starting(
         assert connects(server.url) is None
         assert connects(url) is not None
         assert any(f"the folder {shared} for the second socket cannot be used" in line for line in lines)
+        # A command may have started the server, and have warned where nobody reads: all that come later say it, too.
+        assert f"roles with a password cannot connect: the server has no socket in {shared}" in missing(home, capsys)
     finally:
         server.release()
         shared.unlink()
+    assert "" == missing(home, capsys)  # the folder is there again
 
 
 def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path, folder: Path) -> None:
