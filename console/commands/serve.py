@@ -41,7 +41,6 @@ from domain.redaction.mask import mask
 from domain.types import DEFAULT_PORTFOLIO
 from domain.wording import counted, one_line
 from market.registry import NOT_RECORDED
-from persistence.embedded.shared_socket import missing_socket
 from persistence.server_releases import outdated
 from persistence.sessions.encryption import weakness_of
 from persistence.version import version
@@ -275,13 +274,11 @@ def _facts(system: TradingSystem, settings: Settings, endpoint: MetricsEndpoint)
 
 
 def _warnings(system: TradingSystem, settings: Settings) -> list[str]:
-    """Return what an operator should know: about ways to the database, and prices that are not the exchange's."""
+    """Return what an operator should know: an unprotected way to the database, prices that are not the exchange's."""
     warnings = [*system.facts.price_notes] if settings.prices == "ccxt" else []
     with suppress(DatabaseError):  # it has just answered; if it does not any more, the service says so
         if (weakness := weakness_of(system.database_url)) is not None:
             warnings.append(weakness)
-    if settings.url is None and (missing := missing_socket(settings.home)) is not None:
-        warnings.append(missing)
     return warnings
 
 

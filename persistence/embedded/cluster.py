@@ -19,7 +19,7 @@ from persistence.embedded.installation import Installation, error_line
 from persistence.embedded.orphans import await_starters, end_processes_in
 from persistence.embedded.server_user import allow_traversal, user_of_roots_server
 from persistence.embedded.shared_socket import socket_options
-from persistence.embedded.socket_folder import PORT, disarm_stale_locks, make_socket_folder, server_owners
+from persistence.embedded.socket_folder import PORT, disarm_stale_lock, make_socket_folder, server_owners, socket_lock
 from persistence.rows import one_row
 from persistence.sessions.session import open_privileged_session
 
@@ -115,7 +115,8 @@ class Cluster:
             EmbeddedServerError: it does not start.
         """
         make_socket_folder(self.socket_folder, self.data, self._server_user())
-        disarm_stale_locks(self.socket_folder, self.data, PORT)
+        for lock in (self.data / "postmaster.pid", socket_lock(self.socket_folder)):
+            disarm_stale_lock(lock, self.data)
         self.trim_log()
         options = f"-c listen_addresses= -c port={PORT} -c max_connections=100 -c reserved_connections=20"
         options += " -c fsync=on -c synchronous_commit=on"

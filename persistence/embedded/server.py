@@ -37,7 +37,7 @@ from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import Installation, installation, major_version
 from persistence.embedded.locks import locked, open_lock_file
 from persistence.embedded.sessions import foreign_sessions
-from persistence.embedded.shared_socket import SharedSocket, closed_to_roles, open_to_roles
+from persistence.embedded.shared_socket import SharedSocket, closed_to_roles, missing_socket, open_to_roles
 from persistence.embedded.socket_folder import PORT, require_own_socket_folder, socket_folder
 
 LOCK_TIMEOUT_S = 60.0
@@ -151,6 +151,10 @@ class EmbeddedServer:
                 self._cluster.stop(self.postgres)
                 self._bring_up(take_over=False)
             return is_open or restart
+
+    def missing_socket(self) -> str | None:
+        """Return a sentence where the second socket is not open; None where it is, or none is wanted."""
+        return missing_socket(self._home)
 
     @contextmanager
     def without_roles(self) -> Iterator[None]:

@@ -13,41 +13,35 @@ import os
 import re
 import stat
 import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import psutil
 import psycopg
 from loguru import logger
 
 from domain.errors import SettingsError
 from domain.files.owners import user_name
+from domain.files.private_files import read_own_file
+from persistence.embedded.authentication import (
+    OWN_ROLES,
+    WITHOUT_ROLES,
+    reload_authentication,
+    replace_file,
+    write_authentication,
+)
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import environment, identity
-from persistence.embedded.socket_folder import PORT
+from persistence.embedded.socket_folder import PORT, disarm_stale_lock, server_owners, socket_lock
 from persistence.error_translation import first_line
 from persistence.roles.accounts import end_sessions
-from persistence.roles.urls import ROOT
 from persistence.rows import one_row
-from persistence.sessions.session import SETTINGS, open_privileged_session, open_session
+from persistence.sessions.session import open_privileged_session
 
-OWN_ROLES = ("paper", "paper_backup", "postgres")
-"""The owner of the database, the role that reads it for backups, and the superuser."""
-MAP = "paper_trading"
-"""Name of the map from users of the machine to roles, in the server's file pg_ident.conf."""
-AUTHENTICATION = f"""\
-# Written by `db role create` and at each start: who may connect, and how. The first line that fits counts.
-local all {",".join(OWN_ROLES)} peer map={MAP}
-local all all scram-sha-256
-host all all all reject
-"""
-WITHOUT_ROLES = AUTHENTICATION.replace("scram-sha-256", "reject")
 OTHER_ROLES = "SELECT rolname FROM pg_catalog.pg_roles WHERE NOT rolname OPERATOR(pg_catalog.=) ANY(%s)"
-IDENTITIES = "# Written by `db role create` and at each start: which users of this machine may be which roles.\n"
 RUN_FOLDER = Path("/run/paper-trading")
 """Made by systemd for the service; a service there has a /tmp of its own, which no other process sees."""
 DEFAULT_MODE, WITH_GROUP_MODE = 0o755, 0o750
@@ -56,8 +50,8 @@ MAX_FOLDER_LENGTH = 103 - len(f"/{SOCKET_NAME}{PORT}")
 """The path of a socket has 103 bytes on macOS, and 107 on Linux."""
 PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._+-]*")
 """What needs no quotes in the server's options and in a URL."""
-RELOAD_TIMEOUT_S = 10.0
-LOADED = "SELECT pg_catalog.pg_conf_load_time()"
+ANOTHER_FOLDER = "choose another one with --socket-folder"
+UNTIL_THEN = "until then roles with a password cannot connect"
 FOLDERS = "SELECT pg_catalog.current_setting('unix_socket_directories')"
 
 
@@ -75,40 +69,89 @@ class SharedSocket:
     mode: int = DEFAULT_MODE
     group: str | None = None
 
-    def make(self, user: tuple[int, int]) -> None:
+    def make(self, user: tuple[int, int], data: Path) -> None:
         """Make the folder, or check the one that is there, and let those enter it that may.
 
         Args:
             user: user and group that run the server.
+            data: the folder of its data.
 
         Raises:
-            SettingsError: it cannot be made, belongs to another user, or holds other files.
+            SettingsError: it cannot be made, belongs to another user or database, or holds other files.
         """
-        subject, advice = f"the folder {self.folder} for the second socket", "choose another one with --socket-folder"
-        try:
+        with suppress(OSError):  # opening it says why
             Path(self.folder).mkdir(mode=0o700, exist_ok=True)
+        with self._opened(user[0]) as handle:
+            try:
+                status = os.fstat(handle)
+                group = status.st_gid if self.group is None else group_id(self.group)
+                if (status.st_uid, status.st_gid) != (user[0], group):  # which a hardened service may not even try
+                    os.fchown(handle, user[0], group)
+                os.fchmod(handle, self.mode)
+                reachable = _may_write(self.folder, user)
+            except PermissionError as error:
+                name = f"group {self.group}" if self.group is not None else "the user of the server"
+                raise SettingsError(
+                    f"{self._subject} cannot be given to {name}: this user must be in that group"
+                ) from error
+        self._refuse_that_of_another_database(data)
+        if not reachable:
+            raise SettingsError(
+                f"{self._subject} cannot be reached by {user_name(user[0])}, the user of the server: a folder above it"
+                f" is closed to others; {ANOTHER_FOLDER}"
+            )
+
+    def _refuse_that_of_another_database(self, data: Path) -> None:
+        try:
+            lock = read_own_file(socket_lock(Path(self.folder)), server_owners(data))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unusable(error) from error
+        pid, of_data, *_ = [*lock.decode(errors="replace").splitlines(), "", ""]
+        if of_data != str(data) and pid.isdigit() and psutil.pid_exists(int(pid)):
+            raise SettingsError(f"{self._subject} has that of the database in {of_data}; {ANOTHER_FOLDER}")
+
+    def missing(self, data: Path) -> str | None:
+        """Return why a server that runs has not opened the socket; None where it has.
+
+        Args:
+            data: the folder of its data, which belongs to its user.
+        """
+        owner = data.stat().st_uid
+        try:
+            self._refuse_that_of_another_database(data)
+            with self._opened(owner) as handle:
+                place = os.stat(f"{SOCKET_NAME}{PORT}", dir_fd=handle, follow_symlinks=False)
+                if stat.S_ISSOCK(place.st_mode) and place.st_uid == owner:
+                    return None
+        except SettingsError as error:
+            return str(error)
+        except OSError:
+            pass
+        return f"the server has no socket in {self.folder}; restart the service"
+
+    @property
+    def _subject(self) -> str:
+        return f"the folder {self.folder} for the second socket"
+
+    def _unusable(self, error: OSError) -> SettingsError:
+        return SettingsError(f"{self._subject} cannot be used ({error.strerror or error}); {ANOTHER_FOLDER}")
+
+    @contextmanager
+    def _opened(self, owner: int) -> Iterator[int]:
+        """Open the folder, unless it is not the server's own."""
+        try:
             handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:
-            raise SettingsError(f"{subject} cannot be used ({error.strerror or error}); {advice}") from error
+            raise self._unusable(error) from error
         try:
-            status = os.fstat(handle)
-            if status.st_uid not in {user[0], os.geteuid()}:
-                raise SettingsError(f"{subject} belongs to another user; {advice}")
+            if os.fstat(handle).st_uid not in {owner, os.geteuid()}:
+                raise SettingsError(f"{self._subject} belongs to another user; {ANOTHER_FOLDER}")
             names = os.listdir(handle)  # noqa: PTH208 - of this folder, whatever its path leads to by now
             if not all(name.startswith(SOCKET_NAME) for name in names):
-                raise SettingsError(f"{subject} holds other files; {advice}")
-            group = status.st_gid if self.group is None else group_id(self.group)
-            if (status.st_uid, status.st_gid) != (user[0], group):  # which a hardened service may not even try
-                os.fchown(handle, user[0], group)
-            os.fchmod(handle, self.mode)
-            if not _may_write(self.folder, user):
-                raise SettingsError(
-                    f"{subject} cannot be reached by {user_name(user[0])}, the user of the server: a folder above it is"
-                    f" closed to others; {advice}"
-                )
-        except PermissionError as error:
-            name = f"group {self.group}" if self.group is not None else "the user of the server"
-            raise SettingsError(f"{subject} cannot be given to {name}: this user must be in that group") from error
+                raise SettingsError(f"{self._subject} holds other files; {ANOTHER_FOLDER}")
+            yield handle
         finally:
             os.close(handle)
 
@@ -174,18 +217,13 @@ def missing_socket(home: Path) -> str | None:
         home: of the service.
     """
     home = home.expanduser().resolve()
-    if (shared := stored_socket(home)) is None:
+    shared = stored_socket(home)
+    if shared is None:
         return None
-    try:
-        place = os.lstat(f"{shared.folder}/{SOCKET_NAME}{PORT}")
-        if stat.S_ISSOCK(place.st_mode) and place.st_uid == (home / "postgres").stat().st_uid:
-            return None
-    except OSError:
-        pass  # of whom the folder is, the next `db role create` says
-    return (
-        f"roles with a password cannot connect: the server has no socket in {shared.folder}; restart the service, or"
-        " choose another folder with `db role create --socket-folder`"
-    )
+    reason = None
+    with suppress(FileNotFoundError):  # the data are gone, which others report
+        reason = shared.missing(home / "postgres")
+    return None if reason is None else f"{reason}; {UNTIL_THEN}"
 
 
 def open_to_roles(superuser: str, home: Path, socket: SharedSocket, user: tuple[int, int]) -> bool:
@@ -203,21 +241,21 @@ def open_to_roles(superuser: str, home: Path, socket: SharedSocket, user: tuple[
         SettingsError: the folder cannot be used.
         EmbeddedServerError: the owner could not connect any more; nothing was changed.
     """
-    socket.make(user)
+    socket.make(user, home / "postgres")
     hba = home / "postgres" / "pg_hba.conf"
     before = hba.read_text(encoding="utf-8")
     with open_privileged_session(superuser, "embedded", autocommit=True) as admin:
         write_authentication(home, user)
         try:
-            _reload(admin, superuser)
+            reload_authentication(admin, superuser)
         except psycopg.OperationalError as error:
-            _replace(hba, before, user)
+            replace_file(hba, before, user)
             admin.execute("SELECT pg_catalog.pg_reload_conf()")
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL would not let this user connect as the owner any more: {first_line(error)}."
             ) from error
         folders = str(one_row(admin, FOLDERS)[0])
-    _replace(_file(home), json.dumps({**asdict(socket), "mode": f"{socket.mode:o}"}) + "\n")
+    replace_file(_file(home), json.dumps({**asdict(socket), "mode": f"{socket.mode:o}"}) + "\n")
     return socket.folder in [folder.strip() for folder in folders.split(",")]
 
 
@@ -238,7 +276,7 @@ def closed_to_roles(superuser: str, home: Path, user: tuple[int, int]) -> Iterat
     try:
         with open_privileged_session(superuser, "embedded", autocommit=True) as admin:
             write_authentication(home, user, WITHOUT_ROLES)
-            _reload(admin, superuser)
+            reload_authentication(admin, superuser)
             others = admin.execute(OTHER_ROLES, [list(OWN_ROLES)]).fetchall()
             end_sessions(admin, [name for (name,) in others])
         yield
@@ -265,28 +303,13 @@ def socket_options(home: Path, own_folder: Path, user: tuple[int, int]) -> str:
     if (socket := stored_socket(home)) is not None:
         write_authentication(home, user)
         try:
-            socket.make(user)
+            socket.make(user, home / "postgres")
+            disarm_stale_lock(socket_lock(Path(socket.folder)), home / "postgres")
             # The mode is that of both sockets; the folder of the first one is closed to others.
             folders, mode = f"{own_folder},{socket.folder}", "0777"
-        except SettingsError as error:
-            logger.warning("{}; until then roles with a password cannot connect", error)
+        except (SettingsError, OSError) as error:
+            logger.info("{}; {}", error, UNTIL_THEN)  # whoever goes on warns, by `missing_socket`
     return f" -c unix_socket_directories={folders} -c unix_socket_permissions={mode}"
-
-
-def write_authentication(home: Path, user: tuple[int, int], authentication: str = AUTHENTICATION) -> None:
-    """Write the server's files about who may connect, and how.
-
-    The program's own roles are for processes of the user whose home it is, of this process's user, and of root.
-
-    Args:
-        home: of the service.
-        user: user and group that run the server, who own these files.
-        authentication: content of the file about how.
-    """
-    users = {user_name(uid) for uid in (home.stat().st_uid, os.geteuid(), ROOT)}
-    lines = [f'{MAP} "{name}" {role}\n' for name in sorted(users) for role in OWN_ROLES]
-    _replace(home / "postgres" / "pg_ident.conf", IDENTITIES + "".join(lines), user)
-    _replace(home / "postgres" / "pg_hba.conf", authentication, user)
 
 
 def group_id(name: str) -> int:
@@ -299,23 +322,6 @@ def group_id(name: str) -> int:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         raise SettingsError(f"this machine has no group {name!r}; `groupadd {name}` makes one") from None
-
-
-def _reload(admin: psycopg.Connection, superuser: str) -> None:
-    """Have the server read its files again, and connect by them as the superuser and as the owner.
-
-    Raises:
-        psycopg.OperationalError: one of them is refused.
-    """
-    (before,) = one_row(admin, LOADED)
-    admin.execute("SELECT pg_catalog.pg_reload_conf()")
-    deadline = time.monotonic() + RELOAD_TIMEOUT_S
-    loaded = before
-    while loaded == before and time.monotonic() < deadline:
-        with open_privileged_session(superuser, "embedded", autocommit=True) as other:
-            (loaded,) = one_row(other, LOADED)
-        time.sleep(0.02)
-    open_session(SETTINGS, superuser, user=OWN_ROLES[0], dbname=OWN_ROLES[0], autocommit=True).close()
 
 
 def _may_write(folder: str, user: tuple[int, int]) -> bool:
@@ -339,19 +345,3 @@ def _mode(text: str) -> int:
 
 def _file(home: Path) -> Path:
     return home / "postgres.sockets"
-
-
-def _replace(file: Path, content: str, user: tuple[int, int] | None = None) -> None:
-    """Write a file completely or not at all; root gives it to a user and group."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # mode 0600
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(content)
-            if user is not None and os.geteuid() == ROOT:
-                os.fchown(stream.fileno(), *user)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,7 +12,6 @@ import pwd
 import re
 import shlex
 import stat
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -91,26 +90,24 @@ def make_socket_folder(folder: Path, data: Path, user: tuple[int, int] | None) -
     require_own_socket_folder(folder, data)
 
 
-def disarm_stale_locks(folder: Path, data: Path, port: int) -> None:
-    """Let PostgreSQL start although the process id in its lock files now belongs to another program or a zombie.
+def disarm_stale_lock(lock: Path, data: Path) -> None:
+    """Let PostgreSQL start although the process id in one of its lock files now belongs to another program or a zombie.
 
     Only the id is changed: the file also names the shared memory, by which PostgreSQL finds surviving backends.
 
     Args:
-        folder: for the socket, which `require_own_socket_folder` has checked.
-        data: the data folder.
-        port: in the name of the socket.
+        lock: in the data folder, or beside a socket, in a folder that was checked; it need not exist.
+        data: the data folder of the server, which does not run.
 
     Raises:
-        OSError: a lock file cannot be changed, or is another user's.
+        OSError: the file cannot be changed, or is another user's.
     """
-    for lock in (data / "postmaster.pid", folder / f".s.PGSQL.{port}.lock"):
-        with suppress(FileNotFoundError):
-            _disarm(lock, server_owners(data))
-
-
-def _disarm(lock: Path, owners: Collection[int]) -> None:
-    with os.fdopen(open_own_file(lock, os.O_RDWR, owners), "r+", encoding="utf-8", errors="replace") as file:
+    with (
+        suppress(FileNotFoundError),
+        os.fdopen(
+            open_own_file(lock, os.O_RDWR, server_owners(data)), "r+", encoding="utf-8", errors="replace"
+        ) as file,
+    ):
         pid, _, rest = file.read().partition("\n")
         if not pid.strip().isdigit():
             lock.unlink()
@@ -118,6 +115,11 @@ def _disarm(lock: Path, owners: Collection[int]) -> None:
             file.seek(0)
             file.write(f"{NO_SUCH_PROCESS}\n{rest}")
             file.truncate()
+
+
+def socket_lock(folder: Path) -> Path:
+    """Return PostgreSQL's lock file beside its socket in a folder."""
+    return folder / f".s.PGSQL.{PORT}.lock"
 
 
 def server_owners(data: Path) -> set[int]:

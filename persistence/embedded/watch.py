@@ -1,4 +1,4 @@
-"""Restarts the embedded server if it crashes while a service uses it, and keeps its log short."""
+"""Restarts the embedded server if it crashes while a service uses it, trims its log, looks for its second socket."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class EmbeddedWatch:
         self._pause = interval
         self._crashed = False
         self._failures = LogOnce.to(logger, "error")
+        self._socket = LogOnce.to(logger)
         self._worker = WorkerThread("embedded watch", self._check, self._failed)
 
     def start(self) -> None:
@@ -52,6 +53,10 @@ class EmbeddedWatch:
         self._failures.recovered("the embedded PostgreSQL runs again")
         self._crashed = False
         self._server.trim_log()
+        if (missing := self._server.missing_socket()) is not None:
+            self._socket.failed(missing)
+        else:
+            self._socket.recovered("the second socket is open: roles with a password can connect")
         self._pause = self._interval
         return self._pause
 

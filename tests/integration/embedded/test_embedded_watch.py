@@ -120,6 +120,9 @@ class Broken:
     def trim_log(self) -> None:
         """Do nothing: it has no log."""
 
+    def missing_socket(self) -> None:
+        """Return None: no second socket is wanted."""
+
 
 def test_the_watch_survives_any_exception_and_retries_with_growing_pauses(log_lines: list[str]) -> None:
     broken = Broken()

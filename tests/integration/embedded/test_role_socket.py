@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import signal
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -20,11 +21,13 @@ from console.cli import main
 from domain.errors import SettingsError
 from persistence.embedded.server import EmbeddedServer
 from persistence.embedded.shared_socket import SharedSocket, stored_socket, wanted_socket
+from persistence.embedded.watch import CRASHED, EmbeddedWatch
 from persistence.roles.urls import own_user_warning, role_url
 from persistence.sessions.address import make_url, parse_url
 from tests.support.captured_log import captured_log
+from tests.support.database.postmaster import postmaster_pid
 from tests.support.other_user import OtherUser, other_user
-from tests.support.system.running_system import running_system
+from tests.support.system.running_system import running_system, until
 
 __all__ = ["other_user"]  # a fixture
 
@@ -219,18 +222,81 @@ def test_a_folder_that_cannot_be_used_keeps_nobody_from_starting(
     url = created(home, shared, capsys)["url"]
     shared.rmdir()
     shared.touch()
-    with captured_log(level="WARNING") as lines:
+    with captured_log(level="INFO") as lines:
         server = EmbeddedServer.attach(home)
     try:
         assert connects(server.url) is None
         assert connects(url) is not None
         assert any(f"the folder {shared} for the second socket cannot be used" in line for line in lines)
         # A command may have started the server, and have warned where nobody reads: all that come later say it, too.
-        assert f"roles with a password cannot connect: the server has no socket in {shared}" in missing(home, capsys)
+        assert missing(home, capsys).startswith(f"the folder {shared} for the second socket cannot be used (Not a dir")
     finally:
         server.release()
         shared.unlink()
     assert "" == missing(home, capsys)  # the folder is there again
+
+
+def planted_lock(home: Path, shared: Path, data: Path) -> None:
+    """Leave a lock beside the second socket, of a process that lives, as after a kill or with another database."""
+    lock = shared / ".s.PGSQL.5432.lock"
+    lock.write_text(f"{os.getpid()}\n{data}\n1790000000\n5432\n{shared}\n", encoding="utf-8")
+    owner = (home / "postgres").stat()
+    os.chown(lock, owner.st_uid, owner.st_gid)
+
+
+def test_a_lock_that_a_killed_server_left_keeps_it_from_nothing(
+    home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = created(home, shared, capsys)["url"]
+    planted_lock(home, shared, home / "postgres")
+    server = EmbeddedServer.attach(home)
+    try:
+        assert connects(url) is None
+        assert server.missing_socket() is None
+    finally:
+        server.release()
+
+
+def test_the_second_socket_of_another_database_is_left_alone(
+    home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    created(home, shared, capsys)
+    planted_lock(home, shared, Path("/elsewhere/postgres"))
+    before = (shared / ".s.PGSQL.5432.lock").read_text(encoding="utf-8")
+    server = EmbeddedServer.attach(home)
+    try:
+        assert (
+            f"the folder {shared} for the second socket has that of the database in /elsewhere/postgres; choose another"
+            " one with --socket-folder; until then roles with a password cannot connect"
+        ) == server.missing_socket()
+        with pytest.raises(SettingsError, match="has that of the database in /elsewhere/postgres"):
+            server.open_to_roles(wanted_socket(home, str(shared)))
+    finally:
+        server.release()
+    assert before == (shared / ".s.PGSQL.5432.lock").read_text(encoding="utf-8")
+
+
+def test_a_socket_that_goes_is_reported_until_it_is_back(home: Path, shared: Path, served: EmbeddedServer) -> None:
+    served.open_to_roles(wanted_socket(home, str(shared)), restart=True)
+    watch = EmbeddedWatch(served, interval=0.05)
+    with captured_log("persistence.embedded.watch") as lines:
+        watch.start()
+        try:
+            (shared / ".s.PGSQL.5432").unlink()
+            until(lambda: len(lines) == 1)
+            os.kill(postmaster_pid(home), signal.SIGKILL)
+            until(lambda: len(lines) == 4)
+        finally:
+            watch.stop()
+    missing = (
+        f"the server has no socket in {shared}; restart the service; until then roles with a password cannot connect"
+    )
+    assert [
+        f"WARNING {missing}",
+        f"WARNING {CRASHED}",
+        "INFO the embedded PostgreSQL runs again",
+        "INFO the second socket is open: roles with a password can connect",
+    ] == lines
 
 
 def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path, folder: Path) -> None:
@@ -248,7 +314,7 @@ def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path
     finally:
         server.release()
     (folder / "closed").chmod(0o700)
-    with captured_log(level="WARNING") as lines:
+    with captured_log(level="INFO") as lines:
         EmbeddedServer.attach(home).release()
     assert any("cannot be reached" in line for line in lines)
 

@@ -16,13 +16,13 @@ from persistence.embedded import orphans, socket_folder
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.server import EmbeddedServer
 from persistence.embedded.socket_folder import (
-    disarm_stale_locks,
+    disarm_stale_lock,
     make_socket_folder,
     require_own_socket_folder,
+    socket_lock,
 )
 
 PORT = 5432
-LOCK = f".s.PGSQL.{PORT}.lock"
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_prepared_lock_is_neither_waited_for_nor_followed(data: Path, folder: 
     folder.mkdir(mode=0o700)
     victim = folder / "postmaster.pid"  # in the same file system, for the second name
     victim.write_text(f"{os.getpid()}\nof another server\n")
-    lock = folder / LOCK
+    lock = socket_lock(folder)
     if planted == "pipe":
         os.mkfifo(lock)
     elif planted == "link":
@@ -116,7 +116,7 @@ def test_a_prepared_lock_is_neither_waited_for_nor_followed(data: Path, folder: 
 
     def disarm() -> None:
         try:
-            disarm_stale_locks(folder, data, PORT)
+            disarm_stale_lock(lock, data)
         except OSError as error:
             errors.append(error)
 
@@ -137,10 +137,9 @@ def test_a_prepared_lock_is_neither_waited_for_nor_followed(data: Path, folder: 
 )
 def test_a_stale_lock_is_disarmed(data: Path, folder: Path, content: str, expected: str | None) -> None:
     folder.mkdir(mode=0o700)
-    for lock in (data / "postmaster.pid", folder / LOCK):
+    for lock in (data / "postmaster.pid", socket_lock(folder)):
         lock.write_text(content)
-    disarm_stale_locks(folder, data, PORT)
-    for lock in (data / "postmaster.pid", folder / LOCK):
+        disarm_stale_lock(lock, data)
         assert expected == (lock.read_text() if lock.exists() else None)
 
 

@@ -1,0 +1,79 @@
+"""Who may connect to the embedded server, and how: its files ``pg_hba.conf`` and ``pg_ident.conf``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+from domain.files.owners import user_name
+from persistence.roles.urls import ROOT
+from persistence.rows import one_row
+from persistence.sessions.session import SETTINGS, open_privileged_session, open_session
+
+OWN_ROLES = ("paper", "paper_backup", "postgres")
+"""The owner of the database, the role that reads it for backups, and the superuser."""
+MAP = "paper_trading"
+"""Name of the map from users of the machine to roles, in the server's file pg_ident.conf."""
+AUTHENTICATION = f"""\
+# Written by `db role create` and at each start: who may connect, and how. The first line that fits counts.
+local all {",".join(OWN_ROLES)} peer map={MAP}
+local all all scram-sha-256
+host all all all reject
+"""
+WITHOUT_ROLES = AUTHENTICATION.replace("scram-sha-256", "reject")
+IDENTITIES = "# Written by `db role create` and at each start: which users of this machine may be which roles.\n"
+RELOAD_TIMEOUT_S = 10.0
+LOADED = "SELECT pg_catalog.pg_conf_load_time()"
+
+
+def write_authentication(home: Path, user: tuple[int, int], authentication: str = AUTHENTICATION) -> None:
+    """Write the server's files about who may connect, and how.
+
+    The program's own roles are for processes of the user whose home it is, of this process's user, and of root.
+
+    Args:
+        home: of the service.
+        user: user and group that run the server, who own these files.
+        authentication: content of the file about how.
+    """
+    users = {user_name(uid) for uid in (home.stat().st_uid, os.geteuid(), ROOT)}
+    lines = [f'{MAP} "{name}" {role}\n' for name in sorted(users) for role in OWN_ROLES]
+    replace_file(home / "postgres" / "pg_ident.conf", IDENTITIES + "".join(lines), user)
+    replace_file(home / "postgres" / "pg_hba.conf", authentication, user)
+
+
+def reload_authentication(admin: psycopg.Connection, superuser: str) -> None:
+    """Have the server read its files again, and connect by them as the superuser and as the owner.
+
+    Raises:
+        psycopg.OperationalError: one of them is refused.
+    """
+    (before,) = one_row(admin, LOADED)
+    admin.execute("SELECT pg_catalog.pg_reload_conf()")
+    deadline = time.monotonic() + RELOAD_TIMEOUT_S
+    loaded = before
+    while loaded == before and time.monotonic() < deadline:
+        with open_privileged_session(superuser, "embedded", autocommit=True) as other:
+            (loaded,) = one_row(other, LOADED)
+        time.sleep(0.02)
+    open_session(SETTINGS, superuser, user=OWN_ROLES[0], dbname=OWN_ROLES[0], autocommit=True).close()
+
+
+def replace_file(file: Path, content: str, user: tuple[int, int] | None = None) -> None:
+    """Write a file completely or not at all; root gives it to a user and group."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # mode 0600
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(content)
+            if user is not None and os.geteuid() == ROOT:
+                os.fchown(stream.fileno(), *user)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
