@@ -152,6 +152,7 @@ def engine_for(
         pool_size=pool_size,
         max_overflow=10,  # a thread that hangs keeps its connection, and its replacement needs one
         pool_pre_ping=not hot,
+        use_native_hstore=False,  # the program has none, and to look for it takes as long as to connect
         connect_args=connect_options(name, database_url, writer=writer),
     )
     pids = _BACKENDS[engine] = set()
