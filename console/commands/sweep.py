@@ -189,6 +189,8 @@ def sweep_command(
     variants = Variants.of(strategy, param or [])
     chosen = sampler or (samplers.GRID if trials is None else samplers.RANDOM)
     samplers.sampler(chosen, variants.space, trials, seed)
+    if not resume:  # one that was begun before such grids were refused goes on
+        samplers.refuse_spans(chosen, variants.space, trials)
     objective_named(objective)
     values = rule_values(settings, rules_file)
     portfolio_rules(DEFAULT_PORTFOLIO, values)

@@ -24,7 +24,7 @@ from persistence.stores.sweeps.database_trials import DatabaseTrials
 from persistence.stores.sweeps.file_trials import FileTrials
 from research.errors import StrategyError
 from research.sweeps.runner import Progress, SweepRun
-from research.sweeps.samplers import Permitted, refuse_spans
+from research.sweeps.samplers import Permitted
 from research.sweeps.trials import TrialStore
 from research.sweeps.workers import Workers
 
@@ -82,12 +82,10 @@ def file_of(home: Path) -> Path:
 def begun(store: TrialStore, sweep: Sweep, *, resume: bool) -> Sweep:
     """Store a sweep, or return the one that goes on.
 
-    One that was begun before refused points were replaced goes on as it was begun, and so does a grid over a range
-    without a step.
+    One that was begun before refused points were replaced goes on as it was begun.
 
     Raises:
-        InvalidRequest: it was begun before and has not ended, and it was not to go on; there is none that could; or a
-            new one is a grid over a range without a step.
+        InvalidRequest: it was begun before and has not ended, and it was not to go on; or there is none that could.
     """
     sweeps = store.sweeps()
     own_ids = {sweep.sweep, sweep.without_replacement().sweep}
@@ -102,10 +100,7 @@ def begun(store: TrialStore, sweep: Sweep, *, resume: bool) -> Sweep:
                 f"this sweep was begun at {stored.created_at:%Y-%m-%d %H:%M:%S} UTC, and {left:,} of its "
                 f"{counted(len(rows), 'run')} have not ended; go on with --resume, or begin another one with --seed"
             )
-    if stored is not None:
-        return stored
-    refuse_spans(sweep.plan)
-    return store.begin(sweep)
+    return stored or store.begin(sweep)
 
 
 def _difference(sweep: Sweep, sweeps: list[Sweep]) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 
 from domain.files.owners import user_name
+from persistence.roles.accounts import end_sessions
 from persistence.roles.urls import ROOT
 from persistence.rows import one_row
 from persistence.sessions.session import SETTINGS, open_privileged_session, open_session
@@ -26,6 +29,7 @@ host all all all reject
 """
 WITHOUT_ROLES = AUTHENTICATION.replace("scram-sha-256", "reject")
 IDENTITIES = "# Written by `db role create` and at each start: which users of this machine may be which roles.\n"
+OTHER_ROLES = "SELECT rolname FROM pg_catalog.pg_roles WHERE NOT rolname OPERATOR(pg_catalog.=) ANY(%s)"
 RELOAD_TIMEOUT_S = 10.0
 LOADED = "SELECT pg_catalog.pg_conf_load_time()"
 
@@ -61,6 +65,33 @@ def reload_authentication(admin: psycopg.Connection, superuser: str) -> None:
             (loaded,) = one_row(other, LOADED)
         time.sleep(0.02)
     open_session(SETTINGS, superuser, user=OWN_ROLES[0], dbname=OWN_ROLES[0], autocommit=True).close()
+
+
+@contextmanager
+def closed_to_roles(superuser: str, home: Path, user: tuple[int, int]) -> Iterator[None]:
+    """Keep the roles with a password out while the block runs, and end their sessions: a lock of theirs would block it.
+
+    Should this process be killed, the next start of the server lets them in again.
+
+    Args:
+        superuser: connection string.
+        home: of the service.
+        user: user and group that run the server.
+    """
+    try:
+        with open_privileged_session(superuser, "embedded", autocommit=True) as admin:
+            write_authentication(home, user, WITHOUT_ROLES)
+            reload_authentication(admin, superuser)
+            others = admin.execute(OTHER_ROLES, [list(OWN_ROLES)]).fetchall()
+            end_sessions(admin, [name for (name,) in others])
+        yield
+    finally:
+        write_authentication(home, user)
+        with (
+            suppress(psycopg.OperationalError),  # the server is gone; its next start reads the file
+            open_privileged_session(superuser, "embedded", autocommit=True) as admin,
+        ):
+            admin.execute("SELECT pg_catalog.pg_reload_conf()")
 
 
 def replace_file(file: Path, content: str, user: tuple[int, int] | None = None) -> None:

@@ -16,9 +16,10 @@ from domain.files.private_files import read_own_file
 from persistence.embedded import server_log
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import Installation, error_line
+from persistence.embedded.locks import postmaster
 from persistence.embedded.orphans import await_starters, end_processes_in
 from persistence.embedded.server_user import allow_traversal, user_of_roots_server
-from persistence.embedded.shared_socket import socket_options
+from persistence.embedded.shared_socket import shared_folder, socket_options, without_second
 from persistence.embedded.socket_folder import PORT, disarm_stale_lock, make_socket_folder, server_owners, socket_lock
 from persistence.rows import one_row
 from persistence.sessions.session import open_privileged_session
@@ -120,15 +121,24 @@ class Cluster:
         self.trim_log()
         options = f"-c listen_addresses= -c port={PORT} -c max_connections=100 -c reserved_connections=20"
         options += " -c fsync=on -c synchronous_commit=on"
-        options += self._socket_options() + server_log.OPTIONS
+        options += server_log.OPTIONS
+        sockets = self._socket_options()
         deadline = time.monotonic() + 10
         while True:
             old_size = self.log.stat().st_size if self.log.exists() else 0
-            code, output = self._pg_ctl(postgres, "start", "-l", str(self.log), "-o", options)
+            code, output = self._pg_ctl(postgres, "start", "-l", str(self.log), "-o", options + sockets)
             if code == 0:
                 return
             logged = self._read(self.log)[old_size:].decode(errors="replace") if self.log.exists() else ""
             reason = error_line(logged or output)
+            second = shared_folder(sockets)
+            if second is not None and second in reason and self._home is not None:
+                sockets = without_second(
+                    self._home,
+                    self.socket_folder,
+                    f"the second socket cannot be opened ({reason})",
+                )
+                continue
             # Backends of a killed postmaster live until they notice, and keep its shared memory meanwhile.
             if "still in use" not in reason or time.monotonic() > deadline:
                 raise EmbeddedServerError(f"The embedded PostgreSQL in {self.data} could not be started: {reason}.")
@@ -224,18 +234,3 @@ class Cluster:
         if user is not None:
             allow_traversal(user, {*self.data.parents, *postgres.folders()})
         return postgres.run(program, *arguments, user=user)
-
-
-def postmaster(data: Path) -> psutil.Process | None:
-    """Return the server's process; None if the process id is reused, a zombie's or unreadable.
-
-    Raises:
-        OSError: the folder cannot be read, so the server may run.
-    """
-    owners = server_owners(data)
-    with suppress(FileNotFoundError, NotADirectoryError, ValueError, psutil.Error):
-        process = psutil.Process(int(read_own_file(data / "postmaster.pid", owners).partition(b"\n")[0]))
-        is_own = process.uids().effective in owners  # another user's process may have got its id
-        if is_own and process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
-            return process
-    return None

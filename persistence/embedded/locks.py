@@ -1,4 +1,4 @@
-"""Lock files in ``home``."""
+"""Lock files in ``home``, and the process that PostgreSQL's own one names."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import errno
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from domain.files.owners import ROOT, user_name
-from domain.files.private_files import open_own_file
+from domain.files.private_files import open_own_file, read_own_file
 from persistence.embedded.errors import EmbeddedServerError
+from persistence.embedded.socket_folder import server_owners
 
 
 def open_lock_file(path: Path) -> int:
@@ -49,3 +53,18 @@ def locked(descriptor: int, mode: int, timeout: float = 0.0) -> bool:
             time.sleep(0.02)
         else:
             return True
+
+
+def postmaster(data: Path) -> psutil.Process | None:
+    """Return the server's process; None if the process id is reused, a zombie's or unreadable.
+
+    Raises:
+        OSError: the folder cannot be read, so the server may run.
+    """
+    owners = server_owners(data)
+    with suppress(FileNotFoundError, NotADirectoryError, ValueError, psutil.Error):
+        process = psutil.Process(int(read_own_file(data / "postmaster.pid", owners).partition(b"\n")[0]))
+        is_own = process.uids().effective in owners  # another user's process may have got its id
+        if is_own and process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
+            return process
+    return None

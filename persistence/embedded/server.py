@@ -32,12 +32,13 @@ from domain.errors import SettingsError
 from domain.files.owners import exposure
 from domain.files.private_files import make_home
 from domain.program import command_name
-from persistence.embedded.cluster import BACKUP_ROLE, OWNER, SUPERUSER, TAKEN_OVER, Cluster, postmaster
+from persistence.embedded.authentication import closed_to_roles
+from persistence.embedded.cluster import BACKUP_ROLE, OWNER, SUPERUSER, TAKEN_OVER, Cluster
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import Installation, installation, major_version
-from persistence.embedded.locks import locked, open_lock_file
+from persistence.embedded.locks import locked, open_lock_file, postmaster
 from persistence.embedded.sessions import foreign_sessions
-from persistence.embedded.shared_socket import SharedSocket, closed_to_roles, missing_socket, open_to_roles
+from persistence.embedded.shared_socket import SharedSocket, missing_socket, open_to_roles, stored_socket
 from persistence.embedded.socket_folder import PORT, require_own_socket_folder, socket_folder
 
 LOCK_TIMEOUT_S = 60.0
@@ -163,6 +164,9 @@ class EmbeddedServer:
         Raises:
             EmbeddedServerError: the server cannot be reached.
         """
+        if stored_socket(self._home) is None:
+            yield
+            return
         with ExitStack() as stack:
             with self._errors_as_messages():
                 stack.enter_context(closed_to_roles(self._cluster.superuser, self._home, self._cluster.user()))

@@ -13,9 +13,9 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,21 +27,17 @@ from domain.errors import SettingsError
 from domain.files.owners import user_name
 from domain.files.private_files import read_own_file
 from persistence.embedded.authentication import (
-    OWN_ROLES,
-    WITHOUT_ROLES,
     reload_authentication,
     replace_file,
     write_authentication,
 )
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import environment, identity
+from persistence.embedded.locks import postmaster
 from persistence.embedded.socket_folder import PORT, disarm_stale_lock, server_owners, socket_lock
 from persistence.error_translation import first_line
-from persistence.roles.accounts import end_sessions
-from persistence.rows import one_row
 from persistence.sessions.session import open_privileged_session
 
-OTHER_ROLES = "SELECT rolname FROM pg_catalog.pg_roles WHERE NOT rolname OPERATOR(pg_catalog.=) ANY(%s)"
 RUN_FOLDER = Path("/run/paper-trading")
 """Made by systemd for the service; a service there has a /tmp of its own, which no other process sees."""
 DEFAULT_MODE, WITH_GROUP_MODE = 0o755, 0o750
@@ -52,7 +48,6 @@ PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._+-]*")
 """What needs no quotes in the server's options and in a URL."""
 ANOTHER_FOLDER = "choose another one with --socket-folder"
 UNTIL_THEN = "until then roles with a password cannot connect"
-FOLDERS = "SELECT pg_catalog.current_setting('unix_socket_directories')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +58,13 @@ class SharedSocket:
         folder: its path, which is absolute.
         mode: of the folder; the socket in it is open to all that may enter.
         group: of the folder; None: that of the server.
+        reason: why the server has not opened it at its last start; None where it has, or nothing is known.
     """
 
     folder: str
     mode: int = DEFAULT_MODE
     group: str | None = None
+    reason: str | None = None
 
     def make(self, user: tuple[int, int], data: Path) -> None:
         """Make the folder, or check the one that is there, and let those enter it that may.
@@ -79,57 +76,60 @@ class SharedSocket:
         Raises:
             SettingsError: it cannot be made, belongs to another user or database, or holds other files.
         """
-        with suppress(OSError):  # opening it says why
-            Path(self.folder).mkdir(mode=0o700, exist_ok=True)
-        with self._opened(user[0]) as handle:
-            try:
-                status = os.fstat(handle)
-                group = status.st_gid if self.group is None else group_id(self.group)
-                if (status.st_uid, status.st_gid) != (user[0], group):  # which a hardened service may not even try
-                    os.fchown(handle, user[0], group)
-                os.fchmod(handle, self.mode)
-                reachable = _may_write(self.folder, user)
-            except PermissionError as error:
-                name = f"group {self.group}" if self.group is not None else "the user of the server"
-                raise SettingsError(
-                    f"{self._subject} cannot be given to {name}: this user must be in that group"
-                ) from error
-        self._refuse_that_of_another_database(data)
-        if not reachable:
-            raise SettingsError(
-                f"{self._subject} cannot be reached by {user_name(user[0])}, the user of the server: a folder above it"
-                f" is closed to others; {ANOTHER_FOLDER}"
-            )
-
-    def _refuse_that_of_another_database(self, data: Path) -> None:
         try:
-            lock = read_own_file(socket_lock(Path(self.folder)), server_owners(data))
-        except FileNotFoundError:
-            return
+            handle = self._opened()
         except OSError as error:
             raise self._unusable(error) from error
-        pid, of_data, *_ = [*lock.decode(errors="replace").splitlines(), "", ""]
-        if of_data != str(data) and pid.isdigit() and psutil.pid_exists(int(pid)):
-            raise SettingsError(f"{self._subject} has that of the database in {of_data}; {ANOTHER_FOLDER}")
+        try:
+            status = os.fstat(handle)
+            if status.st_uid not in {user[0], os.geteuid()}:
+                raise SettingsError(f"{self._subject} belongs to another user; {ANOTHER_FOLDER}")
+            if any(map(partial(_is_other_file, handle), os.listdir(handle))):  # noqa: PTH208 - whatever its path leads to by now
+                raise SettingsError(f"{self._subject} holds other files; {ANOTHER_FOLDER}")
+            pid, of_data = self._lock(data)
+            if of_data and of_data != str(data) and _serves(pid, of_data):
+                raise SettingsError(f"{self._subject} has that of the database in {of_data}; {ANOTHER_FOLDER}")
+            group = status.st_gid if self.group is None else group_id(self.group)
+            if (status.st_uid, status.st_gid) != (user[0], group):  # which a hardened service may not even try
+                os.fchown(handle, user[0], group)
+            os.fchmod(handle, self.mode)
+            if not _may_write(self.folder, user):
+                raise SettingsError(
+                    f"{self._subject} cannot be reached by {user_name(user[0])}, the user of the server: a folder above"
+                    f" it is closed to others; {ANOTHER_FOLDER}"
+                )
+        except PermissionError as error:
+            name = f"group {self.group}" if self.group is not None else "the user of the server"
+            raise SettingsError(
+                f"{self._subject} cannot be given to {name}: this user must be in that group"
+            ) from error
+        finally:
+            os.close(handle)
 
-    def missing(self, data: Path) -> str | None:
-        """Return why a server that runs has not opened the socket; None where it has.
+    def prepare(self, user: tuple[int, int], data: Path) -> None:
+        """Make the folder, or check it, before the server starts; a lock that a killed one has left there is no reason.
 
         Args:
-            data: the folder of its data, which belongs to its user.
+            user: user and group that run the server.
+            data: the folder of its data.
+
+        Raises:
+            SettingsError: it cannot be used.
         """
-        owner = data.stat().st_uid
+        self.make(user, data)
         try:
-            self._refuse_that_of_another_database(data)
-            with self._opened(owner) as handle:
-                place = os.stat(f"{SOCKET_NAME}{PORT}", dir_fd=handle, follow_symlinks=False)
-                if stat.S_ISSOCK(place.st_mode) and place.st_uid == owner:
-                    return None
-        except SettingsError as error:
-            return str(error)
-        except OSError:
-            pass
-        return f"the server has no socket in {self.folder}; restart the service"
+            disarm_stale_lock(socket_lock(Path(self.folder)), data)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def is_open(self, data: Path) -> bool:
+        """Return whether the server of these data listens here."""
+        with suppress(OSError, SettingsError):
+            place = Path(self.folder, f"{SOCKET_NAME}{PORT}").lstat()
+            server = postmaster(data)
+            lock = self._lock(data)
+            return stat.S_ISSOCK(place.st_mode) and server is not None and lock == (server.pid, str(data))
+        return False
 
     @property
     def _subject(self) -> str:
@@ -138,22 +138,44 @@ class SharedSocket:
     def _unusable(self, error: OSError) -> SettingsError:
         return SettingsError(f"{self._subject} cannot be used ({error.strerror or error}); {ANOTHER_FOLDER}")
 
-    @contextmanager
-    def _opened(self, owner: int) -> Iterator[int]:
-        """Open the folder, unless it is not the server's own."""
+    def _opened(self) -> int:
+        """Return a descriptor of the folder, which is made if it is missing."""
+        failure = None
         try:
-            handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            Path(self.folder).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            failure = error
+        try:
+            return os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError as error:
+            raise failure or error from None
+
+    def _lock(self, data: Path) -> tuple[int, str]:
+        """Return which process has the socket here, and the folder of its data; 0 and an empty text without any."""
+        try:
+            content = read_own_file(socket_lock(Path(self.folder)), server_owners(data))
+        except FileNotFoundError:
+            return 0, ""
         except OSError as error:
             raise self._unusable(error) from error
-        try:
-            if os.fstat(handle).st_uid not in {owner, os.geteuid()}:
-                raise SettingsError(f"{self._subject} belongs to another user; {ANOTHER_FOLDER}")
-            names = os.listdir(handle)  # noqa: PTH208 - of this folder, whatever its path leads to by now
-            if not all(name.startswith(SOCKET_NAME) for name in names):
-                raise SettingsError(f"{self._subject} holds other files; {ANOTHER_FOLDER}")
-            yield handle
-        finally:
-            os.close(handle)
+        pid, of_data, *_ = [*content.decode(errors="replace").splitlines(), "", ""]
+        return int(pid) if pid.isdecimal() else 0, of_data
+
+
+def _is_other_file(folder: int, name: str) -> bool:
+    """Return whether a file is neither a socket, such as that of `metrics_socket`, nor one of PostgreSQL's locks."""
+    if name.startswith(SOCKET_NAME):
+        return False
+    with suppress(FileNotFoundError):
+        return not stat.S_ISSOCK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    return False
+
+
+def _serves(pid: int, data: str) -> bool:
+    """Return whether a process is the server of these data; its id may be another process's by now."""
+    with suppress(psutil.Error):
+        return data in psutil.Process(pid).cmdline()
+    return False
 
 
 def wanted_socket(
@@ -201,12 +223,9 @@ def default_folder(home: Path) -> Path:
 def stored_socket(home: Path) -> SharedSocket | None:
     """Return the second socket of a home; None if it has none, or the file about it cannot be read."""
     try:
-        values = json.loads(_file(home).read_text(encoding="utf-8"))
-        return SharedSocket(values["folder"], int(values["mode"], 8), values["group"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        logger.warning("{} cannot be read ({}), so there is no second socket; `db role create` makes one", home, error)
+        return _load(home)
+    except SettingsError as error:
+        logger.warning("{}", error)
         return None
 
 
@@ -217,13 +236,14 @@ def missing_socket(home: Path) -> str | None:
         home: of the service.
     """
     home = home.expanduser().resolve()
-    shared = stored_socket(home)
-    if shared is None:
+    try:
+        socket = _load(home)
+    except SettingsError as error:
+        return f"{error}; {UNTIL_THEN}"
+    if socket is None or socket.is_open(home / "postgres"):
         return None
-    reason = None
-    with suppress(FileNotFoundError):  # the data are gone, which others report
-        reason = shared.missing(home / "postgres")
-    return None if reason is None else f"{reason}; {UNTIL_THEN}"
+    reason = socket.reason or f"the server has no socket in {socket.folder}; restart the service"
+    return f"{reason}; {UNTIL_THEN}"
 
 
 def open_to_roles(superuser: str, home: Path, socket: SharedSocket, user: tuple[int, int]) -> bool:
@@ -254,39 +274,8 @@ def open_to_roles(superuser: str, home: Path, socket: SharedSocket, user: tuple[
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL would not let this user connect as the owner any more: {first_line(error)}."
             ) from error
-        folders = str(one_row(admin, FOLDERS)[0])
-    replace_file(_file(home), json.dumps({**asdict(socket), "mode": f"{socket.mode:o}"}) + "\n")
-    return socket.folder in [folder.strip() for folder in folders.split(",")]
-
-
-@contextmanager
-def closed_to_roles(superuser: str, home: Path, user: tuple[int, int]) -> Iterator[None]:
-    """Keep the roles with a password out while the block runs, and end their sessions: a lock of theirs would block it.
-
-    Should this process be killed, the next start of the server lets them in again.
-
-    Args:
-        superuser: connection string.
-        home: of the service.
-        user: user and group that run the server.
-    """
-    if stored_socket(home) is None:
-        yield
-        return
-    try:
-        with open_privileged_session(superuser, "embedded", autocommit=True) as admin:
-            write_authentication(home, user, WITHOUT_ROLES)
-            reload_authentication(admin, superuser)
-            others = admin.execute(OTHER_ROLES, [list(OWN_ROLES)]).fetchall()
-            end_sessions(admin, [name for (name,) in others])
-        yield
-    finally:
-        write_authentication(home, user)
-        with (
-            suppress(psycopg.OperationalError),  # the server is gone; its next start reads the file
-            open_privileged_session(superuser, "embedded", autocommit=True) as admin,
-        ):
-            admin.execute("SELECT pg_catalog.pg_reload_conf()")
+    _store(home, socket)
+    return socket.is_open(home / "postgres")
 
 
 def socket_options(home: Path, own_folder: Path, user: tuple[int, int]) -> str:
@@ -299,16 +288,43 @@ def socket_options(home: Path, own_folder: Path, user: tuple[int, int]) -> str:
         own_folder: of the first socket.
         user: user and group that run the server.
     """
-    folders, mode = str(own_folder), "0700"
+    if (socket := stored_socket(home)) is None:
+        return _options(own_folder)
+    write_authentication(home, user)
+    try:
+        socket.prepare(user, home / "postgres")
+    except SettingsError as error:
+        return without_second(home, own_folder, str(error))
+    if socket.reason is not None:
+        with suppress(OSError):
+            _store(home, replace(socket, reason=None))
+    return _options(own_folder, socket.folder)
+
+
+def without_second(home: Path, own_folder: Path, reason: str) -> str:
+    """Return the server's options for its first socket alone, and keep why there is no second one.
+
+    Args:
+        home: of the service.
+        own_folder: of the first socket.
+        reason: see `SharedSocket`.
+    """
+    logger.info("{}; {}", reason, UNTIL_THEN)  # whoever goes on warns, by `missing_socket`
     if (socket := stored_socket(home)) is not None:
-        write_authentication(home, user)
-        try:
-            socket.make(user, home / "postgres")
-            disarm_stale_lock(socket_lock(Path(socket.folder)), home / "postgres")
-            # The mode is that of both sockets; the folder of the first one is closed to others.
-            folders, mode = f"{own_folder},{socket.folder}", "0777"
-        except (SettingsError, OSError) as error:
-            logger.info("{}; {}", error, UNTIL_THEN)  # whoever goes on warns, by `missing_socket`
+        with suppress(OSError):  # a full disk is no reason not to start
+            _store(home, replace(socket, reason=reason))
+    return _options(own_folder)
+
+
+def shared_folder(options: str) -> str | None:
+    """Return the folder of the second socket in the server's options; None without one."""
+    match = re.search(r"unix_socket_directories=[^ ,]*,(\S+)", options)
+    return match and match[1]
+
+
+def _options(own_folder: Path, second: str | None = None) -> str:
+    # The mode is that of both sockets; the folder of the first one is closed to others.
+    folders, mode = (str(own_folder), "0700") if second is None else (f"{own_folder},{second}", "0777")
     return f" -c unix_socket_directories={folders} -c unix_socket_permissions={mode}"
 
 
@@ -341,6 +357,31 @@ def _mode(text: str) -> int:
             " and others may not write"
         )
     return mode
+
+
+def _load(home: Path) -> SharedSocket | None:
+    """Return what the file about the second socket says; None where there is no such file.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    file = _file(home)
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        folder, mode, group, reason = values["folder"], values["mode"], values["group"], values.get("reason")
+        if not isinstance(folder, str) or not all(one is None or isinstance(one, str) for one in (group, reason)):
+            raise TypeError("a value has the wrong type")
+        return SharedSocket(folder, int(mode, 8), group, reason)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SettingsError(
+            f"{file} cannot be read ({error}), so there is no second socket; `db role create` makes one"
+        ) from error
+
+
+def _store(home: Path, socket: SharedSocket) -> None:
+    replace_file(_file(home), json.dumps({**asdict(socket), "mode": f"{socket.mode:o}"}) + "\n")
 
 
 def _file(home: Path) -> Path:

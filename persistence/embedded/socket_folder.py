@@ -15,8 +15,6 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from domain.files.owners import user_name
 from domain.files.private_files import open_own_file
 from persistence.embedded.errors import EmbeddedServerError
@@ -111,7 +109,7 @@ def disarm_stale_lock(lock: Path, data: Path) -> None:
         pid, _, rest = file.read().partition("\n")
         if not pid.strip().isdigit():
             lock.unlink()
-        elif psutil.pid_exists(int(pid)):
+        else:  # perhaps it is a process's, of whatever user, or a thread's
             file.seek(0)
             file.write(f"{NO_SUCH_PROCESS}\n{rest}")
             file.truncate()

@@ -54,9 +54,11 @@ class EmbeddedWatch:
         self._crashed = False
         self._server.trim_log()
         if (missing := self._server.missing_socket()) is not None:
-            self._socket.failed(missing)
+            if not self._socket.is_failing(missing):  # for another reason than before, too
+                self._socket.ends()
+            self._socket.failed(missing, key=missing)
         else:
-            self._socket.recovered("the second socket is open: roles with a password can connect")
+            self._socket.recovered("no second socket is missing any more")
         self._pause = self._interval
         return self._pause
 

@@ -28,7 +28,7 @@ from research.statistics.objectives import objective_named
 from research.strategy import Strategy
 from research.sweeps.backtest_trial import EVALUATION, date_of, days_with_data
 from research.sweeps.folds import NO_TIME, walk_forward
-from research.sweeps.samplers import Permitted, sampler
+from research.sweeps.samplers import GRID, Permitted, sampler
 from research.sweeps.shared_prices import manifest_of
 from research.sweeps.space import Space
 
@@ -172,7 +172,7 @@ def prepared(request: SweepRequest, variants: Variants, market: Market, version:
         ),
         days_per_year=days_per_year(days),
         options={**request.portfolio, "strategy": label(request.strategy), "name": variants.kind.name},
-        replaces_refused=True,
+        replaces_refused=request.sampler != GRID,
     )  # fmt: skip
     return Sweep.of(EVALUATION, code_hash(variants.kind, version), manifest_of(market), plan, now)
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from domain.errors import InvalidRequest
-from domain.sweeps.trial import SweepPlan
 from domain.wording import did_you_mean, quoted
 from research.sweeps.space import Space
 
@@ -194,17 +193,22 @@ def sampler(name: str, space: Space, trials: int | None, seed: int) -> Sampler:
     return Random(space, trials, seed) if name == RANDOM else Tpe(space, trials, seed)
 
 
-def refuse_spans(plan: SweepPlan) -> None:
+def refuse_spans(sampler_name: str, space: Space, trials: int | None) -> None:
     """Refuse a new grid over a range without a step: it would have a thousand values that nobody named.
 
+    Args:
+        sampler_name: grid, random or tpe.
+        space: of the sweep.
+        trials: how many points are tried at most; None: all.
+
     Raises:
-        InvalidRequest: the plan is such a grid.
+        InvalidRequest: it is such a grid.
     """
-    spans = [one for one in Space.parse(plan.space).parameters if one.is_span]
-    if spans and plan.sampler == GRID:
+    spans = [one for one in space.parameters if one.is_span]
+    if spans and sampler_name == GRID and trials is None:
         raise InvalidRequest(
             f"--param {spans[0].name} is a range of {len(spans[0].values):,} values without a step: add one as in "
-            f"{spans[0].name}=0.1:0.5:0.1, or draw from it with --trials 200"
+            f"{spans[0].name}=0.1:0.5:0.1, or draw from it with --sampler random --trials 200"
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from persistence import schema
-from persistence.embedded.cluster import postmaster
+from persistence.embedded.locks import postmaster
 from persistence.embedded.server import EmbeddedServer
 from tests.support.database.servers import Server
 from tests.support.screens import fixed_database

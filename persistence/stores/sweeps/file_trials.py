@@ -29,7 +29,7 @@ from persistence.stores.sweeps.rows import (
     trial_from,
 )
 
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 30.0
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS research_sweeps (

@@ -6,9 +6,11 @@ import json
 import os
 import pwd
 import signal
+import socket
 import stat
+import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from psycopg.conninfo import conninfo_to_dict
 from actors import Decision, TradingSystem
 from console.cli import main
 from domain.errors import SettingsError
+from persistence.embedded import shared_socket
 from persistence.embedded.server import EmbeddedServer
-from persistence.embedded.shared_socket import SharedSocket, stored_socket, wanted_socket
+from persistence.embedded.shared_socket import SharedSocket, missing_socket, stored_socket, wanted_socket
 from persistence.embedded.watch import CRASHED, EmbeddedWatch
 from persistence.roles.urls import own_user_warning, role_url
 from persistence.sessions.address import make_url, parse_url
@@ -236,44 +239,100 @@ def test_a_folder_that_cannot_be_used_keeps_nobody_from_starting(
     assert "" == missing(home, capsys)  # the folder is there again
 
 
-def planted_lock(home: Path, shared: Path, data: Path) -> None:
-    """Leave a lock beside the second socket, of a process that lives, as after a kill or with another database."""
+@contextmanager
+def process_of_the_server_user(home: Path, *arguments: str) -> Iterator[int]:
+    """Run a process of the user of a home's server; yield its id."""
+    owner = (home / "postgres").stat()
+    user = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+    with subprocess.Popen(["sleep", "600", *arguments], cwd="/", **user) as process:  # type: ignore[call-overload]
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def leave_lock(home: Path, shared: Path, pid: int, data: str) -> str:
+    """Leave a lock beside the second socket, as a server does that is killed; return its content."""
     lock = shared / ".s.PGSQL.5432.lock"
-    lock.write_text(f"{os.getpid()}\n{data}\n1790000000\n5432\n{shared}\n", encoding="utf-8")
+    content = f"{pid}\n{data}\n1790000000\n5432\n{shared}\n"
+    lock.write_text(content, encoding="utf-8")
     owner = (home / "postgres").stat()
     os.chown(lock, owner.st_uid, owner.st_gid)
+    return content
 
 
+@pytest.mark.parametrize("data", ["{home}/postgres", "/elsewhere/postgres"])
 def test_a_lock_that_a_killed_server_left_keeps_it_from_nothing(
-    home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+    data: str, home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = created(home, shared, capsys)["url"]
-    planted_lock(home, shared, home / "postgres")
-    server = EmbeddedServer.attach(home)
-    try:
-        assert connects(url) is None
-        assert server.missing_socket() is None
-    finally:
-        server.release()
+    with process_of_the_server_user(home) as pid:  # its id was the server's
+        leave_lock(home, shared, pid, data.format(home=home))
+        server = EmbeddedServer.attach(home)
+        try:
+            assert (None, None) == (connects(url), server.missing_socket())
+        finally:
+            server.release()
 
 
 def test_the_second_socket_of_another_database_is_left_alone(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     created(home, shared, capsys)
-    planted_lock(home, shared, Path("/elsewhere/postgres"))
-    before = (shared / ".s.PGSQL.5432.lock").read_text(encoding="utf-8")
-    server = EmbeddedServer.attach(home)
-    try:
-        assert (
-            f"the folder {shared} for the second socket has that of the database in /elsewhere/postgres; choose another"
-            " one with --socket-folder; until then roles with a password cannot connect"
-        ) == server.missing_socket()
-        with pytest.raises(SettingsError, match="has that of the database in /elsewhere/postgres"):
-            server.open_to_roles(wanted_socket(home, str(shared)))
-    finally:
-        server.release()
-    assert before == (shared / ".s.PGSQL.5432.lock").read_text(encoding="utf-8")
+    shared.chmod(0o711)
+    with process_of_the_server_user(home, "600") as pid:
+        content = leave_lock(home, shared, pid, "600")  # a word of the process's command line, as of a server's
+        server = EmbeddedServer.attach(home)
+        try:
+            refusal = f"the folder {shared} for the second socket has that of the database in 600"
+            assert str(server.missing_socket()).startswith(f"{refusal}; choose another one with --socket-folder; until")
+            with pytest.raises(SettingsError, match=refusal):
+                server.open_to_roles(wanted_socket(home, str(shared)))
+        finally:
+            server.release()
+    assert (content, 0o711) == (
+        (shared / ".s.PGSQL.5432.lock").read_text(encoding="utf-8"), stat.S_IMODE(shared.stat().st_mode)
+    )  # fmt: skip
+
+
+def test_a_socket_that_only_the_server_finds_unusable_keeps_it_from_nothing(
+    home: Path, shared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created(home, shared, capsys)
+    with process_of_the_server_user(home) as pid:
+        leave_lock(home, shared, pid, f"{home}/postgres")
+        # As if another server had made it between the check and the start.
+        monkeypatch.setattr(shared_socket, "disarm_stale_lock", lambda *_: None)
+        server = EmbeddedServer.attach(home)
+        try:
+            assert connects(server.url) is None
+            reason = str(server.missing_socket())
+            assert reason.startswith("the second socket cannot be opened (lock file ")
+            assert reason.endswith("until then roles with a password cannot connect")
+        finally:
+            server.release()
+
+
+def test_an_unreadable_choice_of_the_socket_is_one_sentence(
+    home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    created(home, shared, capsys)
+    for content in (
+        "",
+        "[]",
+        '{"folder": 5, "mode": "755", "group": null}',
+        '{"folder": "/x", "mode": 7, "group": null}',
+    ):
+        (home / "postgres.sockets").write_text(content, encoding="utf-8")
+        assert f"{home}/postgres.sockets cannot be read (" in str(missing_socket(home))
+
+
+def test_the_socket_of_the_metrics_is_no_other_file(home: Path, shared: Path, served: EmbeddedServer) -> None:
+    shared.mkdir()
+    with closing(socket.socket(socket.AF_UNIX)) as metrics:
+        metrics.bind(str(shared / "metrics.sock"))
+        assert served.open_to_roles(wanted_socket(home, str(shared)), restart=True)
+        assert served.missing_socket() is None
 
 
 def test_a_socket_that_goes_is_reported_until_it_is_back(home: Path, shared: Path, served: EmbeddedServer) -> None:
@@ -288,15 +347,17 @@ def test_a_socket_that_goes_is_reported_until_it_is_back(home: Path, shared: Pat
             until(lambda: len(lines) == 4)
         finally:
             watch.stop()
-    missing = (
-        f"the server has no socket in {shared}; restart the service; until then roles with a password cannot connect"
-    )
+    gone = f"the server has no socket in {shared}; restart the service; until then roles with a password cannot connect"
     assert [
-        f"WARNING {missing}",
+        f"WARNING {gone}",
         f"WARNING {CRASHED}",
         "INFO the embedded PostgreSQL runs again",
-        "INFO the second socket is open: roles with a password can connect",
+        "INFO no second socket is missing any more",
     ] == lines
+    (shared / ".s.PGSQL.5432").unlink()
+    assert not served.open_to_roles(wanted_socket(home))
+    assert served.open_to_roles(wanted_socket(home), restart=True)
+    assert served.missing_socket() is None
 
 
 def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path, folder: Path) -> None:
@@ -317,6 +378,7 @@ def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path
     with captured_log(level="INFO") as lines:
         EmbeddedServer.attach(home).release()
     assert any("cannot be reached" in line for line in lines)
+    assert "cannot be reached" in str(missing_socket(home))
 
 
 def test_the_default_folder_stays_when_the_server_stops_so_that_nobody_else_can_make_it(home: Path) -> None:

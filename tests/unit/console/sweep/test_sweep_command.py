@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,13 @@ import pytest
 
 from console.cli import main
 from console.commands import sweep as command
-from console.sweep.running import begun
-from domain.errors import InvalidRequest
 from domain.sweeps.trial import Sweep, Trial, TrialState
 from persistence.stores.sweeps.file_trials import FileTrials
+from research.sweeps import samplers
 from research.sweeps.backtest_trial import Workplace
 from research.sweeps.preparation import prepared
-from research.sweeps.trials import MemoryTrials
 from research.sweeps.workers import LocatedWorkers, Workers
 from tests.support.sweeps.in_place import InPlaceWorkers
-from tests.support.sweeps.plans import rows_of, sweep_of
 from tests.support.sweeps.price_files import CROSSOVER, PRICES, SWEEP, candles
 
 ROOT = Path(__file__).parents[4]
@@ -282,22 +278,27 @@ def test_a_sweep_of_before_points_were_replaced_is_shown_again(
     assert (8, True) == (anew["run"]["trials"], anew["run"]["refused"] > 0)
 
 
-def test_a_grid_over_a_range_without_a_step_is_refused_unless_it_was_begun_before(run: Run, work: Path) -> None:
-    code, _, err = run(CROSSOVER, PRICES, "--param", "fast=2.0:6.0", "--param", "slow=20", "--folds", "2")
+def test_a_grid_over_a_range_without_a_step_goes_on_if_it_was_begun_before(
+    run: Run, work: Path, workers: list[InPlaceWorkers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = (CROSSOVER, PRICES, "--param", "fast=2.0:6.0", "--param", "slow=20", "--folds", "2")
+
+    def interrupt(count: int) -> None:
+        if count == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    workers.append(InPlaceWorkers(interrupt))
+    with monkeypatch.context() as before:
+        before.setattr(samplers, "refuse_spans", lambda *_: None)
+        assert 130 == run(*request)[0]
+    code, _, err = run(*request)
     assert (2, True) == (code, "--param fast is a range of 1,001 values without a step: add one as in" in err)
-    store, now = MemoryTrials(), replaces_refused(sweep_of(space=("n=0.1:0.5",), strategy="n.py"))
-    with pytest.raises(InvalidRequest, match="--param n is a range of 1,001 values without a step"):
-        begun(store, now, resume=False)
-    before = store.begin(now.without_replacement())
-    store.add(rows_of(before)[:2])
-    assert before == begun(store, now, resume=True)
-    with pytest.raises(InvalidRequest, match="2 of its 2 runs have not ended; go on with --resume"):
-        begun(store, now, resume=False)
-
-
-def replaces_refused(sweep: Sweep) -> Sweep:
-    plan = replace(sweep.plan, replaces_refused=True)
-    return Sweep.of(sweep.evaluation, sweep.code_hash, sweep.data_manifest, plan, sweep.created_at)
+    sweep, rows = stored(work)
+    assert (3, False) == (sum(row.state is TrialState.DONE for row in rows), sweep.plan.replaces_refused)
+    workers.append(InPlaceWorkers(interrupt))
+    code, _, err = run(*request, "--resume")
+    assert (130, True) == (code, "goes on from here" in err)
+    assert 6 == sum(row.state is TrialState.DONE for row in stored(work)[1])
 
 
 def test_the_page_has_the_map_and_the_tables_and_asks_for_nothing(run: Run, work: Path) -> None:
@@ -320,6 +321,7 @@ def test_the_page_has_the_map_and_the_tables_and_asks_for_nothing(run: Run, work
         ((CROSSOVER, PRICES, "--param", "fsat=1:2"), "has no parameter 'fsat'; did you mean fast?"),
         ((CROSSOVER, PRICES, "--param", "fast=5:2"), "the range '5:2' begins above its end"),
         ((CROSSOVER, PRICES, "--param", "fast="), "--param"),
+        ((CROSSOVER, PRICES, "--param", "fast=2.0:6.0"), "--param fast is a range of 1,001 values without a step"),
         ((CROSSOVER, PRICES, "--param", "fast=40:50", "--param", "slow=5"), "none of the values can be tried"),
         ((CROSSOVER, PRICES, "--param", "slow=900"), "the strategy needs 900 bars before its first call, and BTC/USDT"),
         ((CROSSOVER, PRICES, "--param", "fast=2:4"), "5 folds need at least 61: 10 for each test"),

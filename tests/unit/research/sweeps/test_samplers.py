@@ -9,7 +9,6 @@ import pytest
 from domain.errors import InvalidRequest
 from research.sweeps.samplers import TPE_BATCH, Permitted, Points, refuse_spans, sampler
 from research.sweeps.space import Space
-from tests.support.sweeps.plans import sweep_of
 
 SPACE = Space.parse(["fast=1:20", "slow=1:20", "side=long,both"])
 
@@ -140,14 +139,16 @@ def test_what_cannot_be_sampled_is_one_sentence(name: str, trials: int | None, s
 
 
 def test_a_new_grid_of_a_range_without_a_step_is_refused() -> None:
+    span = Space.parse(["fast=1:20", "depth=0.01:0.05"])
     with pytest.raises(InvalidRequest) as error:
-        refuse_spans(sweep_of(space=("fast=1:20", "depth=0.01:0.05")).plan)
+        refuse_spans("grid", span, None)
     assert (
         "--param depth is a range of 1,001 values without a step: add one as in depth=0.1:0.5:0.1, or draw from it "
-        "with --trials 200"
+        "with --sampler random --trials 200"
     ) == str(error.value)
-    refuse_spans(sweep_of(space=("fast=1:20", "depth=0.01:0.05:0.01")).plan)
-    refuse_spans(sweep_of(space=("depth=0.01:0.05",), sampler="random", trials=200).plan)
+    refuse_spans("grid", span, 30_000)
+    refuse_spans("grid", Space.parse(["fast=1:20", "depth=0.01:0.05:0.01"]), None)
+    refuse_spans("random", span, 200)
     assert 200 == len(points_in(Space.parse(["depth=0.01:0.05"]), 200))
 
 

@@ -108,7 +108,7 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
     sentences = {
         text: f"{text} is no file of sweeps: file is not a database; name another file",
         other: f"{other} is a database of another program; name another file",
-        newer: f"{newer} is of a newer version of this program (7, this one writes 1); name another file, or run the "
+        newer: f"{newer} is of a newer version of this program (7, this one writes 2); name another file, or run the "
         "newer version",
     }
     for path, sentence in sentences.items():
