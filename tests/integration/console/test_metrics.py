@@ -66,6 +66,10 @@ def test_metrics_agree_with_what_happened(database_url: str) -> None:
         system.crash("Sizer")
         until(lambda: fetch(port).value("paper_generation") == 2)
         assert "executed" == decide(system, symbol="ETH/USDT", quantity="0.1")
+        # Until the first price of ETH is stored, its position counts at the price of its fill.
+        at_last_fill = "SELECT symbol FROM v_paper_open_positions WHERE price_source = 'last fill'"
+        until(lambda: not system.ledger_reader.rows(at_last_fill))
+        until(lambda: fetch(port).value("paper_portfolio_equity") == float(system.portfolio()["total_value"]))
         scraped = fetch(port)
         counted = {("executed", "executed"): 2, ("ignored", "hold"): 1, ("rejected", "unknown_symbol"): 1}
         assert counted == scraped.above_zero("paper_decisions_total")
