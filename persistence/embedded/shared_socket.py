@@ -309,7 +309,7 @@ def without_second(home: Path, own_folder: Path, reason: str) -> str:
         own_folder: of the first socket.
         reason: see `SharedSocket`.
     """
-    logger.info("{}; {}", reason, UNTIL_THEN)  # whoever goes on warns, by `missing_socket`
+    logger.info("{}; {}", reason, UNTIL_THEN)  # the service warns, by `missing_socket`
     if (socket := stored_socket(home)) is not None:
         with suppress(OSError):  # a full disk is no reason not to start
             _store(home, replace(socket, reason=reason))
