@@ -15,6 +15,8 @@ MAX_DIFFERENCE = timedelta(seconds=2)
 """Clocks that differ by more are reported."""
 MAX_STEP = timedelta(hours=1)
 """A database whose clock is set by more is not believed: nothing that lasts may be dated years ahead or back."""
+MAX_SLEW = timedelta(milliseconds=100)
+"""The machine's clock was set during a reading if it and the monotonic clock tell durations that differ by more."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -119,12 +121,13 @@ class DatabaseClock:
         after = Instant.of(self._machine)
         span = after.since(before)
         ahead = max(before.time - time, timedelta(0)) or min(after.time - time, timedelta(0))
+        was_set = abs(after.time - before.time - span) > MAX_SLEW
         # Where both show the same time, as on one machine, this clock follows to the microsecond.
-        present = Instant(time + span / 2 if ahead else after.time, after.monotonic)
+        present = Instant(time + span / 2 if ahead or was_set else after.time, after.monotonic)
         anchor, floor = self._anchor, EARLIEST
         if anchor is not None:
-            if span > MAX_DIFFERENCE:
-                return  # too slow to say anything
+            if span > MAX_DIFFERENCE or was_set:
+                return  # it says nothing; the next one does
             carried = anchor.carried_to(present.monotonic)
             step = present.time - carried
             if abs(step) > MAX_STEP:

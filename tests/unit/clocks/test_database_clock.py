@@ -93,8 +93,29 @@ def test_a_machine_that_is_set_during_a_reading_is_never_wrong_by_nothing(
     clock.read(query)
     text = f"this machine's clock is {wrong_by} the database's; times and expiry go by the database's"
     assert (None if wrong_by is None else ClockProblem(ClockFault.MACHINE, text)) == clock.problem
+    assert machines.database == clock.now()
     clock.read(machines.query)
+    assert machines.database == clock.now()
     assert (then != timedelta(0)) == (clock.problem is not None)
+
+
+@pytest.mark.parametrize("ahead", [YEARS, -YEARS, timedelta(minutes=10), -timedelta(minutes=10)])
+def test_a_machine_that_is_set_during_a_later_reading_sets_no_time_and_blames_no_database(ahead: timedelta) -> None:
+    machines = Machines()
+    machines.round_trip = 0.2
+    clock = DatabaseClock(machines)
+    clock.read(machines.query)
+
+    def query() -> datetime:
+        machines.time += ahead
+        return machines.query()
+
+    clock.read(query)
+    assert (machines.database, None, None) == (clock.now(), clock.problem, clock.step)
+    clock.read(machines.query)
+    assert machines.database == clock.now()
+    assert clock.problem is not None
+    assert (ClockFault.MACHINE, None) == (clock.problem.fault, clock.step)
 
 
 @pytest.mark.parametrize(("seconds", "is_wrong"), [(2.0, False), (2.1, True), (-2.0, False), (-2.1, True)])
