@@ -20,6 +20,7 @@ The tree::
     ├── DecisionGone                   the decision's row was deleted, so it has no outcome
     ├── WouldEndValidation             the action would end a validation run, so it was not done
     ├── OrderRejected                  `execute_order` got no fill; the reason says why
+    ├── FileNotWritten                 a file cannot be written, as on a full disk
     ├── ExchangeUnreachable            the exchange of the prices does not answer
     ├── NotRunning                     no process serves this database
     ├── LeaseHeld                      another process serves this database
@@ -172,6 +173,10 @@ class WouldEndValidation(PaperTradingError):
 
 class OrderRejected(PaperTradingError):
     """A caller's order got no fill; the message is the outcome's reason."""
+
+
+class FileNotWritten(PaperTradingError):
+    """A file could not be written; one that existed is unchanged."""
 
 
 class ExchangeUnreachable(PaperTradingError):

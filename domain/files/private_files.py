@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from domain.errors import PaperTradingError
-from domain.files.owners import exposure, is_trusted, user_name
+from domain.errors import FileNotWritten, PaperTradingError
+from domain.files.owners import ROOT, exposure, is_trusted, user_name
 
 PART_SUFFIX = ".part"
 """Ends the name of a file that is being written."""
@@ -129,16 +129,17 @@ def names_in(folder: int) -> list[str]:
 
 
 @contextmanager
-def written_atomically(file: Path) -> Iterator[BinaryIO]:
+def written_atomically(file: Path, owner: tuple[int, int] | None = None) -> Iterator[BinaryIO]:
     """Yield a stream whose bytes become ``file`` at the end: a reader, and a kill, leave the old file or the new one.
 
-    Only this user may read the file, whatever the mode of one that it replaces.
+    Only its owner may read the file, whatever the mode of one that it replaces.
 
     Args:
         file: is replaced where it exists; a link is replaced itself.
+        owner: user and group to which root gives the file; None, or as another user: this one.
 
     Raises:
-        PaperTradingError: it could not be written, as on a full disk; an existing file is unchanged.
+        FileNotWritten: it could not be written, as on a full disk; an existing file is unchanged.
     """
     temporary = f".{os.urandom(8).hex()}{PART_SUFFIX}"
     try:
@@ -147,6 +148,8 @@ def written_atomically(file: Path) -> Iterator[BinaryIO]:
                 with create_file(temporary, folder) as stream:
                     yield stream
                     stream.flush()
+                    if owner is not None and os.geteuid() == ROOT:
+                        os.fchown(stream.fileno(), *owner)
                     os.fsync(stream.fileno())
                 os.replace(temporary, file.name, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
@@ -154,7 +157,7 @@ def written_atomically(file: Path) -> Iterator[BinaryIO]:
                     os.unlink(temporary, dir_fd=folder)
             _sync(folder)
     except OSError as error:
-        raise PaperTradingError(f"cannot write {file}: {error.strerror or error}") from error
+        raise FileNotWritten(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -173,13 +176,14 @@ def locked(file: Path, timeout_s: float, *, waiting_for: str) -> Iterator[None]:
         waiting_for: what the other one does, for the message.
 
     Raises:
-        PaperTradingError: another one still holds it after that time, or the file cannot be created.
+        PaperTradingError: another one still holds it after that time.
+        FileNotWritten: the file cannot be created.
     """
     try:
         make_private_folder(file.parent)
         handle = open_own_file(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise PaperTradingError(f"cannot write {file}: {error.strerror}") from error
+        raise FileNotWritten(f"cannot write {file}: {error.strerror}") from error
     try:
         deadline = time.monotonic() + timeout_s
         while not _taken(handle):

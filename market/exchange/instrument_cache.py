@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from decimal import Decimal
@@ -13,7 +11,8 @@ from typing import Any
 
 from loguru import logger
 
-from domain.files.private_files import make_private_folder, read_own_file
+from domain.errors import FileNotWritten
+from domain.files.private_files import make_private_folder, read_own_file, written_atomically
 from domain.trading.arithmetic import plain
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.types import Symbol
@@ -45,16 +44,10 @@ def write(path: Path, exchange: str, catalog: InstrumentCatalog) -> None:
     text = json.dumps({"version": VERSION, "exchange": exchange, "instruments": rows})
     try:
         make_private_folder(path.parent)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".new")  # mode 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        logger.warning("Cannot write the markets of {} to {}: {}", exchange, path, error.strerror)
+        with written_atomically(path) as file:
+            file.write(text.encode())
+    except (OSError, FileNotWritten) as error:
+        logger.warning("Cannot keep the markets of {} ({})", exchange, error)
 
 
 def updated(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import psycopg
 
-from domain.files.owners import user_name
+from domain.files.owners import ROOT, user_name
+from domain.files.private_files import written_atomically
 from persistence.roles.accounts import end_sessions
-from persistence.roles.urls import ROOT
 from persistence.rows import one_row
 from persistence.sessions.session import SETTINGS, open_privileged_session, open_session
 
@@ -46,8 +45,9 @@ def write_authentication(home: Path, user: tuple[int, int], authentication: str 
     """
     users = {user_name(uid) for uid in (home.stat().st_uid, os.geteuid(), ROOT)}
     lines = [f'{MAP} "{name}" {role}\n' for name in sorted(users) for role in OWN_ROLES]
-    replace_file(home / "postgres" / "pg_ident.conf", IDENTITIES + "".join(lines), user)
-    replace_file(home / "postgres" / "pg_hba.conf", authentication, user)
+    for name, content in (("pg_ident.conf", IDENTITIES + "".join(lines)), ("pg_hba.conf", authentication)):
+        with written_atomically(home / "postgres" / name, user) as file:
+            file.write(content.encode())
 
 
 def reload_authentication(admin: psycopg.Connection, superuser: str) -> None:
@@ -92,19 +92,3 @@ def closed_to_roles(superuser: str, home: Path, user: tuple[int, int]) -> Iterat
             open_privileged_session(superuser, "embedded", autocommit=True) as admin,
         ):
             admin.execute("SELECT pg_catalog.pg_reload_conf()")
-
-
-def replace_file(file: Path, content: str, user: tuple[int, int] | None = None) -> None:
-    """Write a file completely or not at all; root gives it to a user and group."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # mode 0600
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(content)
-            if user is not None and os.geteuid() == ROOT:
-                os.fchown(stream.fileno(), *user)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

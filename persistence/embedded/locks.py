@@ -63,8 +63,21 @@ def postmaster(data: Path) -> psutil.Process | None:
     """
     owners = server_owners(data)
     with suppress(FileNotFoundError, NotADirectoryError, ValueError, psutil.Error):
-        process = psutil.Process(int(read_own_file(data / "postmaster.pid", owners).partition(b"\n")[0]))
-        is_own = process.uids().effective in owners  # another user's process may have got its id
-        if is_own and process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
+        process = server_process(int(read_own_file(data / "postmaster.pid", owners).partition(b"\n")[0]), str(data))
+        if process is not None and process.uids().effective in owners:  # another user's process may have got its id
+            return process
+    return None
+
+
+def server_process(pid: int, data: str) -> psutil.Process | None:
+    """Return the process of an id if it is a server of these data; the id may be another process's by now.
+
+    Args:
+        pid: process id.
+        data: folder of the data.
+    """
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE and data in process.cmdline():
             return process
     return None

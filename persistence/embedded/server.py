@@ -28,7 +28,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from domain.errors import SettingsError
+from domain.errors import FileNotWritten, SettingsError
 from domain.files.owners import exposure
 from domain.files.private_files import make_home
 from domain.program import command_name
@@ -215,7 +215,7 @@ class EmbeddedServer:
         """Turn errors of the block into an `EmbeddedServerError` with a message of one line."""
         try:
             yield
-        except (OSError, psycopg.Error, psutil.Error, subprocess.SubprocessError) as error:
+        except (OSError, FileNotWritten, psycopg.Error, psutil.Error, subprocess.SubprocessError) as error:
             reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0].rstrip(".")
             if isinstance(error, OSError) and error.errno == errno.EPERM and error.filename is not None:
                 reason = f"{error.filename}: {reason}"

@@ -19,21 +19,16 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import psutil
 import psycopg
 from loguru import logger
 
-from domain.errors import SettingsError
+from domain.errors import FileNotWritten, SettingsError
 from domain.files.owners import user_name
-from domain.files.private_files import read_own_file
-from persistence.embedded.authentication import (
-    reload_authentication,
-    replace_file,
-    write_authentication,
-)
+from domain.files.private_files import read_own_file, written_atomically
+from persistence.embedded.authentication import reload_authentication, write_authentication
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.installation import environment, identity
-from persistence.embedded.locks import postmaster
+from persistence.embedded.locks import postmaster, server_process
 from persistence.embedded.socket_folder import PORT, disarm_stale_lock, server_owners, socket_lock
 from persistence.error_translation import first_line
 from persistence.sessions.session import open_privileged_session
@@ -87,7 +82,7 @@ class SharedSocket:
             if any(map(partial(_is_other_file, handle), os.listdir(handle))):  # noqa: PTH208 - whatever its path leads to by now
                 raise SettingsError(f"{self._subject} holds other files; {ANOTHER_FOLDER}")
             pid, of_data = self._lock(data)
-            if of_data and of_data != str(data) and _serves(pid, of_data):
+            if of_data and of_data != str(data) and server_process(pid, of_data) is not None:
                 raise SettingsError(f"{self._subject} has that of the database in {of_data}; {ANOTHER_FOLDER}")
             group = status.st_gid if self.group is None else group_id(self.group)
             if (status.st_uid, status.st_gid) != (user[0], group):  # which a hardened service may not even try
@@ -168,13 +163,6 @@ def _is_other_file(folder: int, name: str) -> bool:
         return False
     with suppress(FileNotFoundError):
         return not stat.S_ISSOCK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    return False
-
-
-def _serves(pid: int, data: str) -> bool:
-    """Return whether a process is the server of these data; its id may be another process's by now."""
-    with suppress(psutil.Error):
-        return data in psutil.Process(pid).cmdline()
     return False
 
 
@@ -263,13 +251,14 @@ def open_to_roles(superuser: str, home: Path, socket: SharedSocket, user: tuple[
     """
     socket.make(user, home / "postgres")
     hba = home / "postgres" / "pg_hba.conf"
-    before = hba.read_text(encoding="utf-8")
+    before = hba.read_bytes()
     with open_privileged_session(superuser, "embedded", autocommit=True) as admin:
         write_authentication(home, user)
         try:
             reload_authentication(admin, superuser)
         except psycopg.OperationalError as error:
-            replace_file(hba, before, user)
+            with written_atomically(hba, user) as file:
+                file.write(before)
             admin.execute("SELECT pg_catalog.pg_reload_conf()")
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL would not let this user connect as the owner any more: {first_line(error)}."
@@ -296,7 +285,7 @@ def socket_options(home: Path, own_folder: Path, user: tuple[int, int]) -> str:
     except SettingsError as error:
         return without_second(home, own_folder, str(error))
     if socket.reason is not None:
-        with suppress(OSError):
+        with suppress(FileNotWritten):
             _store(home, replace(socket, reason=None))
     return _options(own_folder, socket.folder)
 
@@ -311,7 +300,7 @@ def without_second(home: Path, own_folder: Path, reason: str) -> str:
     """
     logger.info("{}; {}", reason, UNTIL_THEN)  # the service warns, by `missing_socket`
     if (socket := stored_socket(home)) is not None:
-        with suppress(OSError):  # a full disk is no reason not to start
+        with suppress(FileNotWritten):  # a full disk is no reason not to start
             _store(home, replace(socket, reason=reason))
     return _options(own_folder)
 
@@ -381,7 +370,8 @@ def _load(home: Path) -> SharedSocket | None:
 
 
 def _store(home: Path, socket: SharedSocket) -> None:
-    replace_file(_file(home), json.dumps({**asdict(socket), "mode": f"{socket.mode:o}"}) + "\n")
+    with written_atomically(_file(home)) as file:
+        file.write(f"{json.dumps({**asdict(socket), 'mode': f'{socket.mode:o}'})}\n".encode())
 
 
 def _file(home: Path) -> Path:

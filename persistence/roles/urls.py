@@ -7,12 +7,11 @@ from pathlib import Path
 
 from loguru import logger
 
-from domain.files.owners import user_name
+from domain.files.owners import ROOT, user_name
 from persistence.sessions.address import make_url, parse_url
 
 OF_OWNER = ("user", "password", "passfile", "sslcert", "sslkey", "sslpassword", "requirepeer")
 """Parameters of the owner's URL that are his alone."""
-ROOT = 0
 PASSWORD_PLACE = "PASSWORD"  # nosec B105  # noqa: S105 - what stands in a URL for a password that is not known here
 
 

@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ from persistence.embedded.shared_socket import missing_socket, wanted_socket
 from persistence.embedded.watch import CRASHED, EmbeddedWatch
 from tests.support.captured_log import captured_log
 from tests.support.database.postmaster import postmaster_pid
-from tests.support.embedded.second_socket import connects, created, served, shared
+from tests.support.embedded.second_socket import attached, connects, created, served, shared
 from tests.support.system.running_system import until
 
 __all__ = ["served", "shared"]  # fixtures
@@ -46,17 +46,16 @@ def test_a_folder_that_cannot_be_used_keeps_nobody_from_starting(
     url = created(home, shared, capsys)["url"]
     shared.rmdir()
     shared.touch()
-    with captured_log(level="INFO") as lines:
-        server = EmbeddedServer.attach(home)
-    try:
+    unusable = f"the folder {shared} for the second socket cannot be used"
+    with ExitStack() as stack:
+        with captured_log(level="INFO") as lines:
+            server = stack.enter_context(attached(home))
         assert connects(server.url) is None
         assert connects(url) is not None
-        assert any(f"the folder {shared} for the second socket cannot be used" in line for line in lines)
+        assert any(unusable in line for line in lines)
         # A command may have started the server, and have warned where nobody reads: all that come later say it, too.
-        assert missing(home, capsys).startswith(f"the folder {shared} for the second socket cannot be used (Not a dir")
-    finally:
-        server.release()
-        shared.unlink()
+        assert missing(home, capsys).startswith(f"{unusable} (Not a dir")
+    shared.unlink()
     assert "" == missing(home, capsys)  # the folder is there again
 
 
@@ -89,11 +88,8 @@ def test_a_lock_that_a_killed_server_left_keeps_it_from_nothing(
     url = created(home, shared, capsys)["url"]
     with process_of_the_server_user(home) as pid:  # its id was the server's
         leave_lock(home, shared, pid, data.format(home=home))
-        server = EmbeddedServer.attach(home)
-        try:
+        with attached(home) as server:
             assert (None, None) == (connects(url), server.missing_socket())
-        finally:
-            server.release()
 
 
 def test_the_second_socket_of_another_database_is_left_alone(
@@ -103,14 +99,11 @@ def test_the_second_socket_of_another_database_is_left_alone(
     shared.chmod(0o711)
     with process_of_the_server_user(home, "600") as pid:
         content = leave_lock(home, shared, pid, "600")  # a word of the process's command line, as of a server's
-        server = EmbeddedServer.attach(home)
-        try:
+        with attached(home) as server:
             refusal = f"the folder {shared} for the second socket has that of the database in 600"
             assert str(server.missing_socket()).startswith(f"{refusal}; choose another one with --socket-folder; until")
             with pytest.raises(SettingsError, match=refusal):
                 server.open_to_roles(wanted_socket(home, str(shared)))
-        finally:
-            server.release()
     assert (content, 0o711) == (
         (shared / ".s.PGSQL.5432.lock").read_text(encoding="utf-8"), stat.S_IMODE(shared.stat().st_mode)
     )  # fmt: skip
@@ -124,14 +117,11 @@ def test_a_socket_that_only_the_server_finds_unusable_keeps_it_from_nothing(
         leave_lock(home, shared, pid, f"{home}/postgres")
         # As if another server had made it between the check and the start.
         monkeypatch.setattr(shared_socket, "disarm_stale_lock", lambda *_: None)
-        server = EmbeddedServer.attach(home)
-        try:
+        with attached(home) as server:
             assert connects(server.url) is None
             reason = str(server.missing_socket())
             assert reason.startswith("the second socket cannot be opened (lock file ")
             assert reason.endswith("until then roles with a password cannot connect")
-        finally:
-            server.release()
 
 
 def test_an_unreadable_choice_of_the_socket_is_one_sentence(

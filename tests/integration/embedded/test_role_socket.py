@@ -20,7 +20,7 @@ from persistence.embedded.shared_socket import SharedSocket, missing_socket, sto
 from persistence.roles.urls import own_user_warning, role_url
 from persistence.sessions.address import make_url, parse_url
 from tests.support.captured_log import captured_log
-from tests.support.embedded.second_socket import connects, created, served, shared
+from tests.support.embedded.second_socket import attached, connects, created, served, shared
 from tests.support.other_user import OtherUser, other_user
 from tests.support.system.running_system import running_system
 
@@ -36,8 +36,7 @@ def test_the_socket_opens_with_the_next_start_and_asks_for_the_password(
         name: document[name] for name in ("role", "kinds", "socket_folder")
     }
     assert connects(url) is not None  # the command was the only user of the server
-    server = EmbeddedServer.attach(home)
-    try:
+    with attached(home) as server:
         assert connects(url) is None
         assert "password authentication failed" in (connects(url, password="wrong") or "")
         assert connects(url, user="nobody_here", password="x") is not None
@@ -47,8 +46,6 @@ def test_the_socket_opens_with_the_next_start_and_asks_for_the_password(
             assert connects(url, user=user) is None
         # A role has to know its password on the first socket, too.
         assert connects(server.url, user="agent") is not None
-    finally:
-        server.release()
 
 
 def connect_often(url: str, times: int, sessions: ExitStack) -> None:
@@ -60,9 +57,7 @@ def test_roles_that_use_up_all_connections_leave_the_owner_some(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = created(home, shared, capsys)["url"]
-    server = EmbeddedServer.attach(home)
-    with ExitStack() as sessions:
-        sessions.callback(server.release)
+    with attached(home) as server, ExitStack() as sessions:
         with psycopg.connect(server.url, user="postgres") as superuser:
             superuser.execute("ALTER ROLE agent CONNECTION LIMIT -1")
         with pytest.raises(psycopg.OperationalError, match="remaining connection slots are reserved"):
@@ -74,19 +69,15 @@ def test_roles_that_use_up_all_connections_leave_the_owner_some(
 def test_a_running_server_opens_it_on_request_and_a_service_goes_on(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server = EmbeddedServer.attach(home)
-    try:
-        with running_system(server.url) as system:
-            before = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")).get(timeout=10)
-            document = created(home, shared, capsys, "--sender", "--restart")
-            assert document["socket_open"]
-            with TradingSystem.attach(document["url"]) as agent:
-                sent = agent.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence="0.75"))
-                outcome = sent.get(timeout=20)
-            assert ("executed", "executed") == (before.status, outcome.status)
-            assert [] == system.ledger_reader.ledger_differences()
-    finally:
-        server.release()
+    with attached(home) as server, running_system(server.url) as system:
+        before = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")).get(timeout=10)
+        document = created(home, shared, capsys, "--sender", "--restart")
+        assert document["socket_open"]
+        with TradingSystem.attach(document["url"]) as agent:
+            sent = agent.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence="0.75"))
+            outcome = sent.get(timeout=20)
+        assert ("executed", "executed") == (before.status, outcome.status)
+        assert [] == system.ledger_reader.ledger_differences()
 
 
 def test_without_a_restart_it_is_said_when_it_opens(
@@ -111,25 +102,21 @@ def test_another_user_is_a_role_and_never_the_owner(
     home: Path, shared: Path, other_user: OtherUser, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = created(home, shared, capsys)["url"]
-    server = EmbeddedServer.attach(home)
-    try:
-        with running_system(server.url) as system:
-            words = ("decide", "BUY", "BTC/USDT", "--confidence=0.75", "--wait", "--json")
-            done = other_user.run(*words, database_url=url)
-            assert (0, "") == (done.code, done.err)
-            assert "executed" == done.json["outcome"]
-            for user in ("paper", "postgres"):
-                as_owner = other_user.run("decisions", database_url=make_url(parse_url(url) | {"user": user}))
-                assert (1, "") == (as_owner.code, as_owner.out)
-                assert "peer authentication failed" in as_owner.err.lower()
-            # The first socket is in a folder that this user cannot enter.
-            assert "Permission denied" in other_user.run("decisions", database_url=server.url).err
-            refused = other_user.run("portfolio", "create", "mine", "--capital=1000000", database_url=url)
-            assert (1, "") == (refused.code, refused.out)
-            assert "role agent may not do this (permission denied for table paper_trading_config)" in refused.err
-            assert {"executed": 1} == system.ledger_reader.outcomes()
-    finally:
-        server.release()
+    with attached(home) as server, running_system(server.url) as system:
+        words = ("decide", "BUY", "BTC/USDT", "--confidence=0.75", "--wait", "--json")
+        done = other_user.run(*words, database_url=url)
+        assert (0, "") == (done.code, done.err)
+        assert "executed" == done.json["outcome"]
+        for user in ("paper", "postgres"):
+            as_owner = other_user.run("decisions", database_url=make_url(parse_url(url) | {"user": user}))
+            assert (1, "") == (as_owner.code, as_owner.out)
+            assert "peer authentication failed" in as_owner.err.lower()
+        # The first socket is in a folder that this user cannot enter.
+        assert "Permission denied" in other_user.run("decisions", database_url=server.url).err
+        refused = other_user.run("portfolio", "create", "mine", "--capital=1000000", database_url=url)
+        assert (1, "") == (refused.code, refused.out)
+        assert "role agent may not do this (permission denied for table paper_trading_config)" in refused.err
+        assert {"executed": 1} == system.ledger_reader.outcomes()
 
 
 @pytest.mark.slow
@@ -171,16 +158,13 @@ def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path
     if os.geteuid() != 0:
         pytest.skip("only root's server is of another user")
     (folder / "closed").mkdir(mode=0o700)
-    server = EmbeddedServer.attach(home)
-    try:
+    with attached(home) as server:
         wanted = wanted_socket(home, str(folder / "closed" / "shared"))
         with pytest.raises(SettingsError, match=r"cannot be reached by \w+, the user of the server"):
             server.open_to_roles(wanted)
         assert stored_socket(home) is None
         (folder / "closed").chmod(0o755)
         server.open_to_roles(wanted)
-    finally:
-        server.release()
     (folder / "closed").chmod(0o700)
     with captured_log(level="INFO") as lines:
         EmbeddedServer.attach(home).release()
@@ -189,11 +173,8 @@ def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path
 
 
 def test_the_default_folder_stays_when_the_server_stops_so_that_nobody_else_can_make_it(home: Path) -> None:
-    server = EmbeddedServer.attach(home)
-    try:
+    with attached(home) as server:
         assert server.open_to_roles(wanted_socket(home), restart=True)
-    finally:
-        server.release()
     place = Path(wanted_socket(home).folder)
     try:
         assert ([], server._cluster.user()[0]) == (list(place.iterdir()), place.stat().st_uid)

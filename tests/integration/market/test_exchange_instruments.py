@@ -252,7 +252,7 @@ def test_a_cache_that_cannot_be_written_is_logged_and_does_no_harm(
     (tmp_path / "file").write_text("")
     _, recorder = open_source("kraken", BTC, cache=tmp_path / "file" / "kraken.json")
     recorder.price(BTC, "110485.8")
-    assert 1 == len([line for line in log_lines if "Cannot write the markets of kraken to" in line])
+    assert 1 == len([line for line in log_lines if "Cannot keep the markets of kraken (" in line])
 
 
 def test_a_stop_while_the_markets_are_loaded_leaves_no_warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,21 @@ def created(home: Path, shared: Path, capsys: pytest.CaptureFixture[str], *optio
     return document
 
 
+@contextmanager
+def attached(home: Path) -> Iterator[EmbeddedServer]:
+    """Run the block with a server of which this process is a user."""
+    server = EmbeddedServer.attach(home)
+    try:
+        yield server
+    finally:
+        server.release()
+
+
 @pytest.fixture
 def served(home: Path) -> Iterator[EmbeddedServer]:
     """A server of which this process is a user."""
-    server = EmbeddedServer.attach(home)
-    yield server
-    server.release()
+    with attached(home) as server:
+        yield server
 
 
 def connects(url: str, **changes: str) -> str | None:
