@@ -8,32 +8,37 @@ import subprocess
 import time
 from pathlib import Path
 
+from domain.errors import PaperTradingError
+from domain.files.private_files import locked
 from persistence.embedded.errors import EmbeddedServerError
 
 SERVER_USER = "pgserver"
 USERADD_WAIT_S = 5.0
 """How long another process may take to make the same user."""
 RETRY_INTERVAL_S = 0.1
+USERS_LOCK = Path("/etc/.pwd.lock")
+"""Only root may open it, so nobody else holds it. useradd itself locks it in another way, which does not meet this."""
 USERADD = ("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER)
 
 
 def user_of_roots_server() -> tuple[int, int]:
     """Return user and group that run root's server; make the user if it is missing.
 
-    Two first starts may make it at once. useradd of the second one then fails, perhaps before the first one is done.
+    Two first starts may make it at once. A useradd that has looked for the name before another one is done gives that
+    user a new number, and the data of the first start belong to nobody; so one start makes it at a time.
 
     Raises:
         EmbeddedServerError: it cannot be made.
     """
-    deadline = time.monotonic() + USERADD_WAIT_S
-    while (user := _find()) is None:
-        reason = _add()
-        if (user := _find()) is not None:
-            break
-        if time.monotonic() >= deadline:
-            raise _not_made(reason)
-        time.sleep(RETRY_INTERVAL_S)
-    return user
+    if (user := _find()) is not None:
+        return user
+    try:
+        with locked(USERS_LOCK, USERADD_WAIT_S, waiting_for="makes it"):
+            return _make()
+    except EmbeddedServerError:
+        raise
+    except PaperTradingError as error:
+        raise _not_made(str(error)) from error
 
 
 def allow_traversal(user: tuple[int, int], passed: set[Path]) -> None:
@@ -51,6 +56,19 @@ def allow_traversal(user: tuple[int, int], passed: set[Path]) -> None:
             bit = stat.S_IXGRP
         if not status.st_mode & bit:
             folder.chmod(stat.S_IMODE(status.st_mode) | bit)
+
+
+def _make() -> tuple[int, int]:
+    """Return the user, made if it is missing; another program may have the list of users locked for a moment."""
+    deadline = time.monotonic() + USERADD_WAIT_S
+    while (user := _find()) is None:
+        reason = _add()
+        if (user := _find()) is not None:
+            break
+        if time.monotonic() >= deadline:
+            raise _not_made(reason)
+        time.sleep(RETRY_INTERVAL_S)
+    return user
 
 
 def _find() -> tuple[int, int] | None:
