@@ -37,8 +37,11 @@ from domain.trading.sessions.decision_age import expire_if_stale
 from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, Instant, OutcomeStatus
 from domain.wording import counted
 
-MAX_UNDER_WAY = 1_000
-"""Decisions sent down the path at once; those that wait for a price do not count."""
+MAX_UNDER_WAY = 400
+"""Decisions sent down the path at once; those that wait for a price do not count.
+
+A decision that is read beside a backlog waits for those sent before it: more would delay it, and raise no throughput.
+"""
 READ_BELOW = MAX_UNDER_WAY // 2
 """More decisions are read when fewer than this are under way."""
 

@@ -36,8 +36,10 @@ rest."""
 
 # A range, not an equation: so only the index that begins with the portfolio gives this order, whatever the planner
 # believes about the number of decisions of a portfolio. OFFSET 0 keeps it from reading the table as a whole.
+# Where decisions are left, the oldest of all would be looked for behind all of them. Unless a portfolio has more than
+# its share, the turns have all of the open portfolios; only those of others are missing, and are found by their names.
 IN_TURN = f"""
-WITH left_of AS MATERIALIZED (
+WITH RECURSIVE left_of AS MATERIALIZED (
     SELECT c.name, h.symbol FROM unnest(%(portfolios)s::text[], %(symbols)s::text[]) AS h(portfolio, symbol)
     JOIN paper_trading_config c ON c.portfolio = h.portfolio
 ), lanes AS MATERIALIZED (
@@ -46,7 +48,14 @@ WITH left_of AS MATERIALIZED (
         SELECT FROM trading_decisions d WHERE {PENDING_ROW} AND d.portfolio >= c.name AND d.portfolio <= c.name
         ORDER BY d.portfolio, {ORDER} LIMIT 1
     ) head WHERE c.closed_at IS NULL
-), picked AS (
+), names (name) AS (
+    (SELECT d.portfolio::text FROM trading_decisions d WHERE {PENDING_ROW} ORDER BY d.portfolio, {ORDER} LIMIT 1)
+    UNION ALL
+    SELECT next.portfolio FROM names n CROSS JOIN LATERAL (
+        SELECT d.portfolio::text FROM trading_decisions d WHERE {PENDING_ROW} AND d.portfolio > n.name
+        ORDER BY d.portfolio, {ORDER} LIMIT 1
+    ) next
+), turns AS MATERIALIZED (
     SELECT p.* FROM lanes l CROSS JOIN LATERAL (
         SELECT d.id, d.portfolio::text, {SENDER} AS sender, {PLACE},
                row_number() OVER (ORDER BY d.portfolio, {ORDER}) AS turn
@@ -55,10 +64,28 @@ WITH left_of AS MATERIALIZED (
           AND (d.symbol = ANY(l.symbols) AND {IS_PRICED}) IS NOT TRUE
         ORDER BY d.portfolio, {ORDER} LIMIT %(share)s
     ) p WHERE %(passes)s OR l.symbols IS NULL
+), by_name AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM left_of) AND NOT EXISTS (SELECT FROM turns WHERE turn = %(share)s) AS is_enough
+), others AS MATERIALIZED (
+    SELECT p.* FROM names n CROSS JOIN LATERAL (
+        SELECT d.id, d.portfolio::text, {SENDER} AS sender, {PLACE} FROM trading_decisions d
+        WHERE {PENDING_ROW} AND d.portfolio >= n.name AND d.portfolio <= n.name AND d.id <> ALL(%(under_way)s)
+          AND ((d.portfolio::text, d.symbol::text) IN (SELECT h.name, h.symbol FROM left_of h) AND {IS_PRICED})
+              IS NOT TRUE
+        ORDER BY d.portfolio, {ORDER} LIMIT %(limit)s
+    ) p
+    WHERE %(passes)s AND (SELECT is_enough FROM by_name) AND n.name NOT IN (SELECT l.name FROM lanes l)
+    LIMIT %(limit)s
+), picked AS (
+    SELECT * FROM turns
+    UNION ALL
+    SELECT id, portfolio, sender, got, made, row_number() OVER (ORDER BY got NULLS FIRST, made, id)
+    FROM (SELECT id, portfolio, sender, got, made FROM turns UNION ALL SELECT * FROM others) found
+    WHERE %(passes)s AND (SELECT is_enough FROM by_name)
     UNION ALL
     (SELECT d.id, d.portfolio::text, {SENDER}, {PLACE}, row_number() OVER (ORDER BY {ORDER})
      FROM trading_decisions d
-     WHERE {PENDING_ROW} AND d.id <> ALL(%(under_way)s) AND %(passes)s
+     WHERE {PENDING_ROW} AND d.id <> ALL(%(under_way)s) AND %(passes)s AND NOT (SELECT is_enough FROM by_name)
        AND ((d.portfolio::text, d.symbol::text) IN (SELECT h.name, h.symbol FROM left_of h) AND {IS_PRICED}) IS NOT TRUE
      ORDER BY {ORDER} LIMIT %(limit)s)
 )

@@ -283,11 +283,36 @@ def test_each_portfolio_is_read_along_its_index(embedded_url: str, analyzed: boo
         left = Left(frozenset({of("c")}))
         plan = connection.execute("EXPLAIN " + PENDING_IN_TURN, turn_parameters([1, 2, 3], 500, left, 2)).fetchall()
         text = "\n".join(line for (line,) in plan)
-        assert 2 == text.count("Index Scan using trading_decisions_turns") + text.count(
-            "Index Only Scan using trading_decisions_turns"
-        ), text
+        assert 5 == text.count("using trading_decisions_turns"), text
         assert 1 == text.count("using trading_decisions_pending"), text
         assert "Seq Scan on trading_decisions" not in text
+
+
+def test_where_decisions_are_left_the_oldest_of_all_are_not_looked_for_behind_them(embedded_url: str) -> None:
+    with served(embedded_url), psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute(MANY, ["a", 3_000])
+        connection.execute(MANY, ["b", 5])
+        left = Left(frozenset({of("a", "BTC/USDT")}))
+        is_looked_for = []
+        for share in (100, 5):  # b has as many as this
+            values = turn_parameters([], 500, left, 2) | {"share": share}
+            plan = connection.execute("EXPLAIN ANALYZE " + PENDING_IN_TURN, values).fetchall()
+            (scan,) = [line for (line,) in plan if "using trading_decisions_pending" in line]
+            is_looked_for.append("never executed" not in scan)
+        assert [False, True] == is_looked_for
+
+
+def test_those_of_unknown_and_closed_portfolios_are_read_beside_those_that_are_left(embedded_url: str) -> None:
+    with served(embedded_url) as store, psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute("SET paper.writer = 'PositionKeeper'")
+        connection.execute("UPDATE paper_trading_config SET closed_at = now() WHERE portfolio = 'b'")
+        table = Table(store, connection, [])
+        names = ["a", "a", "nobody's", "b", "zzz", "c", "0"]
+        table.insert(*(a_decision(number, name) for number, name in enumerate(names)))
+        left = Left(frozenset({of()}))
+        assert [2, 3, 4, 5, 6] == sorted(table.read(100, left))
+        assert 2 == len(table.read(2, left))
+        assert [4, 5, 6] == sorted(table.read(100, left, under_way=[2, 3]))
 
 
 @pytest.mark.parametrize("analyzed", [False, True])
