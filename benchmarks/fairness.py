@@ -2,8 +2,8 @@
 
 First N decisions of one portfolio are there at once, while another one sends a decision 20 times a second. Then N
 decisions of one portfolio wait for a price that never comes, while others send HOLDs, and the same portfolio decisions
-of another symbol; it is also measured how long they are in the table until they are rejected. Last, in turn, decisions
-are sent beside a backlog and without one.
+of another symbol; it is also measured how long they are in the table until they are rejected. Then one portfolio's
+wait for a price, and another one has a backlog. Last, in turn, decisions are sent beside a backlog and without one.
 """
 
 from __future__ import annotations
@@ -101,6 +101,14 @@ def beside_a_flood(count: int) -> tuple[Sequence[float], Sequence[float], Sequen
         return [*holds, *late], same, ages
 
 
+def beside_both(count: int) -> Sequence[float]:
+    """Return the milliseconds of decisions beside those of a portfolio without a price, and a backlog of another."""
+    with system() as (url, connection):
+        insert(connection, rows([BACKLOG], count, [SILENT]))
+        insert(connection, rows([URGENT[0]], PAIRED_BACKLOG))
+        return trickle(url, list(rows([URGENT[1]], round(A_SECOND * SECONDS / 2))), A_SECOND).seen
+
+
 def paired(pairs: int) -> list[tuple[float, float]]:
     """Return pairs of p50, without a backlog and beside one; which comes first changes each time."""
     sides = []
@@ -134,6 +142,7 @@ def main() -> int:
     holds, same, ages = beside_a_flood(arguments.backlog)
     lines.append(p99_line(f"beside {arguments.backlog:,} that wait for a price", holds))
     lines.append(p99_line("the same portfolio's decisions of another symbol", same))
+    lines.append(p99_line("beside both, each of another portfolio", beside_both(arguments.backlog)))
     for line in lines:
         print(line)
     print(

@@ -81,7 +81,8 @@ class IntakeReader:
             rows = self._decisions.pending_in_turn(under_way, limit, now, self._left)
             # The oldest fill what the turns leave free, unless the read passes over none that are left.
             self.more = len(rows) == limit or (not self._left.passes and bool(rows))
-            if self._left.passes and self.more:
+            of_these = self._left.portfolios
+            if self._left.passes and self.more and any(row.portfolio in of_these for row in rows):
                 self.waits.pass_again()  # there are others behind those that are left
         if not self.waits.active:
             return rows

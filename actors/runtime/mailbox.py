@@ -6,7 +6,7 @@ Why it stays small, by kind of message:
 
 ========================  ============================================================================================
 prices, wake-ups, states  `Latest`: one that waits is replaced by the next of its kind, so at most one of a kind waits
-decisions                 at most 1 000 are in progress at a time, so each step sends at most as many messages
+decisions                 at most 400 are in progress at a time, so each step sends at most as many messages
 submitted decisions       a caller's thread waits for the answer to each
 results                   never dropped, never more than there are decisions in progress
 ========================  ============================================================================================

@@ -16,8 +16,10 @@ SERVER_USER = "pgserver"
 USERADD_WAIT_S = 5.0
 """How long another process may take to make the same user."""
 RETRY_INTERVAL_S = 0.1
-USERS_LOCK = Path("/etc/.pwd.lock")
-"""Only root may open it, so nobody else holds it. useradd itself locks it in another way, which does not meet this."""
+USERS_LOCK = Path("/run/pgserver.lock")
+"""In a folder that only root can write, so nobody else can hold it; no file of useradd, which locks its own."""
+USERS_LOCK_WAIT_S = 30.0
+"""How long another process may take for all of it; its useradd may have to wait for another program's."""
 USERADD = ("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER)
 
 
@@ -33,7 +35,7 @@ def user_of_roots_server() -> tuple[int, int]:
     if (user := _find()) is not None:
         return user
     try:
-        with locked(USERS_LOCK, USERADD_WAIT_S, waiting_for="makes it"):
+        with locked(USERS_LOCK, USERS_LOCK_WAIT_S, waiting_for="makes it"):
             return _make()
     except EmbeddedServerError:
         raise

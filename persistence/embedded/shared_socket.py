@@ -251,7 +251,7 @@ def open_to_roles(superuser: str, home: Path, socket: SharedSocket, user: tuple[
     """
     socket.make(user, home / "postgres")
     hba = home / "postgres" / "pg_hba.conf"
-    before = hba.read_bytes()
+    before = read_own_file(hba, server_owners(home / "postgres"))
     with open_privileged_session(superuser, "embedded", autocommit=True) as admin:
         write_authentication(home, user)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -86,6 +87,8 @@ PENDING_IN_TURN, PENDING_IDS_IN_TURN = (IN_TURN.format(columns=columns) for colu
 
 MAX_PREPARED_IDS = 100
 """Up to so many excluded ids the statement is prepared; with more, to plan it anew with a hashed array is faster."""
+BY_AGE_EVERY = 60
+"""Of the reads that pass over decisions that are left."""
 INSERT_LOCK_TIMEOUT = "500ms"
 """Short, because all other inserts wait meanwhile."""
 
@@ -98,6 +101,7 @@ class DecisionStore(Store):
     def __init__(self, database_url: str, lease: Lease) -> None:
         super().__init__(database_url, lease)
         self._lanes = 1  # so many portfolios had pending decisions at the last read in turn
+        self._passes = count(1)
 
     def pending(
         self, under_way: Collection[DecisionId], limit: int, received: Instant
@@ -133,7 +137,9 @@ class DecisionStore(Store):
             received: the present moment.
             left: which decisions stay in the table.
         """
-        parameters = turn_parameters(under_way, limit, left, self._lanes)
+        # Of portfolios that do not exist, those behind very many others by their names would wait for ever.
+        by_age = bool(left.symbols) and left.passes and next(self._passes) % BY_AGE_EVERY == 0
+        parameters = turn_parameters(under_way, limit, left, self._lanes, by_age=by_age)
         try:
             with transaction(self.engine) as cursor:
                 # Never prepared: with the limits as constants the planner reads each portfolio along its index.

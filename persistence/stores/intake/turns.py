@@ -36,8 +36,8 @@ rest."""
 
 # A range, not an equation: so only the index that begins with the portfolio gives this order, whatever the planner
 # believes about the number of decisions of a portfolio. OFFSET 0 keeps it from reading the table as a whole.
-# Where decisions are left, the oldest of all would be looked for behind all of them. Unless a portfolio has more than
-# its share, the turns have all of the open portfolios; only those of others are missing, and are found by their names.
+# Where decisions are left, the oldest of all would be looked for behind all of them. The same are found by portfolio,
+# each along its index: the oldest of the open ones, and of others, whose names are looked for one after the other.
 IN_TURN = f"""
 WITH RECURSIVE left_of AS MATERIALIZED (
     SELECT c.name, h.symbol FROM unnest(%(portfolios)s::text[], %(symbols)s::text[]) AS h(portfolio, symbol)
@@ -62,10 +62,8 @@ WITH RECURSIVE left_of AS MATERIALIZED (
         FROM trading_decisions d
         WHERE {PENDING_ROW} AND d.portfolio >= l.name AND d.portfolio <= l.name AND d.id <> ALL(%(under_way)s)
           AND (d.symbol = ANY(l.symbols) AND {IS_PRICED}) IS NOT TRUE
-        ORDER BY d.portfolio, {ORDER} LIMIT %(share)s
+        ORDER BY d.portfolio, {ORDER} LIMIT %(each)s
     ) p WHERE %(passes)s OR l.symbols IS NULL
-), by_name AS MATERIALIZED (
-    SELECT EXISTS (SELECT FROM left_of) AND NOT EXISTS (SELECT FROM turns WHERE turn = %(share)s) AS is_enough
 ), others AS MATERIALIZED (
     SELECT p.* FROM names n CROSS JOIN LATERAL (
         SELECT d.id, d.portfolio::text, {SENDER} AS sender, {PLACE} FROM trading_decisions d
@@ -74,18 +72,18 @@ WITH RECURSIVE left_of AS MATERIALIZED (
               IS NOT TRUE
         ORDER BY d.portfolio, {ORDER} LIMIT %(limit)s
     ) p
-    WHERE %(passes)s AND (SELECT is_enough FROM by_name) AND n.name NOT IN (SELECT l.name FROM lanes l)
+    WHERE %(by_name)s AND n.name NOT IN (SELECT l.name FROM lanes l)
     LIMIT %(limit)s
 ), picked AS (
-    SELECT * FROM turns
+    SELECT * FROM turns WHERE turn <= %(share)s
     UNION ALL
     SELECT id, portfolio, sender, got, made, row_number() OVER (ORDER BY got NULLS FIRST, made, id)
     FROM (SELECT id, portfolio, sender, got, made FROM turns UNION ALL SELECT * FROM others) found
-    WHERE %(passes)s AND (SELECT is_enough FROM by_name)
+    WHERE %(by_name)s
     UNION ALL
     (SELECT d.id, d.portfolio::text, {SENDER}, {PLACE}, row_number() OVER (ORDER BY {ORDER})
      FROM trading_decisions d
-     WHERE {PENDING_ROW} AND d.id <> ALL(%(under_way)s) AND %(passes)s AND NOT (SELECT is_enough FROM by_name)
+     WHERE {PENDING_ROW} AND d.id <> ALL(%(under_way)s) AND %(passes)s AND NOT %(by_name)s
        AND ((d.portfolio::text, d.symbol::text) IN (SELECT h.name, h.symbol FROM left_of h) AND {IS_PRICED}) IS NOT TRUE
      ORDER BY {ORDER} LIMIT %(limit)s)
 )
@@ -136,7 +134,9 @@ RETURNING d.id, due.status, due.reason, due.portfolio, due.waited
 """
 
 
-def turn_parameters(under_way: Collection[DecisionId], limit: int, left: Left, lanes: int) -> dict[str, Any]:
+def turn_parameters(
+    under_way: Collection[DecisionId], limit: int, left: Left, lanes: int, *, by_age: bool = False
+) -> dict[str, Any]:
     """Return the parameters of `IN_TURN`.
 
     Args:
@@ -144,13 +144,18 @@ def turn_parameters(under_way: Collection[DecisionId], limit: int, left: Left, l
         limit: how many are read at most.
         left: which decisions are left.
         lanes: how many portfolios had pending decisions at the last read.
+        by_age: look for the oldest of all by their age also where decisions are left: slow, and complete.
     """
+    by_name = left.passes and bool(left.symbols) and not by_age
+    share = min(MAX_SHARE, max(MIN_SHARE, ceil(limit / max(lanes, 1))))
     symbols = sorted(left.symbols)
     return {
         "portfolios": [of.portfolio for of in symbols],
         "symbols": [of.symbol for of in symbols],
         "under_way": id_literal(under_way),
-        "share": min(MAX_SHARE, max(MIN_SHARE, ceil(limit / max(lanes, 1)))),
+        "share": share,
+        "each": max(limit, share) if by_name else share,
+        "by_name": by_name,
         "passes": left.passes,
         "limit": limit,
     }

@@ -18,7 +18,7 @@ from domain.trading.freshness.price_waits import NOTHING_LEFT, Left, LeftEnd, Sy
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 from persistence.lease import Lease
 from persistence.stores import portfolios
-from persistence.stores.decisions import PENDING_IN_TURN, PENDING_ONE, DecisionStore
+from persistence.stores.decisions import BY_AGE_EVERY, PENDING_IN_TURN, PENDING_ONE, DecisionStore
 from persistence.stores.intake.submissions import id_literal
 from persistence.stores.intake.turns import turn_parameters
 from persistence.stores.ledger import LedgerStore
@@ -274,32 +274,29 @@ def test_a_closed_portfolio_has_no_turns_and_its_next_life_has(embedded_url: str
 
 
 @pytest.mark.parametrize("analyzed", [False, True])
-def test_each_portfolio_is_read_along_its_index(embedded_url: str, analyzed: bool) -> None:
+@pytest.mark.parametrize(
+    ("left", "by_age", "along_turns", "along_age"),
+    [
+        (NOTHING_LEFT, False, 4, 1),
+        (Left(frozenset({of("c")})), False, 5, 0),  # the oldest of all may lie behind all that are left
+        (Left(frozenset({of("c")})), True, 4, 1),
+        (Left(frozenset({of("c")}), passes=False), False, 4, 0),  # names that nothing asks for are not looked for
+    ],
+)
+def test_each_portfolio_is_read_along_its_index(
+    left: Left, by_age: bool, along_turns: int, along_age: int, embedded_url: str, analyzed: bool
+) -> None:
     with served(embedded_url), psycopg.connect(embedded_url, autocommit=True) as connection:
         connection.execute(MANY, ["a", 3_000])
         connection.execute(MANY, ["b", 5])
         if analyzed:
             connection.execute("ANALYZE trading_decisions")
-        left = Left(frozenset({of("c")}))
-        plan = connection.execute("EXPLAIN " + PENDING_IN_TURN, turn_parameters([1, 2, 3], 500, left, 2)).fetchall()
+        values = turn_parameters([1, 2, 3], 500, left, 2, by_age=by_age)
+        plan = connection.execute("EXPLAIN " + PENDING_IN_TURN, values).fetchall()
         text = "\n".join(line for (line,) in plan)
-        assert 5 == text.count("using trading_decisions_turns"), text
-        assert 1 == text.count("using trading_decisions_pending"), text
+        assert along_turns == text.count("using trading_decisions_turns"), text
+        assert along_age == text.count("using trading_decisions_pending"), text
         assert "Seq Scan on trading_decisions" not in text
-
-
-def test_where_decisions_are_left_the_oldest_of_all_are_not_looked_for_behind_them(embedded_url: str) -> None:
-    with served(embedded_url), psycopg.connect(embedded_url, autocommit=True) as connection:
-        connection.execute(MANY, ["a", 3_000])
-        connection.execute(MANY, ["b", 5])
-        left = Left(frozenset({of("a", "BTC/USDT")}))
-        is_looked_for = []
-        for share in (100, 5):  # b has as many as this
-            values = turn_parameters([], 500, left, 2) | {"share": share}
-            plan = connection.execute("EXPLAIN ANALYZE " + PENDING_IN_TURN, values).fetchall()
-            (scan,) = [line for (line,) in plan if "using trading_decisions_pending" in line]
-            is_looked_for.append("never executed" not in scan)
-        assert [False, True] == is_looked_for
 
 
 def test_those_of_unknown_and_closed_portfolios_are_read_beside_those_that_are_left(embedded_url: str) -> None:
@@ -313,6 +310,15 @@ def test_those_of_unknown_and_closed_portfolios_are_read_beside_those_that_are_l
         assert [2, 3, 4, 5, 6] == sorted(table.read(100, left))
         assert 2 == len(table.read(2, left))
         assert [4, 5, 6] == sorted(table.read(100, left, under_way=[2, 3]))
+
+
+def test_those_behind_many_unknown_names_are_read_in_time(embedded_url: str) -> None:
+    with served(embedded_url) as store, psycopg.connect(embedded_url, autocommit=True) as connection:
+        table = Table(store, connection, [])
+        names = ["a", "zzz", *"123456789"]
+        table.insert(*(a_decision(number, name) for number, name in enumerate(names)))
+        left = Left(frozenset({of()}))
+        assert [*[False] * (BY_AGE_EVERY - 1), True] == [1 in table.read(4, left) for _ in range(BY_AGE_EVERY)]
 
 
 @pytest.mark.parametrize("analyzed", [False, True])

@@ -170,7 +170,7 @@ def test_more_quarantined_decisions_than_may_be_under_way_do_not_stop_the_intake
 
 
 def test_callers_of_decisions_that_ended_before_they_were_read_are_answered(stepper: Stepper) -> None:
-    for number in range(1_000):  # as many as may be under way at once
+    for number in range(1_000):  # more than may be under way at once
         put(stepper, number, symbol="BTC/USDT", quantity="0.2")
     stepper.tell("DecisionWatcher", Wake())
     while not any(line.startswith("Sizer Decide") for line in stepper.trace):

@@ -107,7 +107,7 @@ def test_a_lock_that_stays_is_one_sentence(
     useradd: Callable[[Callable[[int], bool]], list[str]], users_lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     useradd(lambda _: False)
-    monkeypatch.setattr(server_user, "USERADD_WAIT_S", 0.0)
+    monkeypatch.setattr(server_user, "USERS_LOCK_WAIT_S", 0.0)
     with locked(users_lock, 1.0, waiting_for="makes it"), pytest.raises(EmbeddedServerError) as error:
         server_user.user_of_roots_server()
     assert "cannot be made (another process makes it; try again when it has ended)" in str(error.value)
