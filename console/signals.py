@@ -58,7 +58,7 @@ class Signals:
         """Wait until ``wait`` returns something, and return it; a signal ends that by `Stop`.
 
         Two signals would not: one that the system gives to another thread, because Python handles it in the main thread
-        and that is not woken; and one that comes while a finalizer runs, where Python only prints an exception. So the
+        and that is not woken; and one that comes while a finalizer runs, where Python drops the exception. So the
         main thread looks up each second.
 
         Args:
@@ -100,6 +100,13 @@ def stoppable() -> Iterator[Signals]:
     After a signal the handlers stay: a second Ctrl-C that comes late must not interrupt what the command still prints.
     """
     signals = Signals()
+    print_exception = sys.unraisablehook
+
+    def print_unless_stop(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, Stop):  # `Signals.until` looks for a stop that came in a finalizer
+            print_exception(unraisable)
+
+    sys.unraisablehook = print_unless_stop
     before = take_signals(dict.fromkeys(STOPPING, signals.handle))
     try:
         yield signals
@@ -107,6 +114,7 @@ def stoppable() -> Iterator[Signals]:
         pass
     finally:
         signals.ignore()
+        sys.unraisablehook = print_exception
         if not signals.requested:
             restore_signals(before)
 

@@ -108,6 +108,7 @@ def test_configured_server_is_used_and_left_clean(monkeypatch: pytest.MonkeyPatc
     """A server that other people run: a role that is no superuser makes databases there, and nothing of them stays."""
     with embedded_server.connect() as admin:
         admin.execute("CREATE ROLE anybody LOGIN CREATEDB CREATEROLE")
+        admin.execute("GRANT CONNECT ON DATABASE postgres TO anybody")  # which tests of roles take from everybody
         before = admin.execute("SELECT count(*) FROM pg_roles").fetchall()
     configured = conninfo_to_dict(embedded_server.admin_url) | {"user": "anybody", "password": "a b/c@d"}
     monkeypatch.setenv("TEST_TIMESCALEDB_URL", url_of(configured))
@@ -121,6 +122,7 @@ def test_configured_server_is_used_and_left_clean(monkeypatch: pytest.MonkeyPatc
     servers.close()
     with embedded_server.connect() as admin:
         assert admin.execute("SELECT count(*) FROM pg_roles").fetchall() == before
+        admin.execute("DROP OWNED BY anybody")
         admin.execute("DROP ROLE anybody")
 
 
