@@ -20,12 +20,12 @@ import pyarrow.parquet
 
 from domain.errors import InvalidDecision
 from domain.trading.decision import Decision
-from domain.trading.orders import name_uuid
 from domain.types import Action
 from domain.wording import did_you_mean, quoted
 from research.backtest.feeds import Wish
 from research.backtest.making import namespace_of
 from research.backtest.pieces import PHASES, Phase
+from research.backtest.plain.ids import name_bytes
 from research.columns.bar_columns import EPOCH
 from research.errors import TapeError
 from research.strategy import Intent
@@ -84,13 +84,17 @@ class DecisionTape:
     def wishes(self, begin: int) -> Iterator[Wish]:
         """Yield what is wanted from a time on, in microseconds since 1970."""
         entries = [entry for entry in self.entries if entry.micros >= begin]
+        space = self.namespace.bytes
         # Decisions are numbered from 1 in the order in which they are made.
         numbers = {entry.row: number for number, entry in enumerate(entries, 1)}
-        place = f"{self.file or self.label}, row "
         for micros, row, wanted, target, uid in entries:
             intent = wanted if target is None else replace(wanted, target=numbers.get(target, wanted.target))
             moment = micros * PHASES + Phase.DECISION
-            yield Wish(moment, None, intent, uid or name_uuid(self.namespace, str(row)), f"{place}{row}")
+            yield Wish(moment, None, intent, uid.bytes if uid is not None else name_bytes(space, b"%d" % row), row)
+
+    def place(self, wish: Wish) -> str:
+        """Return where a decision comes from."""
+        return f"{self.file or self.label}, row {wish.row}"
 
 
 def read_tape(file: Path) -> DecisionTape:

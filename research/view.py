@@ -94,10 +94,28 @@ class Account:
     Attributes:
         state: returns its present state.
         equity: returns its value at the last prices of a time, in microseconds since 1970.
+        held: returns its position in a symbol; None where it has none.
+        quantity: returns the quantity that is held of a symbol.
     """
 
     state: Callable[[], PortfolioState]
     equity: Callable[[int], Decimal]
+    held: Callable[[Symbol], Position | None]
+    quantity: Callable[[Symbol], Decimal]
+
+    @classmethod
+    def of(cls, state: Callable[[], PortfolioState], equity: Callable[[int], Decimal]) -> Account:
+        """Return the account of a portfolio whose positions are those of its state."""
+
+        def held(symbol: Symbol) -> Position | None:
+            position: Position | None = state().positions.get(symbol)
+            return position
+
+        def quantity(symbol: Symbol) -> Decimal:
+            position = held(symbol)
+            return position.quantity if position is not None else ZERO
+
+        return cls(state, equity, held, quantity)
 
 
 class View:
@@ -143,8 +161,7 @@ class View:
 
     def position(self, symbol: str | None = None) -> Decimal:
         """Return the quantity that is held of a symbol, in its exact spelling; by default of that of the bar."""
-        held = self._held(symbol)
-        return held.quantity if held is not None else ZERO
+        return self._account.quantity(self._columns.symbol if symbol is None else Symbol(symbol))
 
     def entry_price(self, symbol: str | None = None) -> Decimal | None:
         """Return the average price of what is held of a symbol; None where nothing is."""
@@ -152,9 +169,7 @@ class View:
         return held.entry_price if held is not None else None
 
     def _held(self, symbol: str | None) -> Position | None:
-        name = self._columns.symbol if symbol is None else Symbol(symbol)
-        held: Position | None = self._account.state().positions.get(name)
-        return held
+        return self._account.held(self._columns.symbol if symbol is None else Symbol(symbol))
 
     def open_orders(self, symbol: str | None = None) -> Iterator[OpenOrder]:
         """Yield the open orders of a symbol, exits among them; by default of that of the bar."""

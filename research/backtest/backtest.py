@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from domain.trading.decision import PendingDecision
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.wording import counted
-from research.backtest.feeds import Feed, ListFeed, StrategyFeed, signal_wishes
+from research.backtest.feeds import Feed, ListFeed, StrategyFeed, place_of_signal, signal_wishes
 from research.backtest.lookahead import LookAhead, look_ahead
 from research.backtest.pieces import Market
+from research.backtest.plain.rules import NotPlain
+from research.backtest.plain.run import PlainRun
 from research.backtest.records import Records
 from research.backtest.run import BacktestRun, RunOptions
 from research.strategy import Strategy
@@ -30,12 +33,13 @@ class BacktestRequest:
     """What is tested, on what.
 
     Attributes:
-        subject: makes a new strategy for each run; or the tape.
+        subject: makes a new strategy for each run; or the tape. Where a run begins anew, it is asked once more.
         market: the prices.
         rules: of the portfolio.
         begin: decisions and values begin here, in microseconds since 1970; earlier prices warm a strategy up.
         same_currency: currencies that count 1:1.
         fill_at_close: see `research.backtest.run.RunOptions`.
+        engine_alone: the engine runs it whatever it is about.
     """
 
     subject: Callable[[], Strategy[Any]] | DecisionTape
@@ -44,6 +48,7 @@ class BacktestRequest:
     begin: int
     same_currency: frozenset[str] = frozenset()
     fill_at_close: bool = False
+    engine_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class BacktestResult:
         records: fills, trades, ends of decisions and values.
         seconds: how long the run took, without reading.
         bars: number of bars, of all symbols.
-        looks: pieces of market data that the engine was shown.
+        looks: pieces of market data that were looked at.
         notes: about the run, such as a slow strategy; sentences.
     """
 
@@ -116,6 +121,15 @@ class _Decisions(Records):
 
 
 def _run(request: BacktestRequest, records: Records) -> BacktestResult:
+    if not request.engine_alone and records.takes_plain:
+        try:
+            return _run_by(PlainRun, request, records)
+        except NotPlain:  # nothing has been recorded
+            pass
+    return _run_by(BacktestRun, request, records)
+
+
+def _run_by(kind: type[PlainRun | BacktestRun], request: BacktestRequest, records: Records) -> BacktestResult:
     market, subject, notes = request.market, request.subject, []
     feeds: list[StrategyFeed] = []
     if isinstance(subject, DecisionTape):
@@ -125,20 +139,22 @@ def _run(request: BacktestRequest, records: Records) -> BacktestResult:
             notes.append(f"{counted(late, 'decision')} came after the last price and was left out")
 
         def feed(account: Sequence[Account]) -> Feed:  # noqa: ARG001 - its decisions are made already
-            return ListFeed(subject.wishes(request.begin))
+            return ListFeed(subject.wishes(request.begin), subject.place)
     else:
         strategy = subject()
         name = strategy_name = strategy.name
 
         def feed(account: Sequence[Account]) -> Feed:
             if strategy.has_signals:
-                return ListFeed(signal_wishes(strategy, market, request.begin))
+                return ListFeed(
+                    signal_wishes(strategy, market, request.begin), partial(place_of_signal, strategy, market)
+                )
             feeds.append(StrategyFeed(strategy, market, account, request.begin))
             return feeds[0]
 
     options = RunOptions(request.rules, request.begin, request.same_currency, request.fill_at_close, strategy_name)
-    run = BacktestRun(market, options, feed, records)
     begun = time.perf_counter()
+    run = kind(market, options, feed, records)
     state = run.run()
     seconds = time.perf_counter() - begun
     for one in feeds:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 import traceback
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
-from uuid import UUID
 
 import numpy as np
 
-from domain.trading.orders import name_uuid
 from research.backtest.making import namespace_of
 from research.backtest.pieces import PHASES, Market, Phase
+from research.backtest.plain.ids import name_bytes
 from research.columns.bar_columns import time_of
 from research.errors import StrategyError
 from research.strategy import Intent, Strategy
@@ -31,15 +30,15 @@ class Wish(NamedTuple):
     Attributes:
         moment: see `research.backtest.pieces`.
         symbol: place of its symbol in the market; None where the intent names it.
-        uid: of the decision.
-        place: where it comes from, for messages.
+        uid: of the decision, as bytes.
+        row: the number of the bar or of the row that it comes from; see `Feed.place`.
     """
 
     moment: int
     symbol: int | None
     intent: Intent
-    uid: UUID
-    place: str
+    uid: bytes
+    row: int
 
 
 class Feed(Protocol):
@@ -48,15 +47,20 @@ class Feed(Protocol):
     def advance(self, until: int) -> Sequence[Wish]:
         """Return the next decisions of one moment before ``until``; empty where there are none."""
 
+    def place(self, wish: Wish) -> str:
+        """Return where an intent comes from, for messages."""
+
 
 class ListFeed:
     """Decisions that are known before the run, such as those of a tape.
 
     Args:
         wishes: in the order of their moments.
+        place: returns where one comes from, for messages.
     """
 
-    def __init__(self, wishes: Iterable[Wish]) -> None:
+    def __init__(self, wishes: Iterable[Wish], place: Callable[[Wish], str]) -> None:
+        self.place = place
         self._wishes = iter(wishes)
         self._next = next(self._wishes, None)
 
@@ -95,7 +99,7 @@ class StrategyFeed:
         self._on_bar = strategy.on_bar
         self._strategy = strategy
         self._market = market
-        self._namespace = namespace_of(strategy.name)
+        self._namespace = namespace_of(strategy.name).bytes
         self._bars = [Bar(columns) for columns in market.columns]
         parts = zip(self._bars, market.columns, market.instruments, account, strict=True)
         self._views = [View(*part) for part in parts]
@@ -112,15 +116,17 @@ class StrategyFeed:
             self.seconds += time.perf_counter() - begun
 
     def _advance(self, until: int) -> Sequence[Wish]:
+        bars, views, on_bar = self._bars, self._views, self._on_bar
         while True:
             chunk = self._chunk
+            symbols, indexes = chunk.symbols, chunk.bars
             stop = bisect_left(chunk.moments, until, self._place)
             for place in range(self._place, stop):
-                number = chunk.symbols[place]
-                bar = self._bars[number]
-                bar.index = chunk.bars[place]
+                number = symbols[place]
+                bar = bars[number]
+                bar.index = indexes[place]
                 try:
-                    wanted = self._on_bar(bar, self._views[number])
+                    wanted = on_bar(bar, views[number])
                 except Exception as error:
                     raise StrategyError(raised(self._strategy, error, bar)) from error
                 if wanted is not None:
@@ -141,13 +147,19 @@ class StrategyFeed:
 
     def _wishes(self, wanted: object, moment: int, number: int) -> list[Wish]:
         intents = wanted if isinstance(wanted, list | tuple) else (wanted,)
-        bar = self._bars[number]
+        bar, space = self._bars[number], self._namespace
         text = f"{bar.symbol} {moment // PHASES}"
-        place = place_of(self._strategy, bar)
         return [
-            Wish(moment, number, intent, name_uuid(self._namespace, f"{text} {n}"), place)
+            Wish(moment, number, intent, name_bytes(space, f"{text} {n}".encode()), bar.index)
             for n, intent in enumerate(intents)
         ]
+
+    def place(self, wish: Wish) -> str:
+        """Return where an intent comes from: the function of the strategy, with its line, and the bar."""
+        assert wish.symbol is not None  # a strategy is called at a bar of a symbol
+        bar = self._bars[wish.symbol]
+        bar.index = wish.row
+        return place_of(self._strategy, bar)
 
 
 def raised(strategy: Strategy[Any], error: Exception, bar: Bar) -> str:
@@ -203,7 +215,7 @@ def signal_wishes(strategy: Strategy[Any], market: Market, begin: int) -> Iterat
     Raises:
         StrategyError: the signals are not those of bars.
     """
-    namespace, rows = namespace_of(strategy.name), []
+    namespace, rows = namespace_of(strategy.name).bytes, []
     for number, columns in enumerate(market.columns):
         try:
             signals = strategy.signals(columns)
@@ -219,13 +231,18 @@ def signal_wishes(strategy: Strategy[Any], market: Market, begin: int) -> Iterat
         kept = (columns.time[bars] >= begin) & (bars >= strategy.warm_up - 1)
         times = columns.time[bars[kept]]
         rows += [
-            (micros, number, signals.buy if side > 0 else signals.sell)
-            for micros, side in zip(times.tolist(), sides[kept].tolist(), strict=True)
+            (micros, number, signals.buy if side > 0 else signals.sell, bar)
+            for micros, side, bar in zip(times.tolist(), sides[kept].tolist(), bars[kept].tolist(), strict=True)
             if side
         ]
     rows.sort(key=lambda row: row[:2])
-    for micros, number, intent in rows:
-        symbol = market.columns[number].symbol
-        uid = name_uuid(namespace, f"{symbol} {micros} 0")
-        place = f"{strategy.name}.signals at the bar of {symbol} that closes {time_of(micros):%Y-%m-%d %H:%M:%S} UTC"
-        yield Wish(micros * PHASES + Phase.DECISION, number, intent, uid, place)
+    for micros, number, intent, bar in rows:
+        uid = name_bytes(namespace, f"{market.columns[number].symbol} {micros} 0".encode())
+        yield Wish(micros * PHASES + Phase.DECISION, number, intent, uid, bar)
+
+
+def place_of_signal(strategy: Strategy[Any], market: Market, wish: Wish) -> str:
+    """Return where the intent of a signal comes from."""
+    assert wish.symbol is not None  # a signal is one of a symbol
+    symbol, time = market.columns[wish.symbol].symbol, time_of(wish.moment // PHASES)
+    return f"{strategy.name}.signals at the bar of {symbol} that closes {time:%Y-%m-%d %H:%M:%S} UTC"

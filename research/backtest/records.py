@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pyarrow
@@ -90,6 +90,13 @@ class Rows:
         if len(self._rows) == ROWS_A_BATCH:
             self._flush()
 
+    def add_batch(self, batch: Any) -> None:
+        """Add rows that are columns already."""
+        if self._rows:
+            self._flush()
+        self._batches.append(batch)
+        self._count += batch.num_rows
+
     def _flush(self) -> None:
         columns = zip(*self._rows, strict=True)
         arrays = [pyarrow.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
@@ -107,6 +114,22 @@ class Rows:
         table = self.table() if names is None else self.table().select(list(names))
         for batch in table.to_batches(max_chunksize=ROWS_A_BATCH):
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+class PlainRecord(NamedTuple):
+    """What has happened in a whole run of plain orders; see `Records`.
+
+    Attributes:
+        fills, trades, ends: batches of columns.
+    """
+
+    fills: Sequence[Any]
+    trades: Sequence[Any]
+    ends: Sequence[Any]
+    sentences: Mapping[str, str]
+    confidences: Sequence[Decimal]
+    traded: Mapping[Symbol, Decimal]
+    first_fills: Mapping[Symbol, datetime]
 
 
 class Records:
@@ -189,6 +212,24 @@ class Records:
                 trade.entry_commission, trade.exit_commission, trade.entry_time, trade.exit_time, trade.strategy,
                 trade.closes,
             ))  # fmt: skip
+
+    @property
+    def takes_plain(self) -> bool:
+        """Whether columns may take the place of events; not where a subclass wants each event, or each decision."""
+        return (type(self).take, type(self).decide) == (Records.take, Records.decide)
+
+    def take_plain(self, happened: PlainRecord) -> None:
+        """Take a whole run without events; all its decisions want to trade."""
+        for rows, batches in (
+            (self.fills, happened.fills), (self.trades, happened.trades), (self.ends, happened.ends),
+        ):  # fmt: skip
+            for batch in batches:
+                rows.add_batch(batch)
+        self.sentences.update(happened.sentences)
+        self.confidences.extend(happened.confidences)
+        self._counted.extend(b"\1" * len(happened.confidences))
+        self.traded.update(happened.traded)
+        self.first_fills.update(happened.first_fills)
 
     def snapshot(self, state: PortfolioState, marks: dict[Symbol, Decimal], micros: int) -> None:
         """Take the value of the portfolio at a time."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from heapq import heappop, heappush
+from uuid import UUID
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
@@ -99,7 +100,7 @@ class BacktestRun:
         self._bars = [0] * len(market.columns)  # by symbol: no later piece belongs to an earlier bar
         self._instants: tuple[int, Instant] = (0, market.instant(0))  # the last one
         self._taken = [0] * len(market.columns)  # the number of the last piece that the engine has seen of a symbol
-        self._feed = feed([Account(self._state, self._equity)] * len(market.columns))
+        self._feed = feed([Account.of(self._state, self._equity)] * len(market.columns))
 
     def run(self) -> PortfolioState:
         """Run to the end of the prices; return the portfolio's state then.
@@ -223,9 +224,9 @@ class BacktestRun:
         received = self._instant(moment - moment % PHASES + Phase.CLOSE if at_close else moment)
         name = self._market.columns[wish.symbol].symbol if wish.symbol is not None else Symbol("")
         try:
-            decision = self._maker.make(wish.intent, name, wish.uid, received)
+            decision = self._maker.make(wish.intent, name, UUID(bytes=wish.uid), received)
         except InvalidIntent as error:
-            raise StrategyError(f"{wish.place}: {error}") from None
+            raise StrategyError(f"{self._feed.place(wish)}: {error}") from None
         self._records.decide(decision)
         number = self._number_of(decision, wish)
         if decision.action is Action.CANCEL:

@@ -182,7 +182,7 @@ class LiveAgent:
             if index is None or not self._is_due(end, index):
                 continue
             seen = columns[symbol].until(index + 1)
-            view = (seen, Account(lambda: state, lambda _: state.equity(marks)))
+            view = (seen, Account.of(lambda: state, lambda _: state.equity(marks)))
             decisions = self._decide(symbol, end, index, *view)
             if decisions and self._is_late(end, newest):
                 unsent += len(decisions)

@@ -27,7 +27,7 @@ from domain.trading.portfolio import PortfolioState
 from domain.types import DEFAULT_PORTFOLIO, Symbol
 from research.backtest.backtest import BacktestRequest, backtest
 from research.backtest.pieces import Market
-from research.backtest.records import Records
+from research.backtest.records import PlainRecord, Records
 from research.backtest.run import DAY_US
 from research.columns.bar_columns import EPOCH, Micros
 from research.loading import load_strategy, new_strategy
@@ -94,6 +94,17 @@ class DailyValues(Records):
         if isinstance(one, Result) and isinstance(one.event, Filled):
             self.filled += 1
             self.closed += one.trade is not None
+
+    @property
+    def takes_plain(self) -> bool:
+        """Whether it counts columns, too."""
+        return True
+
+    def take_plain(self, happened: PlainRecord) -> None:
+        """Count the fills and closings of a whole run."""
+        self.decided += len(happened.confidences)
+        self.filled += sum(batch.num_rows for batch in happened.fills)
+        self.closed += sum(batch.num_rows for batch in happened.trades)
 
     def snapshot(self, state: PortfolioState, marks: dict[Symbol, Decimal], micros: int) -> None:
         """Take the value of the portfolio; the last one of a day counts, and that of 00:00 ends the day before."""

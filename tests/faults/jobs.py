@@ -97,11 +97,11 @@ def _silence(job: Job) -> Counters:
 
 
 def _elsewhere(module: str, usual: int, quick: int) -> Callable[[Job], Counters]:
-    """Return how a module with ``run(rounds, seed)`` is run."""
+    """Return how a module with ``run(rounds, seed)`` is run; each share does so many rounds with a seed of its own."""
 
     def run(job: Job) -> Counters:
         rounds = job.rounds or (quick if job.quick else usual)
-        counters: Counters = importlib.import_module(module).run(rounds, job.seed)
+        counters: Counters = importlib.import_module(module).run(rounds, job.seed + 1_000 * job.share)
         return counters
 
     return run
@@ -114,6 +114,11 @@ PARTS = {
     "hanging-poison": Part("a decision on which an actor hangs each time", _hanging_poison),
     "poison": Part("a decision on which an actor crashes each time", _poison),
     "silence": Part("threads that end without a word, and a stop that fails", _silence),
+    "integers": Part(
+        "random backtests in integers and by the engine: the same digits",
+        _elsewhere("tests.faults.parts.integers", 50_000, 300),
+        shares=2,
+    ),
     "seeds": Part(
         "the actors stepped through in an order out of a seed", _elsewhere("tests.faults.parts.seeds", 500, 20)
     ),
@@ -138,6 +143,7 @@ PARTS = {
 }
 """By name, the longest first."""
 ELSEWHERE = {
+    "integers": "tests.faults.parts.integers",
     "seeds": "tests.faults.parts.seeds",
     "orders": "tests.faults.parts.orders",
     "digits": "tests.faults.parts.digits",

@@ -14,7 +14,7 @@ import pyarrow
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from market.files.recording import PriceSeries
-from research.backtest.feeds import Wish
+from research.backtest.feeds import ListFeed, Wish
 from research.backtest.making import namespace_of
 from research.backtest.pieces import PHASES, Market, Phase
 from research.columns.bar_columns import EPOCH, BarColumns
@@ -90,7 +90,12 @@ def market(*columns: BarColumns, tick: str = "0.01", step: str = "0.0001") -> Ma
 def wish(intent: Intent, at: datetime, row: int = 0, symbol: int | None = 0) -> Wish:
     """Return an intent at a time, such as the close of a bar."""
     uid = uuid5(namespace_of("tests"), str(row))
-    return Wish(micros(at) * PHASES + Phase.DECISION, symbol, intent, uid, f"row {row}")
+    return Wish(micros(at) * PHASES + Phase.DECISION, symbol, intent, uid.bytes, row)
+
+
+def fed(wishes: Sequence[Wish]) -> ListFeed:
+    """Return the source of a list of wishes."""
+    return ListFeed(wishes, lambda one: f"row {one.row}")
 
 
 def wishes(*intents: tuple[int, Intent]) -> list[Wish]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from uuid import UUID
 
 from domain.trading.engine import Ended
 from domain.trading.portfolio import PortfolioState
 from domain.types import Symbol
-from research.backtest.feeds import Feed, ListFeed, Wish
+from research.backtest.feeds import Feed, Wish
 from research.backtest.making import DecisionMaker
 from research.backtest.pieces import PHASES, Market, Phase, Piece
 from research.backtest.records import Records
 from research.backtest.run import DAY_US, BacktestRun, RunOptions, new_engine
 from research.view import Account
-from tests.support.research.markets import micros
+from tests.support.research.markets import fed, micros
 
 
 class Listing(Records):
@@ -93,7 +94,7 @@ def show_everything(market: Market, options: RunOptions, wishes: Sequence[Wish])
             assert isinstance(subject, Wish)
             received = market.instant(moment - Phase.DECISION + Phase.CLOSE) if options.fill_at_close else now
             symbol = market.columns[subject.symbol].symbol if subject.symbol is not None else Symbol("")
-            decision = maker.make(subject.intent, symbol, subject.uid, received)
+            decision = maker.make(subject.intent, symbol, UUID(bytes=subject.uid), received)
             records.decide(decision)
             happened = engine.on_decision(decision, received)
             if decision.expired(received.time):
@@ -106,7 +107,7 @@ def show_everything(market: Market, options: RunOptions, wishes: Sequence[Wish])
 
 def run_listed(market: Market, options: RunOptions, wishes: Sequence[Wish]) -> tuple[PortfolioState, Listing]:
     """Run the same by `research.backtest.run`."""
-    return run_feed(market, options, lambda _: ListFeed(wishes))
+    return run_feed(market, options, lambda _: fed(wishes))
 
 
 def run_feed(

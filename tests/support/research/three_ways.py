@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import Action, Instant, OrderType, PriceRule, TimeInForce
 from persistence.replay.replaying import Replayed, replay
-from research.backtest.feeds import ListFeed, Wish
+from research.backtest.feeds import Wish
 from research.backtest.pieces import PHASES, Market, Phase, Piece
 from research.backtest.run import DAY_US, BacktestRun, RunOptions
 from research.columns.bar_columns import time_of
@@ -31,7 +32,7 @@ from research.strategy import Intent
 from tests.support.actors.stepped_runtime import StepClock
 from tests.support.actors.stepper import Stepper
 from tests.support.research.ledger_tables import RecordingDatabase, ledger_rows
-from tests.support.research.markets import market, micros, ticks, wish
+from tests.support.research.markets import fed, market, micros, ticks, wish
 from tests.support.research.straightforward import Listing
 from tests.support.values.builders import BTC, ETH, rules
 
@@ -80,7 +81,7 @@ def in_backtest(case: Case) -> Outcome:
     """Run a case in a backtest."""
     records = Listing()
     options = RunOptions(case.rules, micros(BEGIN), strategy=STRATEGY)
-    state = BacktestRun(case.market, options, lambda _: ListFeed(case.wishes), records).run()
+    state = BacktestRun(case.market, options, lambda _: fed(case.wishes), records).run()
     ends = {row[1]: (row[2], "" if row[2] == "executed" else row[3]) for row in records.ends.tuples()}
     values = [(cash, total) for _, total, _, cash in records.values.tuples()]
     return _outcome(records, ends, values, state)
@@ -176,7 +177,7 @@ def _decision(one: Wish, case: Case) -> Decision:
     if intent.action is not Action.AMEND and intent.target in {None, "symbol"}:
         assert one.symbol is not None
         values["symbol"] = case.market.columns[one.symbol].symbol
-    return Decision(decision=intent.action, uid=one.uid, strategy=STRATEGY, **values)
+    return Decision(decision=intent.action, uid=UUID(bytes=one.uid), strategy=STRATEGY, **values)
 
 
 fractions = st.sampled_from([Decimal("0.003"), Decimal("0.01"), Decimal("0.03")])

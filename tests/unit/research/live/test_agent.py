@@ -355,6 +355,6 @@ def test_signals_and_ids_are_those_of_a_backtest(prices: Prices) -> None:
     fed = [(fill[0], fill[1]) for fill in result.records.fills.tuples(["order_id", "side"])]
     assert len(fed) > 2
     assert [side for _, side in fed] == [one.decision for one in live.sent][: len(fed)]
-    feed = StrategyFeed(Always(), priced, [Account(lambda: PortfolioState.opened(rules()), lambda _: Decimal(0))], 0)
+    feed = StrategyFeed(Always(), priced, [Account.of(lambda: PortfolioState.opened(rules()), lambda _: Decimal(0))], 0)
     (wish,) = feed.advance(10**30)
-    assert wish.uid == Place("Always", "default", BTC, START + MINUTE, 0).uid
+    assert wish.uid == Place("Always", "default", BTC, START + MINUTE, 0).uid.bytes

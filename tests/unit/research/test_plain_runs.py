@@ -1,0 +1,279 @@
+"""Plain orders in integers give the digits of the engine, and everything else is left to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from domain.trading.execution import DRAWS, slippage_draw
+from domain.trading.instruments import Instrument
+from domain.trading.orders import ExecutionRules
+from domain.types import Action, OrderId, OrderType, PriceRule
+from research.backtest import backtest as module
+from research.backtest.backtest import BacktestRequest, BacktestResult, backtest
+from research.backtest.pieces import Market
+from research.backtest.plain.ids import draw, name_bytes
+from research.backtest.plain.rows import numbers
+from research.backtest.plain.rules import PlainRules
+from research.backtest.run import RunOptions
+from research.strategy import Intent, Parameters, Strategy
+from research.sweeps.backtest_trial import DailyValues
+from research.view import Bar, View
+from tests.support.research.markets import MINUTE, START, bars, flat_bars, market, micros, ticks, wish, wishes
+from tests.support.research.plain_runs import PlainCase, drawn_case, plain_cases, require_same, run_plain
+from tests.support.values.builders import BTC, BY_QUOTE, ETH, free, rules
+
+FREE = rules(costs=free(), execution=BY_QUOTE, max_position_size=1, min_notional=1)
+TEN = Decimal(10)
+
+
+def case_of(prices: Market, *intents: tuple[int, Intent], of: Any = FREE) -> PlainCase:
+    return PlainCase(prices, RunOptions(of, micros(START), strategy="tests"), wishes(*intents))
+
+
+def fills(case: PlainCase) -> list[tuple[Any, ...]]:
+    """Return the fills of a case that both ways agree on."""
+    names = ("side", "order_type", "liquidity", "ambiguous", "quantity", "price")
+    return list(require_same(case).fills.tuples(names))
+
+
+@settings(max_examples=150, deadline=None)
+@given(plain_cases())
+def test_integers_give_the_digits_of_the_engine(case: PlainCase) -> None:
+    assume(run_plain(case) is not None)
+    require_same(case)
+
+
+def test_random_runs_are_mostly_plain_and_of_all_kinds() -> None:
+    kinds: set[tuple[Any, ...]] = set()
+    plain = 0
+    for seed in range(300):
+        case = drawn_case(30, 12, seed)
+        if run_plain(case) is not None:
+            plain += 1
+            listed = require_same(case)
+            kinds |= set(listed.fills.tuples(["order_type", "side", "ambiguous"]))
+            kinds |= set(listed.ends.tuples(["status", "reason"])) | set(listed.trades.tuples(["closes"]))
+    assert plain > 150
+    assert {
+        ("market", "BUY", False), ("market", "SELL", False), ("stop", "SELL", False), ("stop", "SELL", True),
+        ("limit", "SELL", False), ("executed", ""), ("ignored", "confidence below threshold"), ("rejected", "no room"),
+        ("rejected", "nothing held"), ("rejected", "too small"), ("rejected", "not enough cash"),
+        ("rejected", "invalid"), (True,), (False,),
+    } <= kinds  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@given(plain_cases())
+def test_near_a_tie_the_decimals_decide_and_give_the_same(case: PlainCase) -> None:
+    of = PlainRules.of
+
+    def always(*arguments: Any) -> PlainRules:
+        made = of(*arguments)
+        return replace(made, slip_margin=2 * made.slip_unit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PlainRules, "of", staticmethod(always))
+        assume(run_plain(case) is not None)
+        require_same(case)
+
+
+BRACKET = Intent.buy(quantity=TEN, stop_loss_pct=Decimal("0.05"), take_profit_pct=Decimal("0.1"))
+BOUGHT = ("BUY", "market", "taker", False, 10, 100)
+FLAT = (100, 100, 100, 100)
+
+
+def test_a_stop_is_filled_behind_a_gap() -> None:
+    prices = market(bars([FLAT, FLAT, (90, 91, 89, 90)]))
+    assert [BOUGHT, ("SELL", "stop", "taker", False, 10, 90)] == fills(case_of(prices, (0, BRACKET)))
+
+
+def test_of_both_exits_in_one_bar_the_stop_counts() -> None:
+    prices = market(bars([FLAT, FLAT, (100, 111, 94, 100)]))
+    assert [BOUGHT, ("SELL", "stop", "taker", True, 10, 95)] == fills(case_of(prices, (0, BRACKET)))
+
+
+def test_a_target_behind_a_gap_gets_its_limit_and_what_that_costs_is_spread() -> None:
+    prices = market(bars([FLAT, FLAT, (112, 113, 111, 112)]))
+    case = case_of(prices, (0, BRACKET))
+    assert [BOUGHT, ("SELL", "limit", "maker", False, 10, 110)] == fills(case)
+    assert [(0,), (20,)] == list(require_same(case).fills.tuples(["spread"]))
+
+
+def test_the_bar_at_whose_open_it_was_bought_may_reach_an_exit() -> None:
+    prices = market(bars([FLAT, (100, 101, 94, 100)]))
+    assert [BOUGHT, ("SELL", "stop", "taker", False, 10, 95)] == fills(case_of(prices, (0, BRACKET)))
+
+
+def test_a_bar_without_volume_reaches_nothing() -> None:
+    prices = market(bars([(*FLAT, 5), (*FLAT, 5), (100, 101, 94, 100, 0)]))
+    assert [BOUGHT] == fills(case_of(prices, (0, BRACKET)))
+
+
+def test_exits_shrink_with_what_is_sold() -> None:
+    prices = market(bars([FLAT, FLAT, FLAT, (94, 94, 94, 94)]))
+    case = case_of(prices, (0, BRACKET), (1, Intent.sell(quantity=Decimal(4))))
+    assert [
+        BOUGHT, ("SELL", "market", "taker", False, 4, 100), ("SELL", "stop", "taker", False, 6, 94)
+    ] == fills(case)  # fmt: skip
+
+
+LIMIT = {"order_type": OrderType.LIMIT, "limit_price": Decimal(99)}
+
+
+@pytest.mark.parametrize(
+    "intents",
+    [
+        [(0, Intent.buy(**LIMIT))],
+        [(0, Intent.buy(trailing_stop_pct=Decimal("0.05")))],
+        [(0, Intent.buy(expires_at=START + timedelta(days=1)))],
+        [(0, Intent(Action.HOLD))],
+        [(0, Intent.cancel("all"))],
+        [(0, Intent.buy(symbol="btcusdt"))],
+        [(0, replace(BRACKET, quantity=Decimal(1))), (1, replace(BRACKET, quantity=Decimal(1)))],
+        [(0, Intent.buy(confidence=Decimal("0." + "7" * 30)))],
+    ],
+    ids=["limit", "trailing", "expiry", "hold", "cancel", "spelling", "two groups", "digits"],
+)
+def test_what_is_not_plain_is_left_to_the_engine(intents: list[tuple[int, Intent]]) -> None:
+    assert run_plain(case_of(market(flat_bars([100] * 4)), *intents)) is None
+
+
+def changed_options(**changes: Any) -> RunOptions:
+    return RunOptions(**{"rules": FREE, "begin": micros(START)} | changes)
+
+
+@pytest.mark.parametrize(
+    ("prices", "options"),
+    [
+        (market(flat_bars([100] * 3), flat_bars([100] * 3, ETH)), changed_options()),
+        (market(ticks([(100, 99, 101, None, None)], BTC, [START])), changed_options()),
+        (market(flat_bars([100] * 3)), changed_options(fill_at_close=True)),
+        (market(flat_bars([100] * 3)), changed_options(rules=replace(FREE, halted="by a person"))),
+        (market(flat_bars([100] * 3)), changed_options(rules=replace(FREE, currency="EUR"))),
+        (Market.of([flat_bars([100])], [Instrument(BTC, "USDT", Decimal("1e-20"))]), changed_options()),
+    ],
+    ids=["two symbols", "bid and ask", "at the close", "halted", "currency", "fine tick"],
+)
+def test_markets_and_options_that_are_not_plain(prices: Market, options: RunOptions) -> None:
+    assert run_plain(PlainCase(prices, options, wishes((0, Intent.buy())))) is None
+
+
+class Turns(Strategy[Parameters]):
+    """Buys and sells in turn; the last time with a limit, where it is asked for that."""
+
+    made = 0
+    limit_at: int | None = None
+
+    def __init__(self, parameters: Parameters) -> None:
+        super().__init__(parameters)
+        type(self).made += 1
+
+    def on_bar(self, bar: Bar, view: View) -> Intent | None:
+        if bar.index == self.limit_at:
+            return Intent.buy(**LIMIT)
+        if view.position():
+            assert view.entry_price() is not None
+            return Intent.sell()
+        return Intent.buy(stop_loss_pct=Decimal("0.02")) if view.equity > 1 and view.cash > 1 else None
+
+
+class WithLimit(Turns):
+    limit_at = 30
+
+
+WAVE = [(100 + place % 7, 108, 92 + place % 9, 100 + place % 5) for place in range(60)]
+
+
+def result_of(kind: type[Turns], *, engine_alone: bool = False) -> BacktestResult:
+    prices = market(bars(WAVE, length=timedelta(hours=5)))
+    of = replace(rules(execution=BY_QUOTE, max_position_size="0.5"), default_take_profit=Decimal("0.03"))
+    subject: Callable[[], Strategy[Any]] = lambda: kind(Parameters())  # noqa: E731
+    return backtest(BacktestRequest(subject, prices, of, prices.origin, engine_alone=engine_alone))
+
+
+def contents(result: BacktestResult) -> list[Any]:
+    records = result.records
+    tables = [getattr(records, name).table().to_pylist() for name in ("fills", "trades", "ends", "values")]
+    return [*tables, result.state, records.sentences, records.outcome_counts()]
+
+
+def test_a_strategy_of_market_orders_runs_in_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_engine = result_of(Turns, engine_alone=True)
+    monkeypatch.setattr(module, "BacktestRun", None)
+    assert contents(by_engine) == contents(result_of(Turns))
+    assert len(by_engine.records.fills) > 30
+
+
+def test_one_that_wants_something_else_begins_anew_by_the_engine() -> None:
+    by_engine = result_of(WithLimit, engine_alone=True)
+    WithLimit.made = 0
+    assert contents(by_engine) == contents(result_of(WithLimit))
+    assert 2 == WithLimit.made
+
+
+def test_a_sweep_counts_the_same() -> None:
+    counted = []
+    for engine_alone in (True, False):
+        records = DailyValues()
+        prices = market(bars(WAVE, length=timedelta(hours=5)))
+        backtest(
+            BacktestRequest(
+                lambda: Turns(Parameters()), prices, rules(execution=BY_QUOTE), prices.origin, engine_alone=engine_alone
+            ),
+            records,
+        )
+        days = range((prices.origin + 1) // 86_400_000_000, prices.end // 86_400_000_000)
+        counted.append((records.decided, records.filled, records.closed, records.returns(Decimal(10_000), days)))
+    assert counted[0] == counted[1]
+    assert counted[0][1] > 20
+
+
+@given(st.uuids(), st.sampled_from(["1", "2", "position"]))
+def test_ids_and_draws_are_those_of_the_domain(uid: UUID, name: str) -> None:
+    assert uuid5(uid, name).bytes == name_bytes(uid.bytes, name.encode())
+    expected = slippage_draw(OrderId(uid))
+    assert abs(expected - Decimal(draw(uid.bytes)) / DRAWS) < Decimal("1e-27")
+
+
+def test_a_name_may_have_any_letters() -> None:
+    name = "BÄR/USDT 1767571260000000 0"
+    assert uuid5(NAMESPACE_URL, name).bytes == name_bytes(NAMESPACE_URL.bytes, name.encode())
+
+
+@pytest.mark.parametrize("values", [[0, 1, -1, 2**62], [10**25, -(10**25), 3, 0]])
+def test_numbers_become_exact_columns(values: list[int]) -> None:
+    assert [Decimal(value).scaleb(-7) for value in values] == numbers(values, 7).to_pylist()
+
+
+def test_it_fills_on_touch_where_that_is_enough() -> None:
+    prices = market(bars([FLAT, FLAT, (100, 110, 100, 100)]))
+    touching = replace(FREE, execution=ExecutionRules(PriceRule.QUOTE, fill_on_touch=True))
+    assert [BOUGHT] == fills(case_of(prices, (0, BRACKET)))
+    assert "limit" == fills(case_of(prices, (0, BRACKET), of=touching))[-1][1]
+
+
+def test_a_decision_between_bars_gets_the_next_price() -> None:
+    prices = market(bars([FLAT, (101, 101, 101, 101)], begins=[0, 3]))
+    case = case_of(prices, (1, Intent.buy(quantity=TEN)))
+    assert [101] == [row[-1] for row in fills(case)]
+    assert START + 3 * MINUTE == next(require_same(case).fills.tuples(["at"]))[0]
+
+
+def test_slippage_may_take_an_entry_beyond_its_target() -> None:
+    # At 4 % × 2 × 1.5 it costs more than 101.3, where its target lies; its stop follows what it cost.
+    prices = market(bars([FLAT, FLAT, ("101.5", "101.5", "101.5", "101.5")]))
+    of = rules(costs=replace(free(), slippage_pct=Decimal("0.04")), execution=BY_QUOTE, max_position_size=1)
+    wanted = Intent.buy(quantity=TEN, stop_loss_pct=Decimal("0.01"), take_profit=Decimal("101.3"))
+    options = RunOptions(of, micros(START), strategy="tests")
+    case = PlainCase(prices, options, [wish(wanted, START + 1.5 * MINUTE, symbol=None)])  # at the close of bar 1
+    case.wishes[0].intent.symbol = BTC
+    assert ("SELL", "stop", "taker", True) == fills(case)[-1][:4]
