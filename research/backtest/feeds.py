@@ -117,16 +117,18 @@ class StrategyFeed:
 
     def _advance(self, until: int) -> Sequence[Wish]:
         bars, views, on_bar = self._bars, self._views, self._on_bar
+        several, number, bar, view = len(bars) > 1, 0, bars[0], views[0]
         while True:
             chunk = self._chunk
             symbols, indexes = chunk.symbols, chunk.bars
             stop = bisect_left(chunk.moments, until, self._place)
             for place in range(self._place, stop):
-                number = symbols[place]
-                bar = bars[number]
+                if several:
+                    number = symbols[place]
+                    bar, view = bars[number], views[number]
                 bar.index = indexes[place]
                 try:
-                    wanted = on_bar(bar, views[number])
+                    wanted = on_bar(bar, view)
                 except Exception as error:
                     raise StrategyError(raised(self._strategy, error, bar)) from error
                 if wanted is not None:
@@ -146,7 +148,7 @@ class StrategyFeed:
         return True
 
     def _wishes(self, wanted: object, moment: int, number: int) -> list[Wish]:
-        intents = wanted if isinstance(wanted, list | tuple) else (wanted,)
+        intents = (wanted,) if type(wanted) is Intent or not isinstance(wanted, list | tuple) else wanted
         bar, space = self._bars[number], self._namespace
         text = f"{bar.symbol} {moment // PHASES}"
         return [

@@ -101,6 +101,10 @@ class PlainRun:
             if wishes:
                 for wish in wishes:
                     self._decide(wish)
+                # What is decided at a close is alone before the open of the next bar.
+                priced = self._priced
+                if self._is_open and wish.symbol is not None and priced < midnight and priced < self._watch:
+                    self._trade()
             elif due >= over:
                 break
             elif due == midnight:

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from actors import Decision, TradingSystem
 from console.cli import main
 from domain.errors import SettingsError
+from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.server import EmbeddedServer
 from persistence.embedded.shared_socket import SharedSocket, missing_socket, stored_socket, wanted_socket
 from persistence.roles.urls import own_user_warning, role_url
@@ -202,3 +203,14 @@ def test_the_url_of_a_role_has_nothing_of_the_owners() -> None:
     assert expected == role_url(owner, "agent", "secret")
     unknown = role_url("postgresql://paper@db.example:5433/paper", "agent")
     assert "postgresql://agent:PASSWORD@db.example:5433/paper" == unknown
+
+
+def test_an_authentication_file_that_is_a_link_is_not_read(home: Path, shared: Path, served: EmbeddedServer) -> None:
+    """The user of the server could have put it there, and root reads what it leads to."""
+    authentication, secret = home / "postgres" / "pg_hba.conf", home / "secret"
+    authentication.rename(secret)
+    authentication.symlink_to(secret)
+    content = secret.read_bytes()
+    with pytest.raises(EmbeddedServerError, match=r"pg_hba.conf: it is a link"):
+        served.open_to_roles(wanted_socket(home, str(shared)))
+    assert (True, content, None) == (authentication.is_symlink(), secret.read_bytes(), stored_socket(home))
