@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # of the tools of tests alone
+
 ROOT = Path(__file__).parents[3]
 TESTS = """
 import ctypes, subprocess, sys, threading

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # of the tools of tests alone
+
 ROOT = Path(__file__).parents[3]
 TEST = """
 import os, signal, subprocess, sys

@@ -50,9 +50,10 @@ def uses(path: Path) -> Iterator[str]:
         for name, line in bound_names(ast.parse(text)):
             if name in NAMES and name not in allowed:
                 yield f"{place}:{line}: {name}; write {NAMES[name]}"
-    for number, line_text in enumerate(text.splitlines(), 1):
-        for phrase, pattern in PHRASES.items():
-            if phrase not in allowed and pattern.search(line_text):
+    present = {phrase: pattern for phrase, pattern in PHRASES.items() if phrase not in allowed and pattern.search(text)}
+    for number, line_text in enumerate(text.splitlines() if present else (), 1):
+        for phrase, pattern in present.items():
+            if pattern.search(line_text):
                 yield f"{place}:{number}: the phrase {phrase!r}: {line_text.strip()}"
 
 

@@ -65,15 +65,15 @@ def test_another_point_is_drawn_for_each_that_the_strategy_refuses(name: str) ->
         fast, slow, _ = SPACE.indices(point)
         return None if fast < slow else "fast must be below slow"
 
-    chosen = Permitted(sampler(name, SPACE, 60, 1), refusal, replaces=True)
+    chosen = Permitted(sampler(name, SPACE, 30, 1), refusal, replaces=True)
     points = points_of(chosen)
-    assert 60 == len(set(points)) == len(points)
+    assert 30 == len(set(points)) == len(points)
     assert {None} == {refusal(point) for point in points}
-    assert (True, "fast must be below slow") == (chosen.refused > 20, chosen.reason)
-    small = Space.parse(["fast=1:6", "slow=1:6"])
-    every = Permitted(sampler(name, small, 100, 1), lambda point: "below" if point < 15 else None, replaces=True)
+    assert (True, "fast must be below slow") == (chosen.refused > 10, chosen.reason)
+    small = Space.parse(["fast=1:3", "slow=1:4"])
+    every = Permitted(sampler(name, small, 100, 1), lambda point: "below" if point < 5 else None, replaces=True)
     points = points_of(every)
-    assert 21 == len(set(points)) == len(points)  # there are no more
+    assert 7 == len(set(points)) == len(points)  # there are no more
 
 
 def test_a_sweep_of_before_has_no_points_in_place_of_refused_ones() -> None:
