@@ -38,7 +38,7 @@ class PlainCase(NamedTuple):
     wishes: list[Wish]
 
 
-class _Drawn:
+class Drawn:
     """What is drawn from one seed: Hypothesis takes ten times as long for each number."""
 
     def __init__(self, seed: int) -> None:
@@ -126,7 +126,7 @@ def plain_cases(draw: st.DrawFn) -> PlainCase:
 
 def drawn_case(count: int, number: int, seed: int) -> PlainCase:
     """Return bars of one symbol, perhaps with gaps and other lengths, and decisions at or between their closes."""
-    drawn = _Drawn(seed)
+    drawn = Drawn(seed)
     gaps = [1 + drawn.up_to(2) if drawn.chance(4) else 1 for _ in range(count)]
     length = (MINUTE, 5 * MINUTE, timedelta(hours=7))[drawn.up_to(2)]
     begins = [sum(gaps[:place]) for place in range(count)]

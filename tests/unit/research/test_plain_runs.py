@@ -28,7 +28,7 @@ from research.strategy import Intent, Parameters, Strategy
 from research.sweeps.backtest_trial import DailyValues
 from research.view import Bar, View
 from tests.support.research.markets import MINUTE, START, bars, flat_bars, market, micros, ticks, wish, wishes
-from tests.support.research.plain_runs import PlainCase, drawn_case, plain_cases, require_same, run_plain
+from tests.support.research.plain_runs import Drawn, PlainCase, drawn_case, plain_cases, require_same, run_plain
 from tests.support.values.builders import BTC, BY_QUOTE, ETH, free, rules
 
 FREE = rules(costs=free(), execution=BY_QUOTE, max_position_size=1, min_notional=1)
@@ -277,3 +277,38 @@ def test_slippage_may_take_an_entry_beyond_its_target() -> None:
     case = PlainCase(prices, options, [wish(wanted, START + 1.5 * MINUTE, symbol=None)])  # at the close of bar 1
     case.wishes[0].intent.symbol = BTC
     assert ("SELL", "stop", "taker", True) == fills(case)[-1][:4]
+
+
+class Looking(Strategy[Parameters]):
+    """Wants something at random, and notes all that it sees of its portfolio."""
+
+    def __init__(self, drawn: Drawn, seen: list[Any]) -> None:
+        super().__init__(Parameters())
+        self._drawn, self._seen = drawn, seen
+
+    def on_bar(self, bar: Bar, view: View) -> Intent | list[Intent] | None:
+        rests = [
+            (one.order.order_id, one.order.leg, one.remaining, one.order.stop_price, one.order.limit_price, one.since)
+            for one in view.open_orders()
+        ]
+        self._seen.append((bar.index, view.position(), view.entry_price(), view.cash, view.equity, rests))
+        if self._drawn.chance(3):
+            return self._drawn.intent()
+        return [self._drawn.intent(), self._drawn.intent()] if self._drawn.chance(6) else None
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_strategy_sees_the_same_portfolio(seed: int) -> None:
+    case = drawn_case(35, 1, seed)
+
+    def looked(*, engine_alone: bool) -> tuple[list[Any], list[Any]]:
+        seen: list[Any] = []
+        request = BacktestRequest(
+            lambda: Looking(Drawn(seed), seen), case.market, case.options.rules, case.market.origin + 300_000_000,
+            engine_alone=engine_alone,
+        )  # fmt: skip
+        return contents(backtest(request)), seen
+
+    (by_engine, its_view), (plain, view) = looked(engine_alone=True), looked(engine_alone=False)
+    assert by_engine == plain
+    assert its_view == view[-len(its_view) :]  # it begins anew where something is not plain
