@@ -23,9 +23,9 @@ from domain.trading.decision import Decision
 from domain.types import Action
 from domain.wording import did_you_mean, quoted
 from research.backtest.feeds import Wish
+from research.backtest.ids import name_bytes
 from research.backtest.making import namespace_of
 from research.backtest.pieces import PHASES, Phase
-from research.backtest.plain.ids import name_bytes
 from research.columns.bar_columns import EPOCH
 from research.errors import TapeError
 from research.strategy import Intent

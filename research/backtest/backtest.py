@@ -134,7 +134,8 @@ def _run_by(kind: type[PlainRun | BacktestRun], request: BacktestRequest, record
     feeds: list[StrategyFeed] = []
     if isinstance(subject, DecisionTape):
         name, strategy_name = subject.name, None
-        late = sum(entry.micros > market.end for entry in subject.entries)
+        end = market.end
+        late = sum(entry.micros > end for entry in subject.entries)
         if late:
             notes.append(f"{counted(late, 'decision')} came after the last price and was left out")
 

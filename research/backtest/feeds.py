@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from research.backtest.ids import name_bytes
 from research.backtest.making import namespace_of
 from research.backtest.pieces import PHASES, Market, Phase
-from research.backtest.plain.ids import name_bytes
 from research.columns.bar_columns import time_of
 from research.errors import StrategyError
 from research.strategy import Intent, Strategy

@@ -18,8 +18,8 @@ from domain.trading.open_orders.step import GTC, planned_exits
 from domain.trading.orders import Order, SlippageFactors
 from domain.trading.portfolio import PortfolioState, Position
 from domain.types import LONG, SELL, OrderId, OrderType, PositionId
+from research.backtest.ids import draw, name_bytes
 from research.backtest.pieces import SOURCE
-from research.backtest.plain.ids import draw, name_bytes
 from research.backtest.plain.intents import PlainIntent
 from research.backtest.plain.rows import STOP, TARGET, PlainRows
 from research.backtest.plain.rules import LARGEST_EQUITY, MONEY_SCALE, PARTS, NotPlain, PlainRules, decimal

@@ -15,7 +15,7 @@ from domain.trading.sizing import pre_trade_check, size
 from domain.types import Symbol
 from research.backtest.feeds import Feed, Wish
 from research.backtest.making import DecisionMaker
-from research.backtest.pieces import NEAR_BARS, PHASES, Market, Phase, Piece
+from research.backtest.pieces import PHASES, Market, Phase, Piece
 from research.backtest.plain.book import Book
 from research.backtest.plain.intents import IntentReader, PlainIntent
 from research.backtest.plain.rows import PlainRows
@@ -28,6 +28,8 @@ from research.view import Account
 
 FIRST_WINDOW, LAST_WINDOW = 64, 65_536
 """Bars that are searched for an exit at once."""
+BLOCK = 4_096
+"""So many times of bars are a list at once."""
 NEVER = 2**80
 OPEN, CLOSE = int(Phase.OPEN), int(Phase.CLOSE)
 
@@ -73,7 +75,9 @@ class PlainRun:
         self._due: list[Due] = []
         self._priced = NEVER  # when these decisions get their price
         self._is_open = False  # whether it is that of an open
-        self._bar = 0  # of this price; no later decision gets the price of an earlier bar
+        self._bar = 0  # of this price
+        self._first = 0  # the bar of the first of the following times
+        self._times: list[int] = []  # when some thousands of bars end
         self._watch = NEVER  # the next moment that may matter to an exit
         self._watched: Piece | None = None  # the piece at this moment; None: the search goes on there
         self._place = 0  # the bar at which the search goes on
@@ -134,13 +138,8 @@ class PlainRun:
     def _find_price(self, wish: Wish) -> None:
         """Find the first piece after a decision; none where the prices are over."""
         columns = self._columns
-        if wish.symbol is not None:  # it was made at the close of a bar
-            bar = wish.row + 1
-        else:
-            micros, near = wish.moment // PHASES, min(self._bar + NEAR_BARS, self._count)
-            bar = bisect_right(columns.time, micros, self._bar, near)
-            if bar == near:
-                bar = bisect_right(columns.time, micros, near)
+        at_close = wish.symbol is not None  # of the bar of its row
+        bar = wish.row + 1 if at_close else self._bar_after(wish.moment // PHASES)
         if bar >= self._count:
             return
         self._bar = bar
@@ -149,6 +148,15 @@ class PlainRun:
             if self._priced > wish.moment:
                 return
         self._priced, self._is_open = columns.time.item(bar) * PHASES + CLOSE, False
+
+    def _bar_after(self, micros: int) -> int:
+        """Return the first bar that ends after a time, which is no earlier than in the last call."""
+        place = bisect_right(self._times, micros)
+        if place == len(self._times):
+            time = self._columns.time
+            self._first, place = int(time.searchsorted(micros, "right")), 0
+            self._times = time[self._first : self._first + BLOCK].tolist()
+        return self._first + place
 
     def _trade(self) -> None:
         """Execute the decisions that have waited for a price."""

@@ -19,8 +19,8 @@ from domain.trading.orders import ExecutionRules
 from domain.types import Action, OrderId, OrderType, PriceRule
 from research.backtest import backtest as module
 from research.backtest.backtest import BacktestRequest, BacktestResult, backtest
+from research.backtest.ids import draw, name_bytes
 from research.backtest.pieces import Market
-from research.backtest.plain.ids import draw, name_bytes
 from research.backtest.plain.rows import numbers
 from research.backtest.plain.rules import PlainRules
 from research.backtest.run import RunOptions
