@@ -148,6 +148,8 @@ class Strategy(Generic[P]):
         """Return what it wants at the close of a bar; None: nothing.
 
         ``bar`` and ``view`` are the same two objects in every call: keep what you read from them, not the objects.
+        What it wants must rest on this object alone, and on nothing outside it that changes: a backtest may begin anew
+        with a new object.
         """
         return None
 

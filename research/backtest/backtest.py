@@ -81,7 +81,7 @@ def backtest(request: BacktestRequest, records: Records | None = None) -> Backte
 
     Args:
         request: what is tested, on what.
-        records: takes what happens; by default it keeps everything for the report.
+        records: takes what happens; by default it keeps everything for the report. After an error it may be empty.
 
     Raises:
         StrategyError: the strategy raises, or wants what makes no sense.
@@ -121,15 +121,18 @@ class _Decisions(Records):
 
 
 def _run(request: BacktestRequest, records: Records) -> BacktestResult:
+    begun = time.perf_counter()
     if not request.engine_alone and records.takes_plain:
         try:
-            return _run_by(PlainRun, request, records)
+            return _run_by(PlainRun, request, records, begun)
         except NotPlain:  # nothing has been recorded
             pass
-    return _run_by(BacktestRun, request, records)
+    return _run_by(BacktestRun, request, records, begun)
 
 
-def _run_by(kind: type[PlainRun | BacktestRun], request: BacktestRequest, records: Records) -> BacktestResult:
+def _run_by(
+    kind: type[PlainRun | BacktestRun], request: BacktestRequest, records: Records, begun: float
+) -> BacktestResult:
     market, subject, notes = request.market, request.subject, []
     feeds: list[StrategyFeed] = []
     if isinstance(subject, DecisionTape):
@@ -154,7 +157,6 @@ def _run_by(kind: type[PlainRun | BacktestRun], request: BacktestRequest, record
             return feeds[0]
 
     options = RunOptions(request.rules, request.begin, request.same_currency, request.fill_at_close, strategy_name)
-    begun = time.perf_counter()
     run = kind(market, options, feed, records)
     state = run.run()
     seconds = time.perf_counter() - begun

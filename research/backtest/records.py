@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 import pyarrow
@@ -120,9 +120,14 @@ class PlainRecord(NamedTuple):
     """What has happened in a whole run of plain orders; see `Records`.
 
     Attributes:
-        fills, trades, ends: batches of columns.
+        decided, filled, closed: numbers of decisions, fills and closings.
+        fills, trades, ends: batches of columns; empty where these are only counted.
+        confidences: of the decisions; empty where they are only counted.
     """
 
+    decided: int
+    filled: int
+    closed: int
     fills: Sequence[Any]
     trades: Sequence[Any]
     ends: Sequence[Any]
@@ -135,6 +140,8 @@ class PlainRecord(NamedTuple):
 class Records:
     """Takes what happens in a backtest.
 
+    A subclass that sets `COUNTS_ALONE` gets the numbers of fills and closings alone of a run in integers.
+
     Attributes:
         fills: see `FILLS`.
         trades: see `TRADES`.
@@ -145,6 +152,8 @@ class Records:
         traded: notional of all fills, by symbol.
         first_fills: time of the first fill, by symbol.
     """
+
+    COUNTS_ALONE: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.fills, self.trades, self.ends, self.values = Rows(FILLS), Rows(TRADES), Rows(ENDS), Rows(VALUES)
@@ -216,10 +225,11 @@ class Records:
     @property
     def takes_plain(self) -> bool:
         """Whether columns may take the place of events; not where a subclass wants each event, or each decision."""
-        return (type(self).take, type(self).decide) == (Records.take, Records.decide)
+        kind = type(self)
+        return (kind.take, kind.decide, kind.snapshot) == (Records.take, Records.decide, Records.snapshot)
 
     def take_plain(self, happened: PlainRecord) -> None:
-        """Take a whole run without events; all its decisions want to trade."""
+        """Take a whole run without events, after its values; all its decisions want to trade."""
         for rows, batches in (
             (self.fills, happened.fills), (self.trades, happened.trades), (self.ends, happened.ends),
         ):  # fmt: skip
@@ -233,8 +243,11 @@ class Records:
 
     def snapshot(self, state: PortfolioState, marks: dict[Symbol, Decimal], micros: int) -> None:
         """Take the value of the portfolio at a time."""
-        value = state.equity(marks)
-        self.values.add((time_of(micros), value, subtract(value, state.cash), state.cash))
+        self.take_value(micros, state.equity(marks), state.cash)
+
+    def take_value(self, micros: int, equity: Decimal, cash: Decimal) -> None:
+        """Take the value of the portfolio, and its cash, at a time in microseconds since 1970."""
+        self.values.add((time_of(micros), equity, subtract(equity, cash), cash))
 
     def outcome_counts(self) -> Counter[tuple[str, str | None, bool]]:
         """Return the number of decisions that want to trade by status, reason and whether they have an order."""

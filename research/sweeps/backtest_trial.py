@@ -23,8 +23,7 @@ from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision
 from domain.trading.engine import Ended
 from domain.trading.events import Filled
-from domain.trading.portfolio import PortfolioState
-from domain.types import DEFAULT_PORTFOLIO, Symbol
+from domain.types import DEFAULT_PORTFOLIO
 from research.backtest.backtest import BacktestRequest, backtest
 from research.backtest.pieces import Market
 from research.backtest.records import PlainRecord, Records
@@ -80,6 +79,8 @@ class DailyValues(Records):
         closed: number of closings.
     """
 
+    COUNTS_ALONE = True
+
     def __init__(self) -> None:
         super().__init__()
         self.decided = self.filled = self.closed = 0
@@ -97,18 +98,18 @@ class DailyValues(Records):
 
     @property
     def takes_plain(self) -> bool:
-        """Whether it counts columns, too."""
-        return True
+        """Whether it takes the numbers of a whole run; not where a subclass wants each event."""
+        return type(self) is DailyValues
 
     def take_plain(self, happened: PlainRecord) -> None:
-        """Count the fills and closings of a whole run."""
-        self.decided += len(happened.confidences)
-        self.filled += sum(batch.num_rows for batch in happened.fills)
-        self.closed += sum(batch.num_rows for batch in happened.trades)
+        """Count the decisions, fills and closings of a whole run."""
+        self.decided += happened.decided
+        self.filled += happened.filled
+        self.closed += happened.closed
 
-    def snapshot(self, state: PortfolioState, marks: dict[Symbol, Decimal], micros: int) -> None:
+    def take_value(self, micros: int, equity: Decimal, cash: Decimal) -> None:  # noqa: ARG002
         """Take the value of the portfolio; the last one of a day counts, and that of 00:00 ends the day before."""
-        self._closes[(micros - 1) // DAY_US] = state.equity(marks)
+        self._closes[(micros - 1) // DAY_US] = equity
 
     def returns(self, opening: Decimal, days: Sequence[int]) -> list[float]:
         """Return the return of each day.

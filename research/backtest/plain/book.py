@@ -74,6 +74,8 @@ class Book:
         self.strategy: str | None = None
         self.exits: Exits | None = None
         self.traded, self.traded_from = 0, -1
+        self._position: Position | None = None  # what was built of the present integers
+        self._state: PortfolioState | None = None
         self._rules, self._rows = rules, rows
 
     def buy(self, wanted: PlainIntent, number: int, uid: bytes, base: int, at: int, data_no: int) -> Reason | None:
@@ -122,6 +124,8 @@ class Book:
             self.opened, self.strategy = at, wanted.strategy
             self.position_id = name_bytes(order, b"position")
         self.last_price = price
+        if self.quantity >= rules.max_quantity:
+            raise NotPlain
         slippage = (quantity * abs(price - base) * rules.up + rules.half) // rules.down
         self._traded(notional, at)
         self._rows.fills.append((
@@ -211,6 +215,8 @@ class Book:
             cost = (2 * cost * quantity + held) // (2 * held)
             paid = (2 * paid * quantity + held) // (2 * held)
         self.cash += notional - fee
+        if self.cash >= LARGEST_EQUITY:
+            raise NotPlain
         self.version += 1
         self.quantity = left = held - quantity
         self.cost -= cost
@@ -234,6 +240,7 @@ class Book:
                 exits.quantity = left
 
     def _traded(self, notional: int, at: int) -> None:
+        self._position = self._state = None
         self.traded += notional
         if self.traded_from < 0:
             self.traded_from = at
@@ -261,6 +268,7 @@ class Book:
         target = None if wanted.target is None else wanted.target.price(price)
         self.exits = Exits(stop, target, quantity, data_no, number, order, self.version, price, at, wanted, quantity)
         self.version += (stop is not None) + (target is not None)
+        self._state = None
 
     def _taken(self, buys: bool, base: int, worth: int, order: bytes) -> int:
         """Return the price at which a taker fills: the base price with slippage, rounded to the tick."""
@@ -291,23 +299,32 @@ class Book:
 
     def position(self) -> Position | None:
         """Return the position; None where nothing is held."""
-        if not self.quantity:
-            return None
+        if not self.quantity or self._position is not None:
+            return self._position
         rules = self._rules
-        return Position(
+        self._position = Position(
             PositionId(UUID(bytes=self.position_id)), rules.instrument.symbol, rules.instrument.asset_class, LONG,
             rules.quantity(self.quantity), decimal(self.cost, MONEY_SCALE), decimal(self.paid, MONEY_SCALE),
-            rules.price(self.last_price), time_of(self.opened), self.strategy,
+            rules.fill_price(self.last_price), time_of(self.opened), self.strategy,
         )  # fmt: skip
+        return self._position
 
     def state(self) -> PortfolioState:
         """Return the portfolio."""
+        if self._state is not None:
+            return self._state
         rules, held = self._rules.rules, self.position()
+        cash = decimal(self.cash, MONEY_SCALE) if self.version else rules.initial_capital
         positions = ImmutableMap({} if held is None else {held.symbol: held})
-        return PortfolioState(
-            rules, decimal(self.cash, MONEY_SCALE), self.version, positions, self._open_orders(),
+        self._state = PortfolioState(
+            rules, cash, self.version, positions, self._open_orders(),
             price_source=SOURCE if self.traded_from >= 0 else None,
         )  # fmt: skip
+        return self._state
+
+    def equity(self, mark: int) -> int:
+        """Return the value of the portfolio at a mark, in money."""
+        return self.cash + self._worth(self.quantity, mark)
 
     def _open_orders(self) -> OpenOrders:
         opened, exits, rules = OpenOrders(), self.exits, self._rules
@@ -321,7 +338,7 @@ class Book:
             exits.wanted.strategy, time_in_force=GTC, parent=entry, rules_revision=rules.rules.revision,
             price_source=SOURCE,
         )  # fmt: skip
-        price = rules.price(exits.price)
+        price = rules.fill_price(exits.price)
         for version, order in enumerate(planned_exits(base, plan, price, price, [base.quantity]), exits.version + 1):
             opened = opened.updated(OpenOrder(replace(order, seq=version), exits.since))
         return opened

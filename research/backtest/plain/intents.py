@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any
@@ -62,12 +62,12 @@ class PlainIntent:
     """An intent whose order is sized in integers.
 
     Attributes:
-        intent: where it comes from; a refusal is worded by it.
+        intent: a copy of it; a refusal is worded by it.
         quantity: down to the step; None where a BUY is sized by confidence, and a SELL closes the position.
         requested: the same, not rounded to the step.
         budget_x2, budget_unit: the budget of a BUY as a share of equity, the numerator twice.
         plan: the exits of a BUY; None without any.
-        passes: the confidence is high enough.
+        is_confident: its confidence is high enough.
     """
 
     intent: Intent
@@ -81,7 +81,7 @@ class PlainIntent:
     target: PlainLevel | None
     plan: ExitPlan | None
     strategy: str | None
-    passes: bool
+    is_confident: bool
 
 
 class IntentReader:
@@ -95,7 +95,7 @@ class IntentReader:
     def __init__(self, rules: PlainRules, strategy: str | None) -> None:
         self._rules = rules
         self._strategy = strategy
-        self._last: dict[object, tuple[tuple[Any, ...], PlainIntent]] = {}
+        self._last: dict[Action, tuple[tuple[type, ...], tuple[Any, ...], PlainIntent]] = {}
 
     def read(self, intent: object) -> PlainIntent:
         """Return an intent as integers.
@@ -103,14 +103,17 @@ class IntentReader:
         Raises:
             NotPlain: it wants something else, or makes no sense.
         """
-        if type(intent) is not Intent:
+        if type(intent) is not Intent or type(intent.action) is not Action:
             raise NotPlain
-        values, action = _values(intent), intent.action
-        last = self._last.get(action)
-        if last is not None and last[0] == values:
-            return last[1]
-        plain = self._read(intent)
-        self._last[action] = values, plain
+        values = _values(intent)
+        types, last = tuple(map(type, values)), self._last.get(intent.action)
+        try:
+            if last is not None and last[0] == types and last[1] == values:  # 0.75 is no Decimal, but equal to one
+                return last[2]
+            plain = self._read(replace(intent))  # a strategy may change its object
+        except (ArithmeticError, TypeError, ValueError):
+            raise NotPlain from None  # numbers that cannot be compared
+        self._last[intent.action] = types, values, plain
         return plain
 
     def _read(self, intent: Intent) -> PlainIntent:
@@ -118,6 +121,8 @@ class IntentReader:
         if side not in PLAIN_ACTIONS or _others(intent) != NO_OTHERS or intent.order_type is not OrderType.MARKET:
             raise NotPlain
         if intent.symbol is not None and intent.symbol != rules.instrument.symbol:
+            raise NotPlain
+        if intent.strategy is not None and type(intent.strategy) is not str:
             raise NotPlain
         confidence, risk = intent.confidence, intent.risk_score
         risk = rules.rules.default_risk_score if risk is None else risk
@@ -163,7 +168,7 @@ class IntentReader:
         if not level.is_fraction:
             fixed = as_integer(round_to(level.value, rules.instrument.tick), rules.price_scale)
             return PlainLevel(False, 0, 1, _bounded(fixed), rules.tick)
-        scale = decimals(level.value)
+        scale = _scale(level)
         return PlainLevel(False, 10**scale - as_integer(level.value, scale), 10**scale, None, rules.tick)
 
     def _target(self, level: Level) -> PlainLevel:
@@ -171,7 +176,7 @@ class IntentReader:
         if not level.is_fraction:
             fixed = as_integer(ceil_to(level.value, rules.instrument.tick), rules.price_scale)
             return PlainLevel(True, 0, 1, _bounded(fixed), rules.tick)
-        scale = decimals(level.value)
+        scale = _scale(level)
         share = 10**scale + as_integer(level.value, scale)
         if share >= LARGEST_PRICE:
             raise NotPlain
@@ -195,9 +200,16 @@ def _level(price: Decimal | None, fraction: Decimal | None) -> Level | None:
         return Level(_amount(price))
     if fraction is None:
         return None
-    if decimals(_amount(fraction)) > LARGEST_SCALE or fraction != _amount(fraction):
+    if fraction != _amount(fraction):
         raise NotPlain
     return Level(fraction, is_fraction=True)
+
+
+def _scale(level: Level) -> int:
+    """Return the decimals of a fraction."""
+    if (scale := decimals(level.value)) > LARGEST_SCALE:
+        raise NotPlain
+    return scale
 
 
 def _bounded(price: int) -> int:

@@ -81,12 +81,16 @@ class PlainRows:
 
     Args:
         rules: of the instrument.
+        counts_alone: they are counted and not kept.
 
     Attributes:
         fills, trades, ends: the rows that are no columns yet.
+        filled, closed: numbers of the fills and closings that are not in these rows any more.
     """
 
-    def __init__(self, rules: PlainRules) -> None:
+    def __init__(self, rules: PlainRules, *, counts_alone: bool) -> None:
+        self.filled = self.closed = 0
+        self._counts_alone = counts_alone
         self.fills: list[Row] = []
         self.trades: list[Row] = []
         self.ends: list[Row] = []
@@ -110,7 +114,9 @@ class PlainRows:
         return self._batches
 
     def _flush_fills(self) -> None:
-        if not self.fills:
+        self.filled += len(self.fills)
+        if not self.fills or self._counts_alone:
+            self.fills.clear()
             return
         one = FillColumns._make(zip(*self.fills, strict=True))
         count, rules = len(self.fills), self._rules
@@ -133,7 +139,9 @@ class PlainRows:
         self.fills.clear()
 
     def _flush_trades(self) -> None:
-        if not self.trades:
+        self.closed += len(self.trades)
+        if not self.trades or self._counts_alone:
+            self.trades.clear()
             return
         one = TradeColumns._make(zip(*self.trades, strict=True))
         count, rules = len(self.trades), self._rules
@@ -149,7 +157,8 @@ class PlainRows:
         self.trades.clear()
 
     def _flush_ends(self) -> None:
-        if not self.ends:
+        if not self.ends or self._counts_alone:
+            self.ends.clear()
             return
         one = EndColumns._make(zip(*self.ends, strict=True))
         columns = [

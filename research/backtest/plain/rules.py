@@ -67,14 +67,14 @@ class PlainRules:
         widen: a price of the columns × this is a price here.
         up, half, down: money is (quantity × price × up + half) // down.
         step_up: step × up.
-        position_x2, position_unit: the fraction ``max_position_size``.
+        position_x2, position_unit: ``max_position_size`` is half of the one over the other.
         min_notional: of an entry: of portfolio or venue.
         venue_notional: of the venue.
         large: in money: so much doubles the slippage.
         slip: numerator of the slippage of a market order at draw 1, over ``slip_unit``, in parts of 1e-12.
         slip_margin: so near to a tie the Decimals decide; they have rounded by then.
-        worst: of the largest draw, over 2^64 as a draw is.
-        cheap: an order never costs more than twice its worth, two ticks and the least commission.
+        worst: the largest draw × 2^64.
+        has_low_costs: an order never costs more than twice its worth, two ticks and the least commission.
         taker, taker_unit, maker, maker_unit: commission rates.
         nearest: prices are rounded to the nearest tick, else against the order.
     """
@@ -104,7 +104,7 @@ class PlainRules:
     slip_unit: int
     slip_margin: int
     worst: int
-    cheap: bool
+    has_low_costs: bool
     taker: int
     taker_unit: int
     maker: int
@@ -123,9 +123,10 @@ class PlainRules:
         """
         tick, step, costs = instrument.tick, instrument.step, rules.costs_of(instrument)
         other_currency = instrument.quote != rules.currency and not {instrument.quote, rules.currency} <= same_currency
-        if rules.halted or instrument.not_traded or instrument.calendar or instrument.quote is None or other_currency:
+        closed = rules.halted is not None or instrument.not_traded is not None or instrument.calendar is not None
+        if closed or instrument.quote is None or other_currency:
             raise NotPlain
-        price_scale, quantity_scale = max(columns.price_scale, decimals(tick)), decimals(step)
+        price_scale, quantity_scale = max(columns.price_scale, _written(tick)), _written(step)
         if max(price_scale, quantity_scale) > LARGEST_SCALE or decimals(rules.max_position_size) > LARGEST_SCALE:
             raise NotPlain
         widen = 10 ** (price_scale - columns.price_scale)
@@ -144,7 +145,7 @@ class PlainRules:
         (taker, taker_unit), (maker, maker_unit) = _fraction(costs.rate(TAKER)), _fraction(costs.rate(MAKER))
         position_scale = decimals(position)
         most_slippage = multiply(base_rate, multiply(TYPE_FACTOR[OrderType.MARKET], MAX_SIZE_SURCHARGE + ONE))
-        cheap = multiply(most_slippage, MAX_SLIPPAGE_DRAW) <= QUARTER and costs.rate(TAKER) <= QUARTER
+        low_costs = multiply(most_slippage, MAX_SLIPPAGE_DRAW) <= QUARTER and costs.rate(TAKER) <= QUARTER
         return cls(
             rules, instrument, costs, price_scale, quantity_scale, widen, as_integer(tick, price_scale),
             as_integer(step, quantity_scale), up, down // 2, down, as_integer(step, quantity_scale) * up,
@@ -153,22 +154,22 @@ class PlainRules:
             integer_above(instrument.min_notional, MONEY_SCALE),
             integer_above(instrument.min_quantity, quantity_scale), as_integer(costs.min_commission, MONEY_SCALE),
             min(LARGEST_QUANTITY, as_integer(MAX_AMOUNT, quantity_scale)), large, int(MAX_SIZE_SURCHARGE) * large,
-            slip, slip_unit, 2 * slip_unit // 10**30, int(MAX_SLIPPAGE_DRAW * 2**64), cheap, taker, taker_unit, maker,
-            maker_unit, rules.execution.price_rule is PriceRule.LAST, rules.execution.fill_on_touch,
+            slip, slip_unit, 2 * slip_unit // 10**30, int(MAX_SLIPPAGE_DRAW * 2**64), low_costs, taker, taker_unit,
+            maker, maker_unit, rules.execution.price_rule is PriceRule.LAST, rules.execution.fill_on_touch,
         )  # fmt: skip
 
-    def price(self, value: int) -> Decimal:
-        """Return the price that an integer stands for."""
-        return decimal(value, self.price_scale)
+    def fill_price(self, value: int) -> Decimal:
+        """Return the price of a fill, written as a multiple of the tick is."""
+        return multiply(Decimal(value // self.tick), self.instrument.tick)
 
     def quantity(self, value: int) -> Decimal:
-        """Return the quantity that an integer stands for."""
+        """Return the quantity that an integer stands for, written as a multiple of the step is."""
         return decimal(value, self.quantity_scale)
 
     def covers(self, cash: int, quantity: int, price: int) -> bool:
         """Return whether cash covers the highest possible cost of buying a quantity."""
         bound = 2 * quantity * (price + self.tick) * self.up // self.down + self.min_commission + 2
-        return (self.cheap and bound <= cash) or self.worst_cost(quantity, price) <= cash
+        return (self.has_low_costs and bound <= cash) or self.worst_cost(quantity, price) <= cash
 
     def worst_cost(self, quantity: int, price: int) -> int:
         """Return `domain.trading.execution.worst_cost`."""
@@ -191,6 +192,14 @@ class PlainRules:
             else:
                 high = middle
         return low
+
+
+def _written(number: Decimal) -> int:
+    """Return with how many decimals a number is written: what is computed from it is written with as many."""
+    exponent = int(number.as_tuple().exponent)
+    if exponent > 0:
+        raise NotPlain
+    return -exponent
 
 
 def _fraction(rate: Decimal) -> tuple[int, int]:

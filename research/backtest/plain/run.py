@@ -14,7 +14,7 @@ from domain.trading.portfolio import PortfolioState, Position
 from domain.trading.sizing import pre_trade_check, size
 from domain.types import Symbol
 from research.backtest.feeds import Feed, Wish
-from research.backtest.making import DecisionMaker
+from research.backtest.making import DecisionMaker, InvalidIntent
 from research.backtest.pieces import PHASES, Market, Phase, Piece
 from research.backtest.plain.book import Book
 from research.backtest.plain.intents import IntentReader, PlainIntent
@@ -31,7 +31,7 @@ FIRST_WINDOW, LAST_WINDOW = 64, 65_536
 BLOCK = 4_096
 """So many times of bars are a list at once."""
 NEVER = 2**80
-OPEN, CLOSE = int(Phase.OPEN), int(Phase.CLOSE)
+CLOSE, DECISION, OPEN = int(Phase.CLOSE), int(Phase.DECISION), int(Phase.OPEN)
 
 
 Due: TypeAlias = tuple[PlainIntent, int, bytes, int]
@@ -39,7 +39,7 @@ Due: TypeAlias = tuple[PlainIntent, int, bytes, int]
 
 
 class PlainRun:
-    """One run. It knows nothing but one symbol with bars, which no two share an end, and decisions at the next price.
+    """One run. It knows nothing but one symbol whose bars all end at different times, and decisions at the next price.
 
     Args:
         market: the prices.
@@ -65,11 +65,12 @@ class PlainRun:
         self.looks = 0
         self._market, self._columns, self._options, self._records = market, columns, options, records
         self._rules = rules = PlainRules.of(options.rules, market.instruments[0], columns, options.same_currency)
-        self._rows = PlainRows(rules)
+        self._rows = PlainRows(rules, counts_alone=records.COUNTS_ALONE)
         self._book = Book(rules, self._rows, as_integer(options.rules.initial_capital, MONEY_SCALE))
         self._reader = IntentReader(rules, options.strategy)
         self._count, self._end = len(columns), market.end
         self._over = (self._end + 1) * PHASES
+        self._number = 0  # of the last decision
         self._confidences: list[Decimal] = []
         self._decided = 0  # the moment of the last decision
         self._due: list[Due] = []
@@ -78,13 +79,13 @@ class PlainRun:
         self._bar = 0  # of this price
         self._first = 0  # the bar of the first of the following times
         self._times: list[int] = []  # when some thousands of bars end
-        self._watch = NEVER  # the next moment that may matter to an exit
-        self._watched: Piece | None = None  # the piece at this moment; None: the search goes on there
+        self._watch_at = NEVER  # the next moment that may matter to an exit
+        self._watched_piece: Piece | None = None  # the piece at this moment; None: the search goes on there
         self._place = 0  # the bar at which the search goes on
         self._window = FIRST_WINDOW
         self._sentences: dict[str, str] = {}
         self._reasons: dict[Reason, tuple[str, str, bool]] = {}  # how a decision ends for a reason
-        self._values: list[tuple[PortfolioState, dict[Symbol, Decimal], int]] = []
+        self._values: list[tuple[int, int, int]] = []  # time, equity and cash
         self._touch, self._widen = rules.touch, rules.widen
         self._feed = feed([Account(self._state, self._equity, self._held, self._quantity)])
 
@@ -99,7 +100,7 @@ class PlainRun:
         midnight = ((self._options.begin // DAY_US + 1) * DAY_US) * PHASES + Phase.SNAPSHOT
         while True:
             priced = due = self._priced
-            due = min(due, self._watch)
+            due = min(due, self._watch_at)
             due = min(due, midnight)
             wishes = advance(min(over, due))
             if wishes:
@@ -107,7 +108,7 @@ class PlainRun:
                     self._decide(wish)
                 # What is decided at a close is alone before the open of the next bar.
                 priced = self._priced
-                if self._is_open and wish.symbol is not None and priced < midnight and priced < self._watch:
+                if self._is_open and wish.symbol is not None and priced < midnight and priced < self._watch_at:
                     self._trade()
             elif due >= over:
                 break
@@ -116,12 +117,12 @@ class PlainRun:
                 midnight += DAY_US * PHASES
                 self._rows.trim()
             else:
-                if due == self._watch:
+                if due == self._watch_at:
                     self._look_at_exits()
                 if due == priced:
                     self._trade()
                 if book.exits is None:
-                    self._watch = NEVER
+                    self._watch_at = NEVER
         self._end_waiting()
         self._value(self._end * PHASES + Phase.SNAPSHOT)
         self._write()
@@ -130,8 +131,10 @@ class PlainRun:
     def _decide(self, wish: Wish) -> None:
         wanted = self._reader.read(wish.intent)
         self._decided = wish.moment
-        self._confidences.append(wanted.confidence)
-        self._due.append((wanted, len(self._confidences), wish.uid, wish.moment))
+        self._number += 1
+        if not self._records.COUNTS_ALONE:
+            self._confidences.append(wish.intent.confidence)
+        self._due.append((wanted, self._number, wish.uid, wish.moment))
         if self._priced == NEVER:
             self._find_price(wish)
 
@@ -139,6 +142,8 @@ class PlainRun:
         """Find the first piece after a decision; none where the prices are over."""
         columns = self._columns
         at_close = wish.symbol is not None  # of the bar of its row
+        if at_close and columns.time.item(wish.row) * PHASES + DECISION != wish.moment:
+            raise NotPlain
         bar = wish.row + 1 if at_close else self._bar_after(wish.moment // PHASES)
         if bar >= self._count:
             return
@@ -167,7 +172,7 @@ class PlainRun:
         number = 2 * bar + (1 if is_open else 2)
         for one in self._due:
             wanted, decision, uid, _ = one
-            if not wanted.passes:
+            if not wanted.is_confident:
                 reason: Reason | None = Reason.LOW_CONFIDENCE
             elif wanted.buys:
                 reason = book.buy(wanted, decision, uid, price, at, number)
@@ -192,9 +197,9 @@ class PlainRun:
         exits, columns, widen = self._book.exits, self._columns, self._rules.widen
         assert exits is not None
         last = min(first + window, len(columns))
-        self._watched, self._place, self._window = None, last, min(window * 4, LAST_WINDOW)
+        self._watched_piece, self._place, self._window = None, last, min(window * 4, LAST_WINDOW)
         if first >= last:
-            self._watch = NEVER
+            self._watch_at = NEVER
             return
         stop, target = exits.stop, exits.target
         reached = None
@@ -206,20 +211,20 @@ class PlainRun:
         assert reached is not None  # there is one of the two
         bar = first + int(reached.argmax())
         if not reached[bar - first]:
-            self._watch = int(columns.time[last - 1]) * PHASES + Phase.CLOSE
+            self._watch_at = int(columns.time[last - 1]) * PHASES + Phase.CLOSE
             return
         if columns.has_open[bar] and bar != past_open:
             opened = columns.open.item(bar) * widen
             if (stop is not None and opened <= stop) or (target is not None and opened >= target):
-                self._watched = Piece(int(columns.begin[bar]) * PHASES + Phase.OPEN, bar, is_open=True)
-                self._watch = self._watched.moment
+                self._watched_piece = Piece(int(columns.begin[bar]) * PHASES + Phase.OPEN, bar, is_open=True)
+                self._watch_at = self._watched_piece.moment
                 return
-        self._watched = Piece(int(columns.time[bar]) * PHASES + Phase.CLOSE, bar, is_open=False)
-        self._watch = self._watched.moment
+        self._watched_piece = Piece(int(columns.time[bar]) * PHASES + Phase.CLOSE, bar, is_open=False)
+        self._watch_at = self._watched_piece.moment
 
     def _look_at_exits(self) -> None:
         """Match the exits with the piece that may reach one of them."""
-        piece, book = self._watched, self._book
+        piece, book = self._watched_piece, self._book
         exits = book.exits
         if exits is None:
             return
@@ -285,7 +290,10 @@ class PlainRun:
         wanted, number, uid, moment = due
         maker.number = number - 1
         symbol = rules.instrument.symbol
-        decision = maker.make(wanted.intent, symbol, UUID(bytes=uid), market.instant(moment))
+        try:
+            decision = maker.make(wanted.intent, symbol, UUID(bytes=uid), market.instant(moment))
+        except InvalidIntent:
+            raise NotPlain from None
         refusal = pre_trade_check(decision, options.rules, rules.instrument, options.same_currency)
         if refusal is not None:
             return refusal
@@ -301,7 +309,7 @@ class PlainRun:
     def _end_waiting(self) -> None:
         """Refuse those for which no price has come and whose confidence is too low; the others still wait."""
         for one in self._due:
-            if not one[0].passes:
+            if not one[0].is_confident:
                 self._refuse(one, Reason.LOW_CONFIDENCE, None)
 
     def _state(self) -> PortfolioState:
@@ -325,14 +333,20 @@ class PlainRun:
         return {self._rules.instrument.symbol: self._market.mark(0, piece, rule)}
 
     def _value(self, moment: int) -> None:
-        self._values.append((self._book.state(), self._marks(moment), moment // PHASES))
+        book, piece = self._book, self._market.last_piece(0, moment) if self._book.quantity else None
+        mark = 0
+        if piece is not None:
+            columns = self._columns
+            mark = (columns.open if piece.is_open else columns.close).item(piece.bar) * self._widen
+        self._values.append((moment // PHASES, book.equity(mark), book.cash))
 
     def _write(self) -> None:
         """Write everything to the records."""
         book, records, symbol = self._book, self._records, self._rules.instrument.symbol
-        for state, marks, micros in self._values:
-            records.snapshot(state, marks, micros)
+        for micros, equity, cash in self._values:
+            records.take_value(micros, decimal(equity, MONEY_SCALE), decimal(cash, MONEY_SCALE))
         traded = {symbol: decimal(book.traded, MONEY_SCALE)} if book.traded_from >= 0 else {}
         first = {symbol: time_of(book.traded_from)} if traded else {}
         columns = self._rows.batches()
-        records.take_plain(PlainRecord(*columns, self._sentences, self._confidences, traded, first))
+        counts = self._number, self._rows.filled, self._rows.closed
+        records.take_plain(PlainRecord(*counts, *columns, self._sentences, self._confidences, traded, first))

@@ -100,4 +100,7 @@ def fed(wishes: Sequence[Wish]) -> ListFeed:
 
 def wishes(*intents: tuple[int, Intent]) -> list[Wish]:
     """Return intents at the closes of bars of a minute, the first of which is bar 0."""
-    return [wish(intent, START + (bar + 1) * MINUTE, row) for row, (bar, intent) in enumerate(intents)]
+    return [
+        wish(intent, START + (bar + 1) * MINUTE, number)._replace(row=bar)
+        for number, (bar, intent) in enumerate(intents)
+    ]

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,9 @@ from research.backtest.ids import draw, name_bytes
 from research.backtest.pieces import Market
 from research.backtest.plain.rows import numbers
 from research.backtest.plain.rules import PlainRules
+from research.backtest.records import Records
 from research.backtest.run import RunOptions
+from research.errors import StrategyError
 from research.strategy import Intent, Parameters, Strategy
 from research.sweeps.backtest_trial import DailyValues
 from research.view import Bar, View
@@ -147,6 +150,81 @@ def test_what_is_not_plain_is_left_to_the_engine(intents: list[tuple[int, Intent
     assert run_plain(case_of(market(flat_bars([100] * 4)), *intents)) is None
 
 
+def outcomes(call: Callable[[Bar, View], Any], prices: Market, of: Any = FREE) -> list[str]:
+    """Return the error or the sentences of a strategy: as usual, and by the engine alone."""
+    kind = type("Calling", (Strategy,), {"on_bar": lambda _, bar, view: call(bar, view)})
+    results = []
+    for engine_alone in (False, True):
+        try:
+            request = BacktestRequest(
+                lambda: kind(Parameters()), prices, of, prices.origin, engine_alone=engine_alone
+            )  # fmt: skip
+            records = backtest(request).records
+            results.append(f"{len(records.fills)} {records.sentences}")
+        except StrategyError as error:
+            results.append(str(error))
+    return results
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quantity": 2}, {"confidence": 0.8}, {"quantity": Decimal("sNaN")}, {"quantity": np.array([1.0, 2.0])},
+        {"strategy": 5}, {"stop_loss_pct": Decimal("0.5"), "stop_loss": Decimal(90)},
+    ],
+)  # fmt: skip
+def test_a_wrong_intent_after_an_equal_right_one_is_refused_as_by_the_engine(wrong: dict[str, Any]) -> None:
+    right = {"quantity": Decimal(2), "confidence": Decimal("0.8")}
+    plain, by_engine = outcomes(
+        lambda bar, _: Intent.buy(**(right if bar.index == 0 else right | wrong)), market(flat_bars([100] * 4))
+    )
+    assert by_engine == plain
+
+
+def test_an_action_may_not_be_a_list() -> None:
+    plain, by_engine = outcomes(lambda _, __: Intent(["BUY"]), market(flat_bars([100] * 4)))  # type: ignore[arg-type]
+    assert by_engine == plain
+    assert "action = ['BUY'] must be" in plain
+
+
+def test_a_strategy_may_change_an_intent_that_it_has_returned() -> None:
+    kept: list[Intent] = []
+
+    def call(bar: Bar, _: View) -> Intent:
+        kept.append(Intent.buy(quantity=Decimal(1)))
+        if bar.index == 1:
+            kept[0].quantity = Decimal(7)
+        return kept[-1]
+
+    plain, by_engine = outcomes(call, market(flat_bars([100] * 4)), replace(FREE, initial_capital=Decimal(102)))
+    assert "1 at 100 is worth 100" in plain
+    assert by_engine == plain
+
+
+def test_an_account_that_outgrows_what_can_be_stored_is_left_to_the_engine() -> None:
+    prices = market(flat_bars([100, 100, 200, 200]))
+    of = replace(FREE, initial_capital=Decimal("9e19"))
+    intents = (0, Intent.buy(quantity=Decimal("8e17"))), (1, Intent.sell())
+    assert run_plain(case_of(prices, *intents, of=of)) is None
+
+
+def test_more_decimals_than_a_price_has_are_left_to_the_engine() -> None:
+    of = replace(FREE, default_stop_loss=Decimal("0.25" + "0" * 57 + "1"))
+    assert run_plain(case_of(market(flat_bars([100] * 3)), (0, Intent.buy()), of=of)) is None
+
+
+def test_columns_are_no_place_for_records_of_another_kind() -> None:
+    class Watching(Records):
+        def snapshot(self, *arguments: Any) -> None:
+            super().snapshot(*arguments)
+
+    class CountingTwice(DailyValues):
+        pass
+
+    assert (True, True) == (Records().takes_plain, DailyValues().takes_plain)
+    assert (False, False) == (Watching().takes_plain, CountingTwice().takes_plain)
+
+
 def changed_options(**changes: Any) -> RunOptions:
     return RunOptions(**{"rules": FREE, "begin": micros(START)} | changes)
 
@@ -160,8 +238,9 @@ def changed_options(**changes: Any) -> RunOptions:
         (market(flat_bars([100] * 3)), changed_options(rules=replace(FREE, halted="by a person"))),
         (market(flat_bars([100] * 3)), changed_options(rules=replace(FREE, currency="EUR"))),
         (Market.of([flat_bars([100])], [Instrument(BTC, "USDT", Decimal("1e-20"))]), changed_options()),
+        (Market.of([flat_bars([100])], [Instrument(BTC, "USDT", step=Decimal("1e1"))]), changed_options()),
     ],
-    ids=["two symbols", "bid and ask", "at the close", "halted", "currency", "fine tick"],
+    ids=["two symbols", "bid and ask", "at the close", "halted", "currency", "fine tick", "large step"],
 )
 def test_markets_and_options_that_are_not_plain(prices: Market, options: RunOptions) -> None:
     assert run_plain(PlainCase(prices, options, wishes((0, Intent.buy())))) is None
@@ -263,7 +342,8 @@ def test_it_fills_on_touch_where_that_is_enough() -> None:
 
 def test_a_decision_between_bars_gets_the_next_price() -> None:
     prices = market(bars([FLAT, (101, 101, 101, 101)], begins=[0, 3]))
-    case = case_of(prices, (1, Intent.buy(quantity=TEN)))
+    between = wish(Intent.buy(quantity=TEN, symbol=BTC), START + 2 * MINUTE, symbol=None)
+    case = PlainCase(prices, RunOptions(FREE, micros(START)), [between])
     assert [101] == [row[-1] for row in fills(case)]
     assert START + 3 * MINUTE == next(require_same(case).fills.tuples(["at"]))[0]
 
@@ -272,10 +352,9 @@ def test_slippage_may_take_an_entry_beyond_its_target() -> None:
     # At 4 % × 2 × 1.5 it costs more than 101.3, where its target lies; its stop follows what it cost.
     prices = market(bars([FLAT, FLAT, ("101.5", "101.5", "101.5", "101.5")]))
     of = rules(costs=replace(free(), slippage_pct=Decimal("0.04")), execution=BY_QUOTE, max_position_size=1)
-    wanted = Intent.buy(quantity=TEN, stop_loss_pct=Decimal("0.01"), take_profit=Decimal("101.3"))
+    wanted = Intent.buy(quantity=TEN, stop_loss_pct=Decimal("0.01"), take_profit=Decimal("101.3"), symbol=BTC)
     options = RunOptions(of, micros(START), strategy="tests")
     case = PlainCase(prices, options, [wish(wanted, START + 1.5 * MINUTE, symbol=None)])  # at the close of bar 1
-    case.wishes[0].intent.symbol = BTC
     assert ("SELL", "stop", "taker", True) == fills(case)[-1][:4]
 
 
@@ -291,7 +370,8 @@ class Looking(Strategy[Parameters]):
             (one.order.order_id, one.order.leg, one.remaining, one.order.stop_price, one.order.limit_price, one.since)
             for one in view.open_orders()
         ]
-        self._seen.append((bar.index, view.position(), view.entry_price(), view.cash, view.equity, rests))
+        seen = (view.position(), view.entry_price(), view.cash, view.equity)
+        self._seen.append((bar.index, *map(str, seen), rests))  # numbers are written with the same decimals, too
         if self._drawn.chance(3):
             return self._drawn.intent()
         return [self._drawn.intent(), self._drawn.intent()] if self._drawn.chance(6) else None
