@@ -30,6 +30,7 @@ from research.columns.bar_columns import EPOCH
 from research.errors import TapeError
 from research.strategy import Intent
 
+DECISION = int(Phase.DECISION)
 TIME = "created_at"
 NOT_READ = frozenset({"uid", "portfolio", "asset_class", "idempotency_key", "current_price", "reasoning"})
 """Fields of a decision that a backtest does not need."""
@@ -86,10 +87,11 @@ class DecisionTape:
         entries = [entry for entry in self.entries if entry.micros >= begin]
         space = self.namespace.bytes
         # Decisions are numbered from 1 in the order in which they are made.
-        numbers = {entry.row: number for number, entry in enumerate(entries, 1)}
+        named = any(entry.target is not None for entry in entries)
+        numbers = {entry.row: number for number, entry in enumerate(entries, 1)} if named else {}
         for micros, row, wanted, target, uid in entries:
             intent = wanted if target is None else replace(wanted, target=numbers.get(target, wanted.target))
-            moment = micros * PHASES + Phase.DECISION
+            moment = micros * PHASES + DECISION
             yield Wish(moment, None, intent, uid.bytes if uid is not None else name_bytes(space, b"%d" % row), row)
 
     def place(self, wish: Wish) -> str:

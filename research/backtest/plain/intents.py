@@ -95,7 +95,7 @@ class IntentReader:
     def __init__(self, rules: PlainRules, strategy: str | None) -> None:
         self._rules = rules
         self._strategy = strategy
-        self._last: dict[Action, tuple[tuple[type, ...], tuple[Any, ...], PlainIntent]] = {}
+        self._last: dict[Action, tuple[tuple[Any, ...], tuple[int, ...], PlainIntent]] = {}
 
     def read(self, intent: object) -> PlainIntent:
         """Return an intent as integers.
@@ -105,15 +105,18 @@ class IntentReader:
         """
         if type(intent) is not Intent or type(intent.action) is not Action:
             raise NotPlain
-        values = _values(intent)
-        types, last = tuple(map(type, values)), self._last.get(intent.action)
+        values, last = _values(intent), self._last.get(intent.action)
         try:
-            if last is not None and last[0] == types and last[1] == values:  # 0.75 is no Decimal, but equal to one
+            if last is not None and last[0] == values:
+                for place in last[1]:
+                    if type(values[place]) is not Decimal:
+                        raise NotPlain  # 0.75 is no Decimal, but equal to one
                 return last[2]
             plain = self._read(replace(intent))  # a strategy may change its object
         except (ArithmeticError, TypeError, ValueError):
             raise NotPlain from None  # numbers that cannot be compared
-        self._last[intent.action] = types, values, plain
+        numbers = tuple(place for place, value in enumerate(values) if type(value) is Decimal)
+        self._last[intent.action] = values, numbers, plain
         return plain
 
     def _read(self, intent: Intent) -> PlainIntent:

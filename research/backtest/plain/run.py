@@ -70,7 +70,7 @@ class PlainRun:
         self._reader = IntentReader(rules, options.strategy)
         self._count, self._end = len(columns), market.end
         self._over = (self._end + 1) * PHASES
-        self._number = 0  # of the last decision
+        self._number, self._keeps_rows = 0, not records.COUNTS_ALONE  # the number is that of the last decision
         self._confidences: list[Decimal] = []
         self._decided = 0  # the moment of the last decision
         self._due: list[Due] = []
@@ -132,7 +132,7 @@ class PlainRun:
         wanted = self._reader.read(wish.intent)
         self._decided = wish.moment
         self._number += 1
-        if not self._records.COUNTS_ALONE:
+        if self._keeps_rows:
             self._confidences.append(wish.intent.confidence)
         self._due.append((wanted, self._number, wish.uid, wish.moment))
         if self._priced == NEVER:

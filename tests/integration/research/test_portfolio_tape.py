@@ -50,7 +50,7 @@ def test_the_decisions_of_a_portfolio_are_a_tape(filled_url: str) -> None:
     stored = read_decisions(filled_url, "default")
     tape = tape_of_rows("these", stored.rows)
     wishes = list(tape.wishes(0))
-    assert [uid(number) for number in (1, 2, 4, 5)] == [one.uid for one in wishes]
+    assert [uid(number).bytes for number in (1, 2, 4, 5)] == [one.uid for one in wishes]
     assert ["BUY", "BUY", "CANCEL", "SELL"] == [one.intent.action for one in wishes]
     assert 2 == wishes[2].intent.target  # the second decision of the tape
     assert "these" == tape.name
