@@ -6,6 +6,7 @@ Each rule is that of `domain.trading`, where its words are: `sizing`, `execution
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from domain.immutable.maps import ImmutableMap
@@ -34,11 +35,13 @@ class Exits:
 
     Attributes:
         stop, target: their prices; None without one.
-        quantity: what each of them closes.
+        quantity: what each of them still closes.
         since: number of the market data after which they are matched.
         entry: id of the entry order; their own ids are made of it.
         version: of the portfolio after the entry's fill.
         price: of that fill.
+        filled, fills, notional, paid: of the target so far: its quantity, number of fills, notional and commission.
+        charged: Σ notional × rate of these fills, over ``PlainRules.maker_unit``.
     """
 
     stop: int | None
@@ -51,7 +54,11 @@ class Exits:
     price: int
     at: int
     wanted: PlainIntent
-    bought: int
+    filled: int = 0
+    fills: int = 0
+    notional: int = 0
+    charged: int = 0
+    paid: int = 0
 
 
 class Book:
@@ -129,7 +136,7 @@ class Book:
         slippage = (quantity * abs(price - base) * rules.up + rules.half) // rules.down
         self._traded(notional, at)
         self._rows.fills.append((
-            at, number, order, self.position_id, 1, True, self.strategy, False, quantity, price, base, notional, fee,
+            at, number, order, self.position_id, 1, 1, True, self.strategy, False, quantity, price, base, notional, fee,
             slippage, 0, self.cash, self.quantity,
         ))  # fmt: skip
         self._rows.ends.append((at, number, EXECUTED, "", True))
@@ -179,7 +186,8 @@ class Book:
                 quantity = free  # the rest could not be sold alone
         order = name_bytes(uid, b"1")
         worth = (quantity * base * rules.up + rules.half) // rules.down
-        self._sold(1, number, order, quantity, base, self._taken(False, base, worth, order), at)
+        price = self._taken(False, base, worth, order)
+        self._sold(1, number, order, quantity, base, price, at, self._fee(quantity, price))
         self._rows.ends.append((at, number, EXECUTED, "", True))
         return None
 
@@ -190,25 +198,47 @@ class Book:
         order = name_bytes(exits.entry, b"2")
         price = self._taken(False, base, self._worth(exits.quantity, base), order)
         self.version += 1  # it was triggered
-        self._sold(STOP, exits.decision, order, exits.quantity, base, price, at, ambiguous=ambiguous)
+        fee = self._fee(exits.quantity, price)
+        self._sold(STOP, exits.decision, order, exits.quantity, base, price, at, fee, ambiguous=ambiguous)
 
-    def sell_at_target(self, mark: int, at: int) -> None:
-        """Fill the target at its price, where the market has this mark."""
-        exits = self.exits
+    def sell_at_target(self, quantity: int, at: int, mark: int = 0) -> None:
+        """Fill a quantity of the target, or all of it, at its price.
+
+        Args:
+            quantity: that is filled.
+            at: the time.
+            mark: of the market, where it is another price; else 0.
+        """
+        exits, rules = self.exits, self._rules
         assert exits is not None
         assert exits.target is not None
         order, price = name_bytes(exits.entry, b"3"), exits.target
-        self._sold(TARGET, exits.decision, order, exits.quantity, price, price, at, mark=mark)
+        notional = self._worth(quantity, price)
+        exits.charged += notional * rules.maker
+        due = max((exits.charged + rules.maker_unit // 2) // rules.maker_unit, rules.min_commission) - exits.paid
+        fee = min(max(due, 0), notional)
+        exits.fills += 1
+        spread = self._worth(quantity, mark) - notional if mark else 0
+        self._sold(TARGET, exits.decision, order, quantity, price, price, at, fee, spread=spread, fill_no=exits.fills)
+        exits.quantity -= quantity
+        exits.filled += quantity
+        exits.notional += notional
+        exits.paid += fee
+        if not exits.quantity:
+            self.exits = None
+
+    def _fee(self, quantity: int, price: int) -> int:
+        """Return the commission of a SELL that takes."""
+        rules, notional = self._rules, self._worth(quantity, price)
+        due = (notional * rules.taker + rules.taker_unit // 2) // rules.taker_unit
+        return min(max(due, rules.min_commission), notional)
 
     def _sold(
-        self, leg: int, decision: int, order: bytes, quantity: int, base: int, price: int, at: int, *,
-        ambiguous: bool = False, mark: int = 0,
+        self, leg: int, decision: int, order: bytes, quantity: int, base: int, price: int, at: int, fee: int, *,
+        ambiguous: bool = False, spread: int = 0, fill_no: int = 1,
     ) -> None:  # fmt: skip
         rules = self._rules
         notional = (quantity * price * rules.up + rules.half) // rules.down
-        rate, unit = (rules.maker, rules.maker_unit) if leg == TARGET else (rules.taker, rules.taker_unit)
-        fee = max((notional * rate + unit // 2) // unit, rules.min_commission)
-        fee = min(fee, notional)
         held, cost, paid = self.quantity, self.cost, self.paid
         closes = quantity == held
         if not closes:
@@ -223,18 +253,18 @@ class Book:
         self.paid -= paid
         self.last_price = price
         slippage = (quantity * abs(price - base) * rules.up + rules.half) // rules.down
-        spread = self._worth(quantity, mark) - notional if mark and mark != price else 0
         self._traded(notional, at)
         self._rows.fills.append((
-            at, decision, order, self.position_id, leg, False, self.strategy, ambiguous, quantity, price, base,
-            notional, fee, slippage, spread, self.cash, left,
+            at, decision, order, self.position_id, leg, fill_no, False, self.strategy, ambiguous, quantity, price,
+            base, notional, fee, slippage, spread, self.cash, left,
         ))  # fmt: skip
         self._rows.trades.append((
-            self.position_id, order, quantity, cost, notional, price, paid, fee, self.opened, at, self.strategy, closes
+            self.position_id, order, fill_no, quantity, cost, notional, price, paid, fee, self.opened, at,
+            self.strategy, closes,
         ))  # fmt: skip
         exits = self.exits
-        if exits is not None:
-            if leg != 1 or not left:
+        if exits is not None and leg != TARGET:
+            if leg == STOP or not left:
                 self.exits = None
             elif exits.quantity > left:
                 exits.quantity = left
@@ -266,7 +296,7 @@ class Book:
             raise NotPlain  # a second group
         stop = None if wanted.stop is None else max(wanted.stop.price(price), self._rules.tick)
         target = None if wanted.target is None else wanted.target.price(price)
-        self.exits = Exits(stop, target, quantity, data_no, number, order, self.version, price, at, wanted, quantity)
+        self.exits = Exits(stop, target, quantity, data_no, number, order, self.version, price, at, wanted)
         self.version += (stop is not None) + (target is not None)
         self._state = None
 
@@ -339,6 +369,14 @@ class Book:
             price_source=SOURCE,
         )  # fmt: skip
         price = rules.fill_price(exits.price)
-        for version, order in enumerate(planned_exits(base, plan, price, price, [base.quantity]), exits.version + 1):
-            opened = opened.updated(OpenOrder(replace(order, seq=version), exits.since))
+        of_target = [rules.quantity(exits.quantity + exits.filled)]
+        for version, order in enumerate(planned_exits(base, plan, price, price, of_target), exits.version + 1):
+            present = OpenOrder(replace(order, seq=version), exits.since)
+            if exits.fills and order.leg == TARGET:
+                present = replace(
+                    present, filled=rules.quantity(exits.filled), fills=exits.fills,
+                    notional=decimal(exits.notional, MONEY_SCALE), paid=decimal(exits.paid, MONEY_SCALE),
+                    charged=divide(decimal(exits.charged, MONEY_SCALE), Decimal(rules.maker_unit)),
+                )  # fmt: skip
+            opened = opened.updated(present)
         return opened

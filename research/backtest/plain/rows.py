@@ -32,6 +32,7 @@ class FillColumns(NamedTuple):
     order_id: Sequence[bytes]
     position_id: Sequence[bytes]
     leg: Sequence[int]
+    fill_no: Sequence[int]
     buys: Sequence[bool]
     strategy: Sequence[str | None]
     ambiguous: Sequence[bool]
@@ -51,6 +52,7 @@ class TradeColumns(NamedTuple):
 
     position_id: Sequence[bytes]
     order_id: Sequence[bytes]
+    fill_no: Sequence[int]
     quantity: Sequence[int]
     cost: Sequence[int]
     notional: Sequence[int]
@@ -124,7 +126,7 @@ class PlainRows:
         legs = np.array(one.leg, dtype=np.int16)
         columns = [
             times(one.at), pyarrow.array(one.decision, pyarrow.int64()), ids(one.order_id), ids(one.position_id),
-            pyarrow.array(legs), pyarrow.array(np.ones(count, dtype=np.int32)),
+            pyarrow.array(legs), pyarrow.array(np.array(one.fill_no, dtype=np.int32)),
             same(rules.instrument.symbol, count), same(rules.instrument.asset_class, count),
             named((Side.SELL, Side.BUY), np.array(one.buys, dtype=np.int32)), same(LONG, count),
             pyarrow.array(one.strategy, NAME),
@@ -146,7 +148,7 @@ class PlainRows:
         one = TradeColumns._make(zip(*self.trades, strict=True))
         count, rules = len(self.trades), self._rules
         columns = [
-            ids(one.position_id), ids(one.order_id), pyarrow.array(np.ones(count, dtype=np.int32)),
+            ids(one.position_id), ids(one.order_id), pyarrow.array(np.array(one.fill_no, dtype=np.int32)),
             same(rules.rules.portfolio, count), same(rules.instrument.symbol, count),
             same(rules.instrument.asset_class, count), same(LONG, count), numbers(one.quantity, rules.quantity_scale),
             numbers(one.cost, MONEY_SCALE), numbers(one.notional, MONEY_SCALE), numbers(one.price, rules.price_scale),

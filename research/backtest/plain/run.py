@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TypeAlias
 from uuid import UUID
 
-from domain.trading.arithmetic import ZERO, multiply
+from domain.trading.arithmetic import ZERO, floor_to, multiply
 from domain.trading.decision import Reason, Refusal, reason_code
 from domain.trading.portfolio import PortfolioState, Position
 from domain.trading.sizing import pre_trade_check, size
@@ -248,7 +248,7 @@ class PlainRun:
         if exits.stop is not None and price <= exits.stop:
             book.sell_at_stop(price, at, ambiguous=above)  # slippage may have taken the entry beyond a fixed target
         elif above:
-            book.sell_at_target(price, at)
+            book.sell_at_target(exits.quantity, at, price)
 
     def _match_bar(self, bar: int, at: int) -> None:
         book, columns, widen = self._book, self._columns, self._rules.widen
@@ -262,10 +262,16 @@ class PlainRun:
             opened = columns.open.item(bar) * widen
             book.sell_at_stop(min(opened, exits.stop), at, ambiguous=above)
         elif above:
-            share = self._options.rules.execution.max_bar_share
-            if volume != UNKNOWN and multiply(share, columns.size(volume)) < self._rules.quantity(exits.quantity):
-                raise NotPlain  # a part of it
-            book.sell_at_target(0, at)
+            quantity = exits.quantity
+            if volume != UNKNOWN:
+                quantity = min(quantity, self._offered(volume))
+            if quantity:
+                book.sell_at_target(quantity, at)
+
+    def _offered(self, volume: int) -> int:
+        """Return what a resting order gets of the volume of a bar, down to the step."""
+        share = multiply(self._options.rules.execution.max_bar_share, self._columns.size(volume))
+        return as_integer(floor_to(share, self._rules.instrument.step), self._rules.quantity_scale)
 
     def _beyond(self, price: int, target: int) -> bool:
         """Return whether a price goes through a target, or touches it where that is enough."""

@@ -22,11 +22,12 @@ from research.backtest.plain.run import PlainRun
 from research.backtest.records import Records
 from research.backtest.run import RunOptions
 from research.strategy import Intent
-from tests.support.research.markets import MINUTE, START, bars, fed, micros
+from tests.support.research.markets import MINUTE, START, bars, fed, micros, wishes
 from tests.support.research.straightforward import Listing, run_listed
-from tests.support.values.builders import BTC
+from tests.support.values.builders import BTC, BY_QUOTE, free, rules
 
 MOST_BARS, MOST_DECISIONS = 40, 14
+FREE = rules(costs=free(), execution=BY_QUOTE, max_position_size=1, min_notional=1)
 TABLES = ("fills", "trades", "ends", "values")
 
 
@@ -144,6 +145,11 @@ def drawn_case(count: int, number: int, seed: int) -> PlainCase:
             wishes.append(Wish(moment, None, intent, uid, len(wishes)))
     options = RunOptions(drawn.portfolio(), micros(START), strategy="tests")
     return PlainCase(Market.of([columns], [drawn.instrument()]), options, wishes)
+
+
+def case_of(prices: Market, *intents: tuple[int, Intent], of: PortfolioRules = FREE) -> PlainCase:
+    """Return decisions at the closes of bars of a minute."""
+    return PlainCase(prices, RunOptions(of, micros(START), strategy="tests"), wishes(*intents))
 
 
 def run_plain(case: PlainCase) -> tuple[object, Records] | None:
