@@ -137,8 +137,8 @@ class IntentReader:
             quantity = as_integer(floor_to(amount, rules.instrument.step), rules.quantity_scale)
             requested = integer_above(amount, rules.quantity_scale)
         plan = self._plan(intent, Side(side))
-        stop = None if plan is None or plan.stop_loss is None else self._stop(plan.stop_loss)
-        target = None if plan is None or not plan.take_profits else self._target(plan.take_profits[0].level)
+        stop = None if plan is None or plan.stop_loss is None else self._exit(plan.stop_loss, above=False)
+        target = None if plan is None or not plan.take_profits else self._exit(plan.take_profits[0].level, above=True)
         budget_x2, budget_unit = self._budget(confidence, risk)
         return PlainIntent(
             intent, side == Action.BUY, confidence, quantity, requested, budget_x2, budget_unit, stop, target, plan,
@@ -166,24 +166,16 @@ class IntentReader:
             raise NotPlain
         return ExitPlan(stop, () if target is None else (Target(target),))
 
-    def _stop(self, level: Level) -> PlainLevel:
+    def _exit(self, level: Level, *, above: bool) -> PlainLevel:
+        """Return the level of a target, which lies above the entry's price, or of a stop."""
         rules = self._rules
         if not level.is_fraction:
-            fixed = as_integer(round_to(level.value, rules.instrument.tick), rules.price_scale)
-            return PlainLevel(False, 0, 1, _bounded(fixed), rules.tick)
+            rounded = (ceil_to if above else round_to)(level.value, rules.instrument.tick)
+            return PlainLevel(above, 0, 1, _bounded(as_integer(rounded, rules.price_scale)), rules.tick)
         scale = _scale(level)
-        return PlainLevel(False, 10**scale - as_integer(level.value, scale), 10**scale, None, rules.tick)
-
-    def _target(self, level: Level) -> PlainLevel:
-        rules = self._rules
-        if not level.is_fraction:
-            fixed = as_integer(ceil_to(level.value, rules.instrument.tick), rules.price_scale)
-            return PlainLevel(True, 0, 1, _bounded(fixed), rules.tick)
-        scale = _scale(level)
-        share = 10**scale + as_integer(level.value, scale)
-        if share >= LARGEST_PRICE:
-            raise NotPlain
-        return PlainLevel(True, share, 10**scale, None, rules.tick)
+        part = as_integer(level.value, scale)
+        share = _bounded(10**scale + (part if above else -part))
+        return PlainLevel(above, share, 10**scale, None, rules.tick)
 
 
 def _is_share(number: object) -> bool:
