@@ -15,6 +15,7 @@ from actors import Settings, TradingSystem
 from actors.runtime.timer import SystemClock
 from domain.trading.decision import Decision
 from domain.trading.freshness.age import ClockKind, Fresh
+from domain.trading.quotes import Quote
 from domain.types import OutcomeStatus, Symbol
 from market.exchange.ccxt_source import ExchangePrices
 from tests.support.exchange.okx import OkxServer
@@ -143,11 +144,34 @@ def test_a_time_in_the_future_is_stored_as_it_was_sent_and_marked(exchange: Exch
 
 
 def test_without_a_time_of_the_exchange_the_evidence_says_so(server: ExchangeServer, embedded_url: str) -> None:
-    kraken = Exchange("kraken", server, ClockKind.EXCHANGE)
+    kraken, started = Exchange("kraken", server, ClockKind.EXCHANGE), SystemClock().now()
     with TradingSystem.start(Settings.isolated(database_url=embedded_url), source=kraken.source()) as system:
         assert OutcomeStatus.EXECUTED is buy(system).status
-        (fill,) = system.ledger_reader.rows("SELECT price_time = price_seen_at AS arrival, time_mark FROM paper_fills")
-    assert (True, "no exchange time") == (fill["arrival"], fill["time_mark"])
+        (fill,) = system.ledger_reader.rows("SELECT price_time, price_seen_at, time_mark FROM paper_fills")
+    # Where its order book changed after the last trade had arrived, the price was seen again, with the book.
+    assert started <= fill["price_time"] <= fill["price_seen_at"]
+    assert "no exchange time" == fill["time_mark"]
+
+
+def test_a_price_without_a_time_keeps_that_of_its_arrival_when_its_order_book_changes(server: ExchangeServer) -> None:
+    source, recorder = Exchange("kraken", server, ClockKind.EXCHANGE).source(), Recorder()
+    source.start(recorder)
+    try:
+        source.subscribe([ETH])
+        arrived = recorder.price(ETH, "3950.01")
+        assert (arrived.seen_at, "no exchange time") == (arrived.price_time, arrived.time_mark)
+        source.watch_books([ETH])
+        recorder.wait(lambda: bool(of_books(recorder)))
+    finally:
+        source.stop()
+    (later, *_), arrivals = of_books(recorder), {quote.seen_at for quote in recorder.quotes}
+    assert later.price_time in arrivals - {later.seen_at}
+    assert (Decimal("3950.01"), "no exchange time") == (later.price, later.time_mark)
+
+
+def of_books(recorder: Recorder) -> list[Quote]:
+    """Return the quotes that came because an order book changed."""
+    return [quote for quote in recorder.quotes if quote.freshness is not None and quote.freshness.fresh is Fresh.BOOK]
 
 
 def test_prices_are_judged_by_the_clock_of_the_exchange_and_not_by_ours(
