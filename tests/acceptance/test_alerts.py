@@ -93,6 +93,7 @@ sys.exit(main(["start"]))
 """
 
 
+@pytest.mark.slow
 def test_the_reason_of_the_end_is_delivered_before_the_process_ends(embedded_url: str, tmp_path: Path) -> None:
     with Receiver([500]) as receiver:
         env = environment(tmp_path, prices="simulated", database_url=embedded_url, alert_url=receiver.url())
@@ -123,6 +124,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     logger.remove()
 
 
+@pytest.mark.slow
 def test_a_test_alarm_is_delivered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PAPER_ALERT_COMMAND", "true")
     with Receiver() as receiver:
@@ -151,6 +153,7 @@ def _kind_and_text(receiver: Receiver) -> tuple[str, str]:
     return body["kind"], body["text"]
 
 
+@pytest.mark.slow
 def test_a_failed_test_alarm_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PAPER_ALERT_COMMAND", "sh -c 'echo no pager; exit 7'")
     with Receiver([404], response_body=f"no hook {SECRET}") as receiver:

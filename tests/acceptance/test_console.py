@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pexpect
 import psycopg
+import pytest
 
 from console.debug.command_spec import COMMAND_SPECS
 from tests.support.system.program import ROOT, Program, environment, run
@@ -89,6 +90,7 @@ def decisions_flow(url: str) -> Iterator[None]:
         thread.join(10)
 
 
+@pytest.mark.slow
 def test_every_command_in_a_terminal_under_load(embedded_url: str, tmp_path: Path) -> None:
     assert set(COMMAND_SPECS) - {"exit"} == {line.split()[0] for line in EXPECTED}
     env = environment(tmp_path, prices="simulated", database_url=embedded_url) | {"TERM": "xterm"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
+
 from persistence.embedded.server import EmbeddedServer, running
 from tests.support.system.program import Program, environment, run
 
@@ -55,6 +57,7 @@ def test_ctrl_c_ends_it_with_a_summary_and_a_second_demo_is_refused(tmp_path: Pa
     assert not any(line != line.rstrip() and "confidence" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_each_demo_replaces_the_rest_of_the_last(tmp_path: Path) -> None:
     env = environment(tmp_path)
     with Program("demo", "--seconds", "600", env=env) as demo:

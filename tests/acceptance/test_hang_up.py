@@ -57,6 +57,7 @@ def test_a_closed_terminal_stops_the_service_in_order(
         assert 0 == service.stop().code
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_the_demo_in_order(tmp_path: Path) -> None:
     with Screen("demo", "--seconds", "600", env=environment(tmp_path)) as screen:
         screen.wait_for(r"#3 ")
@@ -76,6 +77,7 @@ def test_sighup_stops_as_sigterm_does_and_more_of_them_do_not_hurry(env: dict[st
     assert ("second signal" in ended.err, "Traceback" in ended.err) == (False, False)
 
 
+@pytest.mark.slow
 def test_under_nohup_it_outlives_its_terminal(env: dict[str, str]) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a child inherits
     try:
@@ -101,6 +103,7 @@ def test_a_command_that_is_hung_up_says_so(env: dict[str, str], agent: psycopg.C
     assert (130, "run.py: interrupted\n") == (ended.code, ended.err)
 
 
+@pytest.mark.slow
 def test_stderr_whose_reader_has_gone_does_not_spoil_the_stop(env: dict[str, str], tmp_path: Path) -> None:
     reader, writer = os.pipe()
     with subprocess.Popen(

@@ -36,6 +36,7 @@ def test_a_service_beside_hostile_settings_of_its_database(database_url: str, tm
         assert service.stop().code == 0
 
 
+@pytest.mark.slow
 def test_variables_of_the_shell_do_not_reach_the_embedded_server(tmp_path: Path) -> None:
     env = environment(tmp_path / "home", prices="simulated") | hostile_settings.WRONG_SHELL
     with Program("start", env=env) as service:
@@ -47,6 +48,7 @@ def test_variables_of_the_shell_do_not_reach_the_embedded_server(tmp_path: Path)
         assert service.stop().code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stdout", ["/dev/full", "closed"])
 def test_a_decision_whose_answer_nobody_can_read_is_no_failure(database_url: str, tmp_path: Path, stdout: str) -> None:
     env = environment(tmp_path / "home", database_url=database_url)

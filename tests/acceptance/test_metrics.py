@@ -16,6 +16,7 @@ from tests.support.system.program import Program, environment, run, until
 from tests.support.system.scrapes import Scrape, fetch
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_the_endpoint_serves_and_without_a_process_the_database_s_metrics(
     embedded_url: str, tmp_path: Path
 ) -> None:

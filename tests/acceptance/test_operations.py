@@ -154,6 +154,7 @@ def test_a_new_home_continues_from_the_backup(backup: Path, tmp_path: Path) -> N
         decide(tmp_path / "new")
 
 
+@pytest.mark.slow
 def test_replace_asks_for_confirmation(backup: Path, env: dict[str, str], home: Path) -> None:
     without, script = run_all(f"db restore {backup}", f"db restore {backup} --replace", env=env)
     assert "2 decisions and 2 fills already; back it up, and use --replace" in sentence(without, 2)

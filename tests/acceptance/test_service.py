@@ -109,6 +109,7 @@ def test_after_kill_9_the_embedded_server_is_found_again(embedded_home: Path) ->
     assert not running(embedded_home)
 
 
+@pytest.mark.slow
 def test_an_embedded_server_that_crashed_is_started_again_and_nothing_is_lost(embedded_home: Path) -> None:
     env = environment(embedded_home, prices="simulated")
     with Program("start", env=env) as service:
@@ -178,6 +179,7 @@ def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
     nothing_logged(tmp_path)
 
 
+@pytest.mark.slow
 def test_it_ends_with_3_when_another_process_has_taken_the_database_over(embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, prices="simulated", database_url=embedded_url)
     with (
@@ -216,6 +218,7 @@ def test_json_says_once_that_it_serves(embedded_url: str, tmp_path: Path) -> Non
     assert document["settings_that_differ"] == {}
 
 
+@pytest.mark.slow
 def test_a_setting_that_differs_from_the_portfolio_is_said(embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, prices="simulated", database_url=embedded_url)
     created = run("portfolio", "create", "default", "--capital", "5000", "--max-position-size", "0.1", env=env)

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.support.system.program import Program, environment, run, run_all, until
 from tests.support.system.terminal import Screen
@@ -32,6 +33,7 @@ def test_the_demo_is_a_live_view_in_a_terminal_and_ends_with_its_summary(tmp_pat
         assert screen.as_it_was()
 
 
+@pytest.mark.slow
 def test_top_of_a_service_that_ends_while_it_is_shown(embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, prices="simulated", database_url=embedded_url)
     with Program("start", env=env) as service:
@@ -77,6 +79,7 @@ def test_without_a_database_there_is_nothing_to_show(tmp_path: Path) -> None:
     assert "s3cret" not in ended.err + ended.out
 
 
+@pytest.mark.slow
 def test_keys_scroll_a_long_list_and_choose_a_portfolio_on_small_screens(embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, prices="simulated", database_url=embedded_url)
     with Program("start", env=env) as service:

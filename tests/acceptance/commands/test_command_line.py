@@ -228,6 +228,7 @@ def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str)
         assert connection.execute("SELECT count(*) FROM trading_decisions").fetchone() == (5,)
 
 
+@pytest.mark.slow
 def test_portfolios(env: dict[str, str]) -> None:
     assert "No portfolios yet" in run("portfolio", env=env).out
     created = run("portfolio", "create", "europe", "--capital", "5000.50", "--currency", "eur", env=env)
@@ -279,6 +280,7 @@ def test_the_database_is_upgraded_once(env: dict[str, str], embedded_url: str) -
     assert "has never run on this database" in run("status", env=env).out
 
 
+@pytest.mark.slow
 def test_check_shows_the_settings_and_no_secret(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "paper.toml").write_text('max_position_size = "0.1"')
     checked = run("check", "--offline", "--json", "--log-level", "WARNING", env=env, cwd=tmp_path)
@@ -295,6 +297,7 @@ def test_check_shows_the_settings_and_no_secret(env: dict[str, str], tmp_path: P
     assert SECRET not in failed.out + failed.err
 
 
+@pytest.mark.slow
 def test_check_and_status_show_what_the_bars_of_a_file_are(env: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "BTC-USDT.csv"
     path.write_text("time,close\n0,100\n60,101\n61,102\n120,103\n180,104\n")
@@ -354,6 +357,7 @@ def test_a_closed_pipe_on_stdout_is_no_error(env: dict[str, str]) -> None:
     assert b"BrokenPipe" not in process.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_styles_but_no_colour_with_no_color(env: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:

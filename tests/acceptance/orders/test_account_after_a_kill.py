@@ -59,6 +59,7 @@ def test_a_split_and_a_deposit_around_kills(embedded_url: str, tmp_path: Path) -
             assert 0 == service.stop().code
 
 
+@pytest.mark.slow
 def test_a_reset_around_a_kill(embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, database_url=embedded_url, prices="simulated")
     with closing(LedgerReader(embedded_url)) as ledger, psycopg.connect(embedded_url) as owner:

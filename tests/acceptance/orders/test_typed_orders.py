@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
+
 from persistence.embedded.server import EmbeddedServer, running
 from tests.support.system.program import Ended, Program, environment, run, until
 
@@ -14,6 +16,7 @@ def typed(line: str, env: dict[str, str]) -> Ended:
     return run(*line.split(), env=env)
 
 
+@pytest.mark.slow
 def test_a_limit_order_and_a_protected_position_survive_a_kill(tmp_path: Path) -> None:
     env = environment(tmp_path, prices="simulated", seed="1")
     try:

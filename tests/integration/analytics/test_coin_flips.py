@@ -11,6 +11,7 @@ from tests.support.values.coin_flips import coin_flips
 RUNS = 1000
 
 
+@pytest.mark.slow
 def test_coin_flips_pass_no_more_often_than_one_in_twenty(capsys: pytest.CaptureFixture[str]) -> None:
     verdicts = [statistical(coin_flips(seed), Criteria()) for seed in range(RUNS)]
     passed = sum(verdict.result is Statistical.PASSED for verdict in verdicts)
@@ -23,6 +24,7 @@ def test_coin_flips_pass_no_more_often_than_one_in_twenty(capsys: pytest.Capture
     assert passed > 0
 
 
+@pytest.mark.slow
 def test_the_game_is_fair_and_busy() -> None:
     runs = [coin_flips(seed) for seed in range(200)]
     gains = [float(run.valuations[-1].total_value - run.opening.total_value) for run in runs]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
+import pytest
 
 from actors import Decision, TradingSystem
 from actors.runtime.timer import SystemClock
@@ -29,6 +30,7 @@ def decide(system: TradingSystem, action: str, quantity: str) -> None:
     assert "executed" == system.submit(decision).get(timeout=10).status.value
 
 
+@pytest.mark.slow
 def test_messages_of_a_running_system_and_its_summary(database_url: str) -> None:
     alarms: list[Alarm] = []
 

@@ -6,6 +6,8 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.integration.commands.test_order_commands import Run, decide, open_orders, run, system
 
 __all__ = ["run", "system"]  # fixtures
@@ -30,6 +32,7 @@ def test_a_deposit_and_a_withdrawal(run: Run) -> None:
     assert "refused" in run("portfolio", "events", "default", "--json")[1]
 
 
+@pytest.mark.slow
 def test_a_split_of_a_position_and_its_orders(run: Run) -> None:
     decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", "--stop-loss", "90000")
     code, out, _ = run("portfolio", "adjust", "default", "BTC/USDT", "--split", "10:1", "--reason", "a test")
@@ -44,6 +47,7 @@ def test_a_split_of_a_position_and_its_orders(run: Run) -> None:
     assert "write off of BTC/USDT at 0" in run("portfolio", "events")[1]
 
 
+@pytest.mark.slow
 def test_a_split_of_all_portfolios(run: Run) -> None:
     run("portfolio", "create", "second", "--capital", "50000")
     for name in ("default", "second"):
@@ -67,6 +71,7 @@ def test_a_split_of_all_portfolios(run: Run) -> None:
     assert (2, "run.py: there is no request 7; see `run.py portfolio events`\n") == (code, error)
 
 
+@pytest.mark.slow
 def test_report_and_csv_show_them_and_no_result_contains_a_deposit(run: Run, tmp_path: Path) -> None:
     decide(run, "BUY", "BTC/USDT", "--quantity", "0.01")
     run("portfolio", "deposit", "default", "90000", "--reason", "savings")

@@ -21,6 +21,7 @@ def check(url: str, home: Path, capsys: pytest.CaptureFixture[str], *words: str)
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_new_default_portfolio_has_the_fees_of_the_setting_and_check_says_so(
     empty_embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

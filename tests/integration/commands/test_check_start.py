@@ -21,6 +21,7 @@ def check(url: str, home: Path, capsys: pytest.CaptureFixture[str], *words: str)
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_a_table_that_cannot_be_adopted_is_refused_and_nothing_is_changed(
     empty_embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +56,7 @@ def test_portfolios_of_another_price_source_are_named(
     assert "trades at prices of" not in check(embedded_url, tmp_path, capsys, "--prices", "simulated")[1]
 
 
+@pytest.mark.slow
 def test_an_exchange_that_does_not_answer_is_an_error_unless_it_is_not_asked(
     embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

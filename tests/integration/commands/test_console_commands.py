@@ -13,6 +13,7 @@ from tests.support.system.console_sessions import buy, console_session
 from tests.support.system.running_system import until
 
 
+@pytest.mark.slow
 def test_trades_and_report_print_what_the_commands_print(
     embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

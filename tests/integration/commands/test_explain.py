@@ -113,6 +113,7 @@ def test_an_order_of_an_earlier_version_is_explained_and_not_recomputed(embedded
     assert "  recomputed  not possible: it was made by version 1 of the rules, which stored" == lines[-2]
 
 
+@pytest.mark.slow
 def test_every_fill_of_a_run_is_the_same(embedded_url: str, explain: Explain) -> None:
     with running_system(embedded_url) as system:
         insert_decisions(embedded_url, decision_rows(40))
@@ -180,6 +181,7 @@ def test_the_debug_console_explains_and_says_where_a_decision_waits(embedded_url
             talk.do("explain abc")
 
 
+@pytest.mark.slow
 def test_400_fills_of_a_mixed_run_are_the_same_in_the_database(embedded_url: str) -> None:
     results = list(mixed_run(seed=16, fills=400))
     stores = Stores(embedded_url)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from console.service.explanation import explain
 from domain.trading.open_orders.settlement import Advance, SettledSpan, Settlement
 from domain.trading.quotes import History
@@ -42,6 +44,7 @@ def text(explanation: dict[str, Any]) -> str:
     return " ".join(" ".join(explanation["lines"]).split())
 
 
+@pytest.mark.slow
 def test_a_fill_of_a_bar_says_that_it_was_found_out_afterwards_and_that_the_bar_is_ambiguous(real: Stores) -> None:
     market = Market(real)
     market.price("100", "99.9", "100.1")

@@ -46,6 +46,7 @@ def path(env: dict[str, str]) -> Path:
     return HistoryStore(Path(env["PAPER_HOME"])).path(SeriesKey("kraken", BTC, "1m"))
 
 
+@pytest.mark.slow
 def test_it_says_what_is_stored_and_what_the_exchange_lacks(env: dict[str, str]) -> None:
     ended = run(*COMMAND, env=env)
     assert 0 == ended.code, ended
@@ -67,6 +68,7 @@ def test_it_says_what_is_stored_and_what_the_exchange_lacks(env: dict[str, str])
     assert 0 == run("history", "check", env=env).code
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_what_has_arrived(server: ExchangeServer, env: dict[str, str]) -> None:
     server.past.candles.planned = [""] * 5 + ["hang"]
     with Program(*COMMAND, env=env) as program:
@@ -85,6 +87,7 @@ def test_a_stop_keeps_what_has_arrived(server: ExchangeServer, env: dict[str, st
     assert "of them are there already" in ended.err.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar_with_the_time_left(server: ExchangeServer, env: dict[str, str]) -> None:
     server.past.candles.planned = [""] * 12 + ["hang"]
     with Screen(*COMMAND, env=env, columns=100) as screen:
@@ -119,6 +122,7 @@ def test_a_wrong_request_is_one_clear_sentence(
     assert not path(env).parent.exists()
 
 
+@pytest.mark.slow
 def test_a_failure_is_one_sentence_that_names_the_exchange(server: ExchangeServer, env: dict[str, str]) -> None:
     server.past.candles.faults = Faults(1, 1.0, ["refused"])
     ended = run(*COMMAND, env=env)

@@ -27,12 +27,14 @@ def run(redirection: str, *arguments: str, home: Path, encoding: str = "utf-8") 
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[*EXPLAIN, "--json"], EXPLAIN, ["--help"]], ids=["json", "text", "help"])
 def test_a_full_disk_for_stdout_is_one_sentence(arguments: list[str], tmp_path: Path) -> None:
     done = run(">/dev/full", *arguments, home=tmp_path)
     assert (1, f"run.py: {FULL}\n") == (done.returncode, done.stderr.decode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirection", "setting", "exit_code"),
     [
@@ -48,6 +50,7 @@ def test_closed_and_full_streams_keep_the_exit_code(
     assert exit_code == run(redirection, "check", "--explain", setting, home=tmp_path).returncode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "ascii:strict"])
 def test_what_an_encoding_cannot_write_is_replaced_and_kept_in_json(encoding: str, tmp_path: Path) -> None:
     (tmp_path / "paper.toml").write_text('alert_command = "/opt/größe 🚀"\n', encoding="utf-8")
@@ -58,6 +61,7 @@ def test_what_an_encoding_cannot_write_is_replaced_and_kept_in_json(encoding: st
     assert json.loads(document.stdout.decode("latin-1"))["error"].startswith("'größe–🚀' is not a setting")
 
 
+@pytest.mark.slow
 def test_a_service_without_stderr_or_with_full_disks_for_its_logs_serves(embedded_url: str, tmp_path: Path) -> None:
     for redirection, sentence in (("2>&-", ""), ("2>/dev/full", ""), ("", "the log cannot be written (")):
         command = [*PROGRAM, "start", "--prices=simulated", "--json", f"--database-url={embedded_url}"]

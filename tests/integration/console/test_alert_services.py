@@ -31,6 +31,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     no_proxy(monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_message_arrives_by_json_and_by_ntfy() -> None:
     earlier = (Alarm(NOON, AlarmKind.TEST, "before"),)
     notification = Notification(alarm("„über“ `id`"), 1, earlier, NOON, undelivered=1)
@@ -55,6 +56,7 @@ def test_a_message_arrives_by_json_and_by_ntfy() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_service_that_fails_or_hangs_is_a_failure_without_the_address() -> None:
     with Receiver([503, HANG], response_body="no") as receiver:
         channel = ServiceChannel(f"json://{receiver.address}/s3cret-path", "JSON")

@@ -223,6 +223,7 @@ def test_an_invalid_id_is_refused_with_a_message(embedded_url: str, tmp_path: Pa
         talk.do("chain abc")
 
 
+@pytest.mark.slow
 def test_a_change_must_be_confirmed_and_is_recorded(embedded_url: str, tmp_path: Path) -> None:
     with console_session(embedded_url, tmp_path) as talk:
         questions: list[str] = []

@@ -144,6 +144,7 @@ def test_close_waits_for_the_answer_to_a_request_that_is_being_handled(tmp_path:
             idle.ask("end", n=2)
 
 
+@pytest.mark.slow
 def test_close_ends_a_stream_and_does_not_wait_for_a_command_that_hangs(tmp_path: Path) -> None:
     path = tmp_path / "console.sock"
     released = threading.Event()
@@ -192,6 +193,7 @@ def test_after_ctrl_c_the_next_request_neither_waits_for_the_answer_nor_gets_it(
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 def test_the_server_accepts_again_when_files_are_free_again(tmp_path: Path) -> None:
     # In a process of its own: what an earlier test left behind could close a file, and so there would be one more.
     alone = multiprocessing.get_context("spawn").Process(

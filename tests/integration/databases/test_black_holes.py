@@ -123,6 +123,7 @@ def test_one_that_waits_for_a_lock_is_left_alone_and_one_whose_answer_is_lost_is
         assert not other.is_alive()
 
 
+@pytest.mark.slow
 def test_a_lease_notices_it_alone_if_nobody_can_ask_the_server(
     proxy: Proxy, embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_lease_notices_it_alone_if_nobody_can_ask_the_server(
         lease.release()
 
 
+@pytest.mark.slow
 def test_a_listener_notices_it_and_wakes_its_actors(
     proxy: Proxy, embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from console.cli import main
 from persistence import server_releases
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newest", [0, 999])
 def test_check_and_status_name_the_minor_version_and_what_it_lacks(
     newest: int, embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

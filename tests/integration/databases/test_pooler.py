@@ -59,6 +59,7 @@ def test_session_pooling_serves_service_and_clients(
     assert [None, None, "Größe 🚀"] == strategies(embedded_url, "own")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], [DROPPED]], ids=["refuses options", "drops options"])
 def test_transaction_pooling_serves_clients_of_the_right_schema(
     embedded_url: str, more: list[str], monkeypatch: pytest.MonkeyPatch

@@ -40,6 +40,7 @@ def panel_rows(
     return rows(owner, panels()[title], Selection(since, until, variables))
 
 
+@pytest.mark.slow
 def test_the_first_peak_of_a_drawdown_is_the_initial_capital(owner: psycopg.Connection[Any]) -> None:
     owner.execute("CREATE TEMP TABLE paper_portfolio_snapshots (LIKE paper_portfolio_snapshots INCLUDING DEFAULTS)")
     for hour, value in enumerate((9000, 9500, 12_000, 6000)):

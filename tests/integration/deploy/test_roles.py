@@ -36,6 +36,7 @@ def url(server: Server) -> Iterator[str]:
     server.drop_database(made)
 
 
+@pytest.mark.slow
 def test_the_superuser_who_makes_it_runs_nothing_that_is_planted(server: Server, url: str) -> None:
     with psycopg.connect(url) as owner:  # it fits better than PostgreSQL's own, which takes anything
         owner.execute(

@@ -104,6 +104,7 @@ def backup(embedded_server: Server, filled: str, tmp_path_factory: pytest.TempPa
     return back_up(admin(embedded_server, filled), tmp_path_factory.mktemp("backup") / "paper.backup")
 
 
+@pytest.mark.slow
 def test_a_backup_counts_its_rows_and_only_its_owner_can_read_it(backup: Backup) -> None:
     assert Contents(decisions=11, waiting=1, fills=9) == backup.contents
     assert backup.file.stat().st_size == backup.size
@@ -129,6 +130,7 @@ def test_a_restored_database_is_the_same_to_the_last_digit_and_goes_on(
         assert max(row["id"] for row in system.ledger_reader.decisions()) == 12
 
 
+@pytest.mark.slow
 def test_cancel_waiting_cancels_the_pending_decisions(backup: Backup, embedded_url: str) -> None:
     restored = restore(embedded_url, backup.file, cancel_waiting=True)
     assert Contents(decisions=11, waiting=0, fills=9) == restored.contents
@@ -139,6 +141,7 @@ def test_cancel_waiting_cancels_the_pending_decisions(backup: Backup, embedded_u
     assert cancelled == [(11, "cancelled: a backup was restored")]
 
 
+@pytest.mark.slow
 def test_a_backup_of_an_older_postgresql_is_restored_too(pool: ServerPool, embedded_url: str, tmp_path: Path) -> None:
     older = pool.get("embedded-16")
     url = older.create_database()
@@ -207,6 +210,7 @@ def test_an_earlier_process_never_writes_again(backup: Backup, embedded_url: str
     old.release()
 
 
+@pytest.mark.slow
 def test_epochs_never_decrease_nor_repeat(filled: str, backup: Backup, embedded_url: str) -> None:
     restore(embedded_url, backup.file)
     first = epoch(embedded_url)
@@ -250,6 +254,7 @@ def test_half_a_file_changes_nothing(part: float, backup: Backup, used: str, tmp
         assert f"{half} cannot be restored: " in refused(used, half, foreign=True)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_a_backup_changes_nothing(used: str, tmp_path: Path) -> None:
     letter = tmp_path / "letter"
     letter.write_text("Dear reader, " * 100)
@@ -258,6 +263,7 @@ def test_a_file_that_is_not_a_backup_changes_nothing(used: str, tmp_path: Path) 
     assert "is not a file" in refused(used, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_changes_nothing(backup: Backup, used: str, tmp_path: Path) -> None:
     content, damaged = backup.file.read_bytes(), tmp_path / "damaged"
     rows = bytearray(content)
@@ -270,6 +276,7 @@ def test_a_damaged_file_changes_nothing(backup: Backup, used: str, tmp_path: Pat
     assert "confidence must be a number from 0 to 1" in refused(used, damaged, foreign=True)
 
 
+@pytest.mark.slow
 def test_without_replace_nothing_is_lost(backup: Backup, used: str, embedded_server: Server) -> None:
     assert "1 decision and 0 fills" in refused(used, backup.file, replace=False)
     empty = embedded_server.create_database()
@@ -283,6 +290,7 @@ def test_without_replace_nothing_is_lost(backup: Backup, used: str, embedded_ser
         assert connection.execute("SELECT count(*) FROM trading_decisions WHERE symbol = 'X'").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_a_backup_of_another_database_or_of_a_newer_program(embedded_server: Server, used: str, tmp_path: Path) -> None:
     other = embedded_server.create_database()
     back_up(admin(embedded_server, other), tmp_path / "other")
@@ -295,6 +303,7 @@ def test_a_backup_of_another_database_or_of_a_newer_program(embedded_server: Ser
     embedded_server.drop_database(other)
 
 
+@pytest.mark.slow
 def test_nothing_is_restored_while_a_process_serves_a_schema(backup: Backup, used: str) -> None:
     serving = Lease.take(with_schema(used, "alpha"))  # a schema that only the backup has
     with pytest.raises(LeaseHeld):
@@ -302,6 +311,7 @@ def test_nothing_is_restored_while_a_process_serves_a_schema(backup: Backup, use
     serving.release()
 
 
+@pytest.mark.slow
 def test_an_object_of_another_role_is_named_and_kept(embedded_server: Server, backup: Backup, used: str) -> None:
     with psycopg.connect(admin(embedded_server, used)) as superuser:
         superuser.execute("CREATE TABLE signals (theirs int)")
@@ -309,6 +319,7 @@ def test_an_object_of_another_role_is_named_and_kept(embedded_server: Server, ba
     assert 'relation "signals" already exists; nothing was changed' in refused(used, backup.file)
 
 
+@pytest.mark.slow
 def test_a_restore_waits_for_a_lock_then_names_its_session(
     backup: Backup, used: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +370,7 @@ def test_a_backup_that_fails_leaves_nothing_and_the_old_file(
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.slow
 def test_a_name_that_looks_like_an_option_is_a_name(
     embedded_server: Server, filled: str, embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

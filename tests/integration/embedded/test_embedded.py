@@ -1,8 +1,7 @@
-"""The embedded server: it starts, is shared, survives its program, and refuses with a message of one line."""
+"""The embedded server: it starts, is shared, and survives its program."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -19,10 +18,7 @@ import psycopg
 import pytest
 
 from domain.errors import SettingsError
-from persistence.embedded import installation as installations
-from persistence.embedded import server as server_module
 from persistence.embedded.errors import EmbeddedServerError
-from persistence.embedded.installation import Installation
 from persistence.embedded.server import EmbeddedServer, running
 from tests.support.database.postmaster import postmaster_pid
 from tests.support.database.servers import wheel as package_folder
@@ -124,6 +120,7 @@ def test_two_handles_in_one_process_count_twice(home: Path) -> None:
     assert not running(home)
 
 
+@pytest.mark.slow
 def test_one_that_exits_without_release_stops_it_only_as_the_last(home: Path) -> None:
     careless = attach_process(home, "careless")
     pid, _ = read_server(careless)
@@ -163,6 +160,7 @@ def test_a_data_folder_of_an_older_minor_version_is_taken_over(home: Path) -> No
     assert [("18.4", "18.4"), ("18.4", present)] == rows
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_terminal_does_not_reach_it(home: Path) -> None:
     before = (home / "postgres" / "log").read_text()  # of the one that this home is a copy of
     program = attach_process(home, start_new_session=True)
@@ -204,6 +202,7 @@ def test_it_is_started_again_after_a_crash(home: Path) -> None:
     assert not running(home)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first_line", ["", "rubbish", str(os.getpid()), "999999999"], ids=["empty", "rubbish", "alive", "nobody"]
 )
@@ -218,6 +217,7 @@ def test_it_starts_despite_a_stale_pid_file(home: Path, first_line: str) -> None
     server.release()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepared", [True, False])
 def test_two_at_once_get_one_server(folder: Path, home: Path, prepared: bool) -> None:
     place = home if prepared else folder / "new"
@@ -228,6 +228,7 @@ def test_two_at_once_get_one_server(folder: Path, home: Path, prepared: bool) ->
     assert not running(place)
 
 
+@pytest.mark.slow
 def test_an_incomplete_database_is_made_again(folder: Path) -> None:
     half = folder / "home" / "postgres.new"
     half.mkdir(parents=True)
@@ -238,6 +239,7 @@ def test_an_incomplete_database_is_made_again(folder: Path) -> None:
     assert not half.exists()
 
 
+@pytest.mark.slow
 def test_a_path_too_long_for_a_socket_works(folder: Path) -> None:
     home = folder / ("long" * 25) / ("ö,'" * 5) / "home"
     server = EmbeddedServer.attach(home)
@@ -253,86 +255,7 @@ def test_a_path_too_long_for_a_socket_works(folder: Path) -> None:
     assert not socket_folder.exists()
 
 
-def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
-    text = str(error.value)
-    assert "\n" not in text
-    assert text.endswith(".")
-    return text
-
-
-def test_white_space_in_home_is_refused(folder: Path) -> None:
-    with pytest.raises(SettingsError) as error:
-        EmbeddedServer.attach(folder / "my home")
-    assert f'home is "{folder}/my home"' in one_line(error)
-    assert "database_url" in one_line(error)
-    assert not (folder / "my home").exists()
-
-
-@pytest.mark.parametrize("below", [".", "home"])
-def test_home_that_is_a_file_is_refused(folder: Path, below: str) -> None:
-    (folder / "file").touch()
-    with pytest.raises(SettingsError) as error:
-        EmbeddedServer.attach(folder / "file" / below)
-    assert f"home is {folder / 'file' / below}" in one_line(error)
-    assert not running(folder / "file" / below)
-
-
-def test_data_of_another_major_version_is_refused(folder: Path) -> None:
-    data = folder / "postgres"
-    data.mkdir()
-    (data / "PG_VERSION").write_text("12\n")
-    with pytest.raises(EmbeddedServerError, match="made by PostgreSQL 12 and this program brings 1") as error:
-        EmbeddedServer.attach(folder)
-    assert "`run.py db upgrade` brings it over, with a backup first" in one_line(error)
-    assert "set postgres_bin to the folder of the programs of PostgreSQL 12" in one_line(error)
-    assert str(data) in one_line(error)
-    (data / "PG_VERSION").write_text("99\n")
-    with pytest.raises(EmbeddedServerError, match=r"made by PostgreSQL 99 .*, which is older: set") as error:
-        EmbeddedServer.attach(folder, take_over=True)
-    assert one_line(error)
-
-
-def test_a_folder_with_something_else_is_left_alone(folder: Path) -> None:
-    (folder / "postgres").mkdir()
-    (folder / "postgres" / "letter").write_text("mine")
-    with pytest.raises(EmbeddedServerError, match="move it away") as error:
-        EmbeddedServer.attach(folder)
-    assert one_line(error)
-    assert (folder / "postgres" / "letter").read_text() == "mine"
-
-
-def test_a_failed_start_gives_the_reason(home: Path) -> None:
-    with (home / "postgres" / "postgresql.conf").open("a") as file:
-        file.write("\nno_such_setting = 1\n")
-    with pytest.raises(EmbeddedServerError, match=r"could not be started: .*errors") as error:
-        EmbeddedServer.attach(home)
-    assert one_line(error)
-    assert not running(home)
-
-
-def test_a_program_that_does_not_end_is_killed_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installations, "PROGRAM_TIMEOUT_S", 0.1)
-    sleep = shutil.which("sleep")
-    assert sleep is not None
-    with pytest.raises(
-        EmbeddedServerError, match=r"PostgreSQL's sleep did not end within 0\.1 s and was killed"
-    ) as error:
-        Installation(Path(sleep).parent, 18, 6).run("sleep", "60")
-    assert one_line(error)
-
-
-def test_a_lock_of_another_process_is_waited_for_a_limited_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "LOCK_TIMEOUT_S", 0.1)
-    with (home / "postgres.attached").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(
-            EmbeddedServerError, match=f"Another process keeps {home}/postgres.attached locked"
-        ) as error:
-            EmbeddedServer.attach(home)
-    assert one_line(error)
-    assert not running(home)
-
-
+@pytest.mark.slow
 def test_folders_above_home_stay_unreadable(folder: Path) -> None:
     shut, listed = folder / "shut", folder / "shut" / "listed"
     listed.mkdir(parents=True)
@@ -343,15 +266,6 @@ def test_folders_above_home_stay_unreadable(folder: Path) -> None:
     assert stat.S_IMODE(shut.stat().st_mode) == 0o700 | passing
     assert stat.S_IMODE(listed.stat().st_mode) == 0o750 | passing
     assert stat.S_IMODE((listed / "home").stat().st_mode) == (0o711 if passing else 0o700)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere; the ordinary user's test covers it")
-def test_home_that_cannot_be_written_is_refused(folder: Path) -> None:
-    (folder / "shut").mkdir(mode=0o500)
-    for home in (folder / "shut", folder / "shut" / "home"):
-        with pytest.raises(SettingsError, match=f"home is {home}") as error:
-            EmbeddedServer.attach(home)
-        assert "database_url" in one_line(error)
 
 
 @pytest.fixture
@@ -389,7 +303,7 @@ def test_an_ordinary_user_needs_nothing_and_changes_nothing_above(folder: Path, 
         # Root does not work in the user's home: it would leave files there that lock the user out.
         with pytest.raises(SettingsError, match=f"run the command as {ordinary_user} ") as error:
             EmbeddedServer.attach(own / "home")
-        assert one_line(error)
+        assert "\n" not in str(error.value)
         assert {ordinary_user} == {path.owner() for path in (own / "home").rglob("*")}
         done = subprocess.run([*run, str(own / "home")], check=False, timeout=60, **options)  # type: ignore[call-overload]
         assert done.returncode == 0, done.stderr

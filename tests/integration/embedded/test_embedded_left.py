@@ -49,6 +49,7 @@ def kill_in_start(home: Path, when: Callable[[], bool]) -> None:
     starter.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", slow_after_first(["initdb runs", "its data have a version", "pg_ctl runs"]))
 def test_the_next_start_after_a_kill_in_the_first_one_works(folder: Path, moment: str) -> None:
     home = folder / "home"
@@ -69,6 +70,7 @@ def test_the_next_start_after_a_kill_in_the_first_one_works(folder: Path, moment
     assert not running(home)
 
 
+@pytest.mark.slow
 def test_a_failing_command_or_start_leaves_the_server_to_the_sessions_of_others(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_failing_command_or_start_leaves_the_server_to_the_sessions_of_others(
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_the_session_of_a_program_that_a_command_runs_does_not_keep_the_server_running(home: Path) -> None:
     server = EmbeddedServer.attach(home)
     with psycopg.connect(server.url, application_name=OWN_PROGRAM):  # listed for a moment after psql has ended

@@ -16,6 +16,7 @@ from tests.support.system.running_system import until
 MEGABYTES = 4
 
 
+@pytest.mark.slow
 def test_refused_rows_of_any_size_leave_one_line_each(home: Path) -> None:
     server = EmbeddedServer.attach(home)
     try:

@@ -136,6 +136,7 @@ def test_the_watch_survives_any_exception_and_retries_with_growing_pauses(log_li
     assert checks == broken.checks
 
 
+@pytest.mark.slow
 def test_after_its_stop_nothing_is_started(
     server: EmbeddedServer, watch: EmbeddedWatch, log_lines: list[str], home: Path
 ) -> None:
@@ -146,6 +147,7 @@ def test_after_its_stop_nothing_is_started(
     server.ensure_running()
 
 
+@pytest.mark.slow
 def test_decisions_go_on_after_a_crash_of_the_server(
     server: EmbeddedServer, watch: EmbeddedWatch, log_lines: list[str], home: Path
 ) -> None:

@@ -126,6 +126,7 @@ def forge(file: Path, folder: Path, old: str, new: str) -> Path:
     return forged
 
 
+@pytest.mark.slow
 def test_no_program_reads_a_file_that_this_home_has_not_written(
     own_file: Path, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_no_program_reads_a_file_that_this_home_has_not_written(
     assert [] == started
 
 
+@pytest.mark.slow
 def test_the_file_that_was_checked_is_the_one_that_is_read(
     own_file: Path, planted_file: Path, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +176,7 @@ def test_skip_restores_the_rest(planted_file: Path, target: str) -> None:
     assert schema.is_current(target)
 
 
+@pytest.mark.slow
 def test_keep_restores_them_and_lists_them(planted_file: Path, target: str) -> None:
     restored = restore(target, planted_file, others=Others.KEEP)
     assert len(PLANTED) <= len(restored.others)
@@ -213,6 +216,7 @@ FORGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_after_first(FORGED))
 def test_what_the_list_of_contents_hides_is_seen_in_the_database(
     name: str, own_file: Path, target: str, tmp_path: Path
@@ -232,6 +236,7 @@ def test_a_file_cannot_end_the_transaction(statement: str, own_file: Path, targe
     assert "cannot be restored: EXECUTE of transaction commands is not implemented" in message
 
 
+@pytest.mark.slow
 def test_a_file_cannot_put_a_statement_beside_the_rows(own_file: Path, target: str, tmp_path: Path) -> None:
     forged = forge(
         own_file, tmp_path, "COPY public.signals (a, b) FROM stdin;", "COPY a (b) FROM stdin;END; FROM stdin;"
@@ -260,6 +265,7 @@ def rights_of(url: str, role: str) -> set[tuple[str, str]]:
     return set(rows)
 
 
+@pytest.mark.slow
 def test_roles_keep_the_rights_of_now_and_get_none_of_the_backup(
     embedded_server: Server, role: str, target: str, tmp_path: Path
 ) -> None:
@@ -286,6 +292,7 @@ def test_roles_keep_the_rights_of_now_and_get_none_of_the_backup(
     assert restored.rights_left_out == restore(target, tmp_path / "b", replace=True).rights_left_out
 
 
+@pytest.mark.slow
 def test_rights_of_roles_that_do_not_exist_are_left_out_and_listed(
     embedded_server: Server, target: str, tmp_path: Path
 ) -> None:
@@ -319,6 +326,7 @@ def closed_functions(url: str) -> set[str]:
     return {name for (name,) in rows}
 
 
+@pytest.mark.slow
 def test_functions_that_the_program_closes_to_the_public_stay_closed(own_file: Path, source: str, target: str) -> None:
     restore(target, own_file)
     assert "paper_rules_changed()" in closed_functions(source)

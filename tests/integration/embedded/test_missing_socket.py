@@ -40,6 +40,7 @@ def missing(home: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return sentence or ""
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_used_keeps_nobody_from_starting(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def leave_lock(home: Path, shared: Path, pid: int, data: str) -> str:
     return content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["{home}/postgres", "/elsewhere/postgres"])
 def test_a_lock_that_a_killed_server_left_keeps_it_from_nothing(
     data: str, home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
@@ -92,6 +94,7 @@ def test_a_lock_that_a_killed_server_left_keeps_it_from_nothing(
             assert (None, None) == (connects(url), server.missing_socket())
 
 
+@pytest.mark.slow
 def test_the_second_socket_of_another_database_is_left_alone(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +112,7 @@ def test_the_second_socket_of_another_database_is_left_alone(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_socket_that_only_the_server_finds_unusable_keeps_it_from_nothing(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +128,7 @@ def test_a_socket_that_only_the_server_finds_unusable_keeps_it_from_nothing(
             assert reason.endswith("until then roles with a password cannot connect")
 
 
+@pytest.mark.slow
 def test_an_unreadable_choice_of_the_socket_is_one_sentence(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +143,7 @@ def test_an_unreadable_choice_of_the_socket_is_one_sentence(
         assert f"{home}/postgres.sockets cannot be read (" in str(missing_socket(home))
 
 
+@pytest.mark.slow
 def test_the_socket_of_the_metrics_is_no_other_file(home: Path, shared: Path, served: EmbeddedServer) -> None:
     shared.mkdir()
     with closing(socket.socket(socket.AF_UNIX)) as metrics:

@@ -105,6 +105,7 @@ def test_nothing_planted_runs_as_the_superuser(
     assert ran_as(home) == {"paper"}
 
 
+@pytest.mark.slow
 def test_a_backup_reads_everything_and_writes_nothing(home: Path, tmp_path: Path) -> None:
     server = EmbeddedServer.attach(home)
     try:

@@ -64,6 +64,7 @@ def one(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterato
         present.server.release()
 
 
+@pytest.mark.slow
 def test_a_restore_keeps_the_roles_of_the_database(one: Home, folder: Path) -> None:
     agent = one.role("agent", "--sender")
     one.role("dashboard", "--reader")
@@ -90,6 +91,7 @@ def test_a_restore_keeps_the_roles_of_the_database(one: Home, folder: Path) -> N
     assert {"agent": ["sender"], "later": ["sender"], "turned": ["sender"]} == kinds
 
 
+@pytest.mark.slow
 def test_no_lock_of_a_role_blocks_a_restore(one: Home, home: Path, folder: Path) -> None:
     dashboard = one.role("dashboard", "--reader")
     one.run("decide", "HOLD", "BTC/USDT", "--confidence=1")

@@ -54,6 +54,7 @@ def connect_often(url: str, times: int, sessions: ExitStack) -> None:
         sessions.enter_context(closing(psycopg.connect(url)))
 
 
+@pytest.mark.slow
 def test_roles_that_use_up_all_connections_leave_the_owner_some(
     home: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_running_server_opens_it_on_request_and_a_service_goes_on(
         assert [] == system.ledger_reader.ledger_differences()
 
 
+@pytest.mark.slow
 def test_without_a_restart_it_is_said_when_it_opens(
     home: Path, shared: Path, served: EmbeddedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +101,7 @@ def test_without_a_restart_it_is_said_when_it_opens(
     assert 0 == main(["decide", "HOLD", "BTC/USDT", "--confidence=1", f"--home={home}"])
 
 
+@pytest.mark.slow
 def test_another_user_is_a_role_and_never_the_owner(
     home: Path, shared: Path, other_user: OtherUser, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,6 +139,7 @@ def test_a_group_alone_may_enter_the_folder(home: Path, shared: Path, capsys: py
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_folder_with_other_files_or_of_another_user_is_left_alone(
     home: Path, shared: Path, other_user: OtherUser, served: EmbeddedServer
 ) -> None:
@@ -155,6 +159,7 @@ def test_a_folder_with_other_files_or_of_another_user_is_left_alone(
         served.open_to_roles(SharedSocket(str(shared)))
 
 
+@pytest.mark.slow
 def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path, folder: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root's server is of another user")
@@ -173,6 +178,7 @@ def test_a_folder_that_the_user_of_the_server_cannot_reach_is_refused(home: Path
     assert "cannot be reached" in str(missing_socket(home))
 
 
+@pytest.mark.slow
 def test_the_default_folder_stays_when_the_server_stops_so_that_nobody_else_can_make_it(home: Path) -> None:
     with attached(home) as server:
         assert server.open_to_roles(wanted_socket(home), restart=True)
@@ -205,6 +211,7 @@ def test_the_url_of_a_role_has_nothing_of_the_owners() -> None:
     assert "postgresql://agent:PASSWORD@db.example:5433/paper" == unknown
 
 
+@pytest.mark.slow
 def test_an_authentication_file_that_is_a_link_is_not_read(home: Path, shared: Path, served: EmbeddedServer) -> None:
     """The user of the server could have put it there, and root reads what it leads to."""
     authentication, secret = home / "postgres" / "pg_hba.conf", home / "secret"

@@ -109,6 +109,7 @@ def test_db_upgrade_brings_them_over(
     assert before == contents(home)
 
 
+@pytest.mark.slow
 def test_nothing_planted_runs_as_the_superuser(home: Path) -> None:
     server = EmbeddedServer.attach(home, OLDER)
     try:
@@ -140,6 +141,7 @@ def test_postgres_bin_stays_with_the_old_version(home: Path) -> None:
     assert not (home / "postgres-16").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", slow_after_first(["back_up", "restore", "_roles"]))
 def test_a_failure_changes_nothing(broken: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(home, OLDER)
@@ -157,6 +159,7 @@ class Killed(BaseException):
     """Ends the process at a rename."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", slow_after_first([1, 2, 3]))
 def test_a_kill_at_any_of_its_renames_loses_nothing(number: int, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(home, OLDER)
@@ -185,6 +188,7 @@ def test_new_data_that_the_old_server_has_overtaken_are_made_again(home: Path) -
     assert ["postgres"] == [path.name for path in home.iterdir() if path.name.startswith("postgres") and path.is_dir()]
 
 
+@pytest.mark.slow
 def test_a_server_that_a_killed_takeover_has_left_is_ended(home: Path) -> None:
     before = contents(home, OLDER)
     left = EmbeddedServer.attach(home, OLDER)
@@ -208,6 +212,7 @@ def test_a_server_in_use_is_left_to_its_users(home: Path) -> None:
         user.release()
 
 
+@pytest.mark.slow
 def test_other_databases_are_named(home: Path) -> None:
     server = EmbeddedServer.attach(home, OLDER)
     with psycopg.connect(server.url.replace("paper@", "postgres@", 1), autocommit=True) as superuser:

@@ -153,6 +153,7 @@ MIDNIGHTS = [
 """When the summaries were sent; at the end of 30 October no process served, so the next one sent them."""
 
 
+@pytest.mark.slow
 def test_a_fortnight(days: Fortnight, capsys: pytest.CaptureFixture[str]) -> None:
     live(days)
     assert OF_DEFAULT == days.texts(AlarmKind.DAILY_SUMMARY, "default")

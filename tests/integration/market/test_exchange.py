@@ -101,6 +101,7 @@ def test_prices_are_exact_and_the_middle_counts_where_there_is_no_trade(
     recorder.price(SOL, "0.000000000000000002")
 
 
+@pytest.mark.slow
 @KRAKEN_ALWAYS
 @pytest.mark.parametrize("kind", ["429", "500", "garbage", "half", "hang", *BODIES])
 def test_a_failing_answer_is_logged_once_and_requested_again(
@@ -290,6 +291,7 @@ def test_a_wrong_clock_of_the_exchange_changes_only_the_price_time(
     assert timedelta(0) < impossible.seen_at - quote.seen_at < timedelta(seconds=TAKEN)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_delisted_symbol_affects_no_other(exchange: str, open_source: SourceFactory, server: ExchangeServer) -> None:
     _, recorder = open_source(exchange, BTC, ETH)

@@ -129,6 +129,7 @@ def quotes_in_status(system: TradingSystem) -> list[dict[str, Any]]:
     return list(statuses[-1]["quotes"].values())
 
 
+@pytest.mark.slow
 def test_a_time_in_the_future_is_stored_as_it_was_sent_and_marked(exchange: Exchange, embedded_url: str) -> None:
     exchange.server.stamp_offset = 86_400
     settings = Settings.isolated(database_url=embedded_url)
@@ -216,6 +217,7 @@ def test_an_answer_that_is_too_large_is_cut_off_and_requested_again(
     ]
 
 
+@pytest.mark.slow
 def test_a_frozen_symbol_fills_nothing_until_its_price_changes(server: ExchangeServer, embedded_url: str) -> None:
     symbols = [BTC, ETH]
     source = ExchangePrices(

@@ -39,6 +39,7 @@ def test_an_insert_may_state_its_own(embedded_url: str) -> None:
         assert [("BTC", Decimal("0.5"), Decimal("0.0001"))] == connection.execute(ROWS).fetchall()
 
 
+@pytest.mark.slow
 def test_a_start_refuses_a_default_that_eats_the_capital_and_keeps_what_is_stored(empty_embedded_url: str) -> None:
     small = isolated_settings(empty_embedded_url, initial_capital=500)
     with pytest.raises(SettingsError, match=r"would be 1 USDT, more than 0.1 % of the capital, 500"):

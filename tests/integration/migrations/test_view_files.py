@@ -48,6 +48,7 @@ def test_an_upgrade_ends_with_the_views_of_a_new_database(embedded_url: str, ver
     assert fresh == definitions(embedded_url, "old")
 
 
+@pytest.mark.slow
 def test_an_upgrade_of_0_1_0_ends_with_the_same_views_and_what_people_put_on_them(embedded_url: str) -> None:
     schema.upgrade(with_schema(embedded_url, "fresh"))
     dumps.restore(embedded_url, "0.1.0")
@@ -82,6 +83,7 @@ def test_a_view_of_0010_that_is_made_anew_keeps_its_rights(embedded_url: str) ->
     assert before == psql(embedded_url, rights)
 
 
+@pytest.mark.slow
 def test_a_new_schema_leaves_the_views_of_another_one_alone(embedded_url: str) -> None:
     oids = "SELECT relname::text, oid FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace"
     schema.upgrade(embedded_url)

@@ -126,6 +126,7 @@ def test_a_trailing_stop_gets_another_trail_and_keeps_its_mark(market: Market) -
     assert [] == list(market.state.open_orders)
 
 
+@pytest.mark.slow
 def test_a_mark_from_before_an_amend_does_not_replace_that_of_the_amend(real: Stores) -> None:
     market = Market(real)
     market.price("100", "99.9", "100.1")

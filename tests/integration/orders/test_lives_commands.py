@@ -55,6 +55,7 @@ def test_a_reset_while_the_service_runs(run: Run) -> None:
     assert 0 == run("status")[0]
 
 
+@pytest.mark.slow
 def test_a_closed_portfolio_rejects_and_can_be_begun_anew(run: Run) -> None:
     run("portfolio", "create", "trial", "--capital", "5000")
     assert (0, "portfolio trial closed with 5000 USDT\n", "") == run("portfolio", "close", "trial")
@@ -71,6 +72,7 @@ def test_a_closed_portfolio_rejects_and_can_be_begun_anew(run: Run) -> None:
     assert 0 == decide(run, "BUY", "ETH/USDT", "--quantity", "0.1", "--portfolio", "trial")[0]
 
 
+@pytest.mark.slow
 def test_a_portfolio_that_people_halted_ends_and_one_that_the_audit_halted_goes_on(
     run: Run, system: TradingSystem
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_portfolio_that_people_halted_ends_and_one_that_the_audit_halted_goes_
     assert [] == open_orders(run)
 
 
+@pytest.mark.slow
 def test_a_clone(run: Run) -> None:
     run("portfolio", "set", "default", "--max-position-size", "0.5")
     code, out, _ = run("portfolio", "clone", "default", "candidate", "--capital", "50000")
@@ -112,6 +115,7 @@ def test_a_validation_run_ends_only_after_a_question(run: Run) -> None:
     assert (["default@1"], True) == (row["portfolios"], row["end_reason"].endswith(": portfolio reset"))
 
 
+@pytest.mark.slow
 def test_without_a_service_it_takes_effect_at_once(
     embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +153,7 @@ class OtherSource(FixedPriceSource):
     name = "other"
 
 
+@pytest.mark.slow
 def test_portfolios_of_two_price_sources_live_in_one_database(embedded_url: str) -> None:
     with running_system(embedded_url) as system:
         bought = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.01"))

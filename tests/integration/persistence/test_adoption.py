@@ -50,6 +50,7 @@ def test_the_page_shows_each_table_after_adoption(embedded_url: str, before: str
     assert [line.rstrip() for line in after.splitlines()] == [str(row[0]).rstrip() for row in psql(embedded_url, AFTER)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", [MINIMAL, FLOATS, UUIDS], ids=["minimal", "floats", "uuids"])
 def test_adopted_with_its_rows_and_traded(database_url: str, table: str) -> None:
     psql(database_url, table, OLD.format("OVERRIDING SYSTEM VALUE" if table == FLOATS else "", *IDS[table]))
@@ -179,6 +180,7 @@ def test_a_hypertable_is_refused(timescale_url: str) -> None:
         schema.upgrade(timescale_url)
 
 
+@pytest.mark.slow
 def test_a_lock_timeout_names_the_session_with_the_lock(embedded_url: str) -> None:
     psql(embedded_url, MINIMAL)
     with psycopg.connect(embedded_url, application_name="report") as other:

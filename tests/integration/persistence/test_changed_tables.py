@@ -12,6 +12,7 @@ from persistence import schema
 from tests.support.system.running_system import running_system, until, until_all_ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "repair"),
     [
@@ -39,6 +40,7 @@ def test_the_program_waits_for_what_was_removed_and_a_start_refuses(
         assert system.ledger_reader.ledger_differences() == []
 
 
+@pytest.mark.slow
 def test_a_rule_pauses_the_intake_with_its_cause_until_it_is_gone(embedded_url: str) -> None:
     cause = "DO ALSO rules are not supported for data-modifying statements in WITH"
     with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
@@ -72,6 +74,7 @@ def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded
         until_all_ended(system.ledger_reader)
 
 
+@pytest.mark.slow
 def test_ids_that_begin_anew_are_named_as_the_cause_and_go_on_behind_the_orders(embedded_url: str) -> None:
     decision = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": 1, "quantity": "0.001"}
     with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:

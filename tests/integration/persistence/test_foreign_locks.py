@@ -61,6 +61,7 @@ def test_an_uncommitted_insert_blocks_nothing(embedded_url: str, log_lines: list
     assert log_lines == []
 
 
+@pytest.mark.slow
 def test_a_slow_trigger_is_logged_and_the_write_retried(embedded_url: str, log_lines: list[str]) -> None:
     with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
         connection.execute(TRIGGER.format("PERFORM pg_sleep(5); RETURN NEW;", ""))  # type: ignore[call-overload]
@@ -73,6 +74,7 @@ def test_a_slow_trigger_is_logged_and_the_write_retried(embedded_url: str, log_l
     assert not any("Traceback" in line for line in log_lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["RETURN NULL;", "RAISE EXCEPTION 'not this one';"])
 def test_a_trigger_that_refuses_outcomes_keeps_only_those_decisions_pending(
     embedded_url: str, log_lines: list[str], body: str
@@ -95,6 +97,7 @@ def test_a_trigger_that_refuses_outcomes_keeps_only_those_decisions_pending(
         assert system.ledger_reader.ledger_differences() == []
 
 
+@pytest.mark.slow
 def test_rows_deleted_by_hand_and_by_a_cascade_disturb_nothing(embedded_url: str, log_lines: list[str]) -> None:
     with (
         running_system(embedded_url, max_price_age=0.5) as system,

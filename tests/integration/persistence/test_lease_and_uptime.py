@@ -93,6 +93,7 @@ def test_a_lease_that_cannot_be_taken_leaves_no_connection_open(url: str, monkey
     assert [True] == [connection.closed for connection in opened]
 
 
+@pytest.mark.slow
 def test_a_process_and_its_settings_are_stored_with_its_epoch(url: str, connection: psycopg.Connection) -> None:
     chosen: Mapping[str, Any] = {"exchange_options": {"httpsProxy": "http://me:s3cret@proxy:1"}, "price_grace": 2}
     with running_system(url, **chosen) as system:

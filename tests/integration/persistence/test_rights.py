@@ -49,19 +49,23 @@ def trades(url: str) -> None:
         assert system.ledger_reader.ledger_differences() == []
 
 
+@pytest.mark.slow
 def test_the_program_needs_to_create_in_public_and_nothing_else(role: Role) -> None:
     trades(role("GRANT CREATE ON SCHEMA public TO {}"))
 
 
+@pytest.mark.slow
 def test_or_to_own_a_schema_of_its_own(role: Role) -> None:
     trades(with_schema(role("CREATE SCHEMA own AUTHORIZATION {}"), "own"))
 
 
+@pytest.mark.slow
 def test_or_to_create_on_the_database(role: Role, embedded_url: str) -> None:
     database = make_url(embedded_url).database
     trades(with_schema(role(f"GRANT CREATE ON DATABASE {database} TO {{}}"), "own"))
 
 
+@pytest.mark.slow
 def test_adoption_needs_to_own_the_table(role: Role, embedded_url: str) -> None:
     url = role("GRANT CREATE ON SCHEMA public TO {}")
     table = (
@@ -88,6 +92,7 @@ def test_without_rights_the_start_fails_with_a_message(role: Role) -> None:
         trades(url)
 
 
+@pytest.mark.slow
 def test_who_sends_cancels_attaches_and_reads(role: Role, embedded_url: str) -> None:
     with running_system(embedded_url) as system:
         sender = role("GRANT INSERT ON trading_decisions TO {}")

@@ -275,6 +275,7 @@ def test_an_uncommitted_key_blocks_only_its_own_caller(system: TradingSystem) ->
     assert "ignored" == again.get(timeout=10).status
 
 
+@pytest.mark.slow
 def test_a_trigger_that_refuses_a_fill_has_its_decision_quarantined(server: Server) -> None:
     url = server.create_database()
     with running_system(url) as own:

@@ -374,6 +374,7 @@ def test_prices_come_back_as_marks_of_what_is_held_and_old_ones_go(real: Stores)
     assert real.prices.forget(now - timedelta(days=30)) == 1
 
 
+@pytest.mark.slow
 def test_the_intake_reads_the_partial_index(real: Stores) -> None:
     rows = 20_000
     with psycopg.connect(real.url) as connection:

@@ -27,6 +27,7 @@ def insert(url: str, table: str, bad: sql.Composable) -> None:
         agent.execute(sql.SQL(GOOD).format(name), ["SOL/USDT"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "reason"),
     [

@@ -212,6 +212,7 @@ def test_the_present_program_continues_a_database_that_0_1_0_left(
     )
 
 
+@pytest.mark.slow
 def test_the_present_report_reads_what_0_1_0_stored(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     dumps.restore(database_url, "0.1.0")
     schema.upgrade(database_url)
@@ -288,6 +289,7 @@ def test_a_missing_table_of_a_later_migration_is_reported_at_the_start(embedded_
         schema.upgrade(embedded_url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["status"], ["db", "upgrade"]], ids=" ".join)
 def test_a_command_of_a_newer_program_says_that_the_service_is_to_be_restarted(
     embedded_url: str, words: list[str], capsys: pytest.CaptureFixture[str]

@@ -58,6 +58,7 @@ def test_a_result_never_changes_and_no_trial_is_deleted(
         connection.execute(statement)
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_on_the_database(table: DatabaseTrials, embedded_url: str) -> None:
     sweep = table.begin(sweep_of(space=("n=1:4", "ratio=0.5,1.25")))
     plan = sweep.plan

@@ -52,6 +52,7 @@ def test_the_trials_are_rows_of_the_database(
     assert not (tmp_path / "home" / "sweeps" / "trials.db").exists()
 
 
+@pytest.mark.slow
 def test_a_validation_knows_the_trials_of_its_strategy_in_home_and_database(
     url: str, work: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -213,6 +213,7 @@ def test_a_role_that_could_not_get_its_rights_is_not_left_behind(
         assert None is admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone()
 
 
+@pytest.mark.slow
 def test_an_upgrade_gives_the_roles_their_rights_on_what_is_new(
     role_maker: RoleMaker, embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_sender_states_no_id(embedded_url: str, role: Role, table: str, grants
     assert 1 == len(psql(embedded_url, statement))
 
 
+@pytest.mark.slow
 def test_a_retry_with_the_same_key_is_the_same_where_the_table_has_floats_and_defaults(embedded_url: str) -> None:
     psql(
         embedded_url,

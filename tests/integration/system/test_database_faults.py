@@ -65,6 +65,7 @@ def test_a_server_that_fails(embedded_server: Server, embedded_url: str) -> None
         assert report.counts["connections"] > 5 * len(SERVER)
 
 
+@pytest.mark.slow
 def test_statements_that_fail(embedded_server: Server, embedded_url: str) -> None:
     with disturbed(embedded_server, embedded_url, STATEMENTS):
         pass
@@ -91,6 +92,7 @@ def insert_as(connection: psycopg.Connection, strategy: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_prices_go_on_when_their_actor_restarts_while_the_database_is_silent(embedded_url: str) -> None:
     with Proxy(embedded_url) as proxy, running_system(proxy.url_for(embedded_url)) as system:
         system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")

@@ -141,6 +141,7 @@ def test_a_thread_that_hangs_is_replaced_and_does_no_harm_when_it_wakes(embedded
     assert_sound({"hang": 4}, hangs.once(embedded_server, SEED, chosen))
 
 
+@pytest.mark.slow
 def test_a_decision_on_which_its_actor_hangs_each_time_is_quarantined(embedded_server: Server) -> None:
     assert_sound({"hang, each time": 2}, hangs.poison(embedded_server, SEED, at("ExecutionSimulator takes Execute")))
 

@@ -153,6 +153,7 @@ def test_too_many_restarts_end_the_process_with_the_reason(database_url: str) ->
         )
 
 
+@pytest.mark.slow
 def test_callers_do_not_wait_when_the_process_ends(database_url: str) -> None:
     with running_system(database_url) as system:
         dead = system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1))
@@ -171,6 +172,7 @@ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_raises_no_storm_of_generations(database_url: str, ledger_reader: LedgerReader) -> None:
     with running_system(database_url) as system:
         with psycopg.connect(database_url) as connection:

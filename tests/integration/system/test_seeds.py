@@ -47,6 +47,7 @@ def test_fifty_seeds_keep_the_laws() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trace(elsewhere: subprocess.Popen[str]) -> None:
     here = [play(seed).digest for seed in PLAYED_AGAIN]
     printed, _ = elsewhere.communicate(timeout=60)

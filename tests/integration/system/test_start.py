@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
 from actors import Decision, TradingSystem
 from benchmarks.history import fill
@@ -32,6 +33,7 @@ def rows_read(url: str) -> dict[str, int]:
         return dict(connection.execute(READ, [list(HISTORY)]).fetchall())
 
 
+@pytest.mark.slow
 def test_a_long_history_is_not_read_at_a_start(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     fill(embedded_url, decisions=20_000, trades=2_000, positions=100)

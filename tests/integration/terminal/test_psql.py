@@ -45,6 +45,7 @@ def test_further_arguments_and_the_exit_code_are_passed_on(run: Run, embedded_ur
     assert (0, True) == (code, out.startswith("psql is the PostgreSQL interactive terminal."))
 
 
+@pytest.mark.slow
 def test_the_embedded_server_runs_as_long_as_psql_needs_it(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def server() -> Iterator[ForkServer]:
     started.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -89,6 +90,7 @@ def test_an_ignored_signal_needs_a_start_from_scratch(server: ForkServer, tmp_pa
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.slow
 def test_it_ends_with_the_process_that_has_started_it() -> None:
     starts = "from tests.support.system.fork_server import ForkServer; ForkServer()"
     command = [sys.executable, "-W", "ignore", "-c", starts]

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from console.signals import Stop, is_of_a_stop
 from domain.errors import DatabaseUnavailable, PaperTradingError
 
@@ -159,6 +161,7 @@ def test_a_stop_that_comes_within_a_log_call_waits_for_its_end() -> None:
     assert (0, "first\nstopped\n", "") == run(WITHIN_A_LOG_CALL)
 
 
+@pytest.mark.slow
 def test_a_stop_at_any_line_of_a_log_call_leaves_the_log_usable() -> None:
     assert (0, "True\n", "") == run(AT_ANY_LINE_OF_A_LOG_CALL)
 

@@ -86,6 +86,7 @@ def test_a_bar_that_has_not_ended_is_left_out() -> None:
     assert 0 == len(fold(ticks(rows[1:]), Timeframe.parse("1m"), NOW))
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

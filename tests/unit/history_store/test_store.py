@@ -269,6 +269,7 @@ def test_an_odd_bar_at_the_end_is_not_left_out_by_a_merge(tmp_path: Path) -> Non
     assert [str(number) for number in range(1, 10)] == closes(store.read(KEY))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     pieces=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12)), min_size=1, max_size=6),

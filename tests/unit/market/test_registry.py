@@ -71,6 +71,7 @@ def test_a_new_source_is_one_module_and_one_line(tmp_path: Path, monkeypatch: py
     assert "mine" == opened(tmp_path, "mine").prices  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_no_source_is_imported_before_it_is_used() -> None:
     names = "sorted(name for name in sys.modules if name.startswith('market') or name == 'ccxt')"
     code = f"import sys, actors.system; print(*{names})"

@@ -349,6 +349,7 @@ def test_the_least_quantity_of_the_venue_counts() -> None:
 ROUNDS = 4_000
 
 
+@pytest.mark.slow
 def test_an_amend_while_an_order_fills_has_exactly_one_result() -> None:
     source = random.Random(2)
     trade = Trade()

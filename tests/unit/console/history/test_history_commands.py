@@ -51,6 +51,7 @@ def test_the_list_shows_each_series(store: HistoryStore, run: Run) -> None:
     ] == lines
 
 
+@pytest.mark.slow
 def test_the_list_fits_into_80_columns(store: HistoryStore, home: Path) -> None:
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))

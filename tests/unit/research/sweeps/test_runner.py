@@ -194,6 +194,7 @@ def test_a_planted_edge_is_seen_through_the_whole_sweep() -> None:
     assert {"n": 3} == verdict.parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", START_METHODS)
 def test_processes_give_the_same_results_as_one(method: StartMethod, tmp_path: Path) -> None:
     sweep, one = sweep_of(), MemoryTrials()
@@ -203,6 +204,7 @@ def test_processes_give_the_same_results_as_one(method: StartMethod, tmp_path: P
         assert [row.scores for row in one.trials(sweep.sweep)] == [row.scores for row in store.trials(sweep.sweep)]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_replaced_and_its_trial_repeated(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     calls.mkdir()

@@ -56,6 +56,7 @@ def test_more_trials_begin_with_the_same_points() -> None:
     assert points_of(sampler("random", SPACE, 30, 1)) == points_of(sampler("random", SPACE, 60, 1))[:30]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["random", "tpe"])
 def test_another_point_is_drawn_for_each_that_the_strategy_refuses(name: str) -> None:
     if name == "tpe":

@@ -123,6 +123,7 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
         FileTrials(text / "a.db")
 
 
+@pytest.mark.slow
 def test_several_processes_use_one_file_and_each_trial_is_begun_once(tmp_path: Path) -> None:
     code = """
 import sys
