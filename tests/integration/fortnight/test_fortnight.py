@@ -63,6 +63,7 @@ def live(days: Fortnight) -> None:
     days.lose_exchange()
     days.at(7, 12)
     waiting = days.send("BUY")
+    days.until_one_waits()
     days.expect(AlarmKind.PRICE_SOURCE_SILENT)
     days.at(7, 12, 0, 31)
     assert ("rejected", NO_PRICE) == days.outcome(waiting)

@@ -124,6 +124,10 @@ class Fortnight:
         status, reason = self._owner.execute(OUTCOME, [decision_id]).fetchone() or ("", "")
         return status, reason
 
+    def until_one_waits(self) -> None:
+        """Wait until a decision waits for a price: how long it may is counted from when the service took it in."""
+        until(lambda: self.service.system.counts.under_way == (0, 1))
+
     def trade(self, decision: str, **options: str) -> None:
         """Send a decision that is executed."""
         status, reason = self.outcome(self.send(decision, **options))
