@@ -74,7 +74,6 @@ def as_read(value: Any, text: str) -> Any:
     return json.loads(text) if isinstance(value, dict) else type(value)(text)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.file)
 def test_each_file_is_its_table_to_the_last_digit(url: str, tmp_path: Path, table: Any) -> None:
     exported(url, tmp_path / "new")

@@ -27,7 +27,6 @@ VALUES (%s, 'default', %s, 0, %s, 0, 0, 0, 0, '{}')
 """
 
 
-@pytest.mark.slow
 def test_they_are_left_out_and_reported(database_url: str) -> None:
     schema.upgrade(database_url)
     with psycopg.connect(database_url) as connection:

@@ -113,7 +113,6 @@ def test_the_report_of_one_round_trip_has_every_number(sold: str, capsys: pytest
         assert words in text, words
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "side_by_side"), [(80, False), (120, True)])
 def test_in_a_terminal(url: str, tmp_path: Path, columns: int, side_by_side: bool) -> None:
     # pytest-xdist passes its own width to its workers.

@@ -125,7 +125,6 @@ def test_an_empty_database_is_not_ready(embedded_url: str, validate: Validate) -
     assert (2, True) == (code, refused.startswith("run.py: nothing has served this database yet"))
 
 
-@pytest.mark.slow
 def test_a_change_of_rules_or_settings_ends_a_run(embedded_url: str, validate: Validate) -> None:
     with running_system(embedded_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
@@ -160,7 +159,6 @@ def test_a_change_of_rules_or_settings_ends_a_run(embedded_url: str, validate: V
         assert [{"end_reason": "max_price_age 30 → 60 since epoch 2"}] == system.ledger_reader.rows(ended)
 
 
-@pytest.mark.slow
 def test_no_stray_action_ends_a_run_without_a_question(
     embedded_url: str, validate: Validate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

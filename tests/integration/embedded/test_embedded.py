@@ -20,6 +20,7 @@ import pytest
 from domain.errors import SettingsError
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.server import EmbeddedServer, running
+from tests.integration.embedded.test_embedded_refused import one_line
 from tests.support.database.postmaster import postmaster_pid
 from tests.support.database.servers import wheel as package_folder
 from tests.support.system.running_system import next_line
@@ -303,7 +304,7 @@ def test_an_ordinary_user_needs_nothing_and_changes_nothing_above(folder: Path, 
         # Root does not work in the user's home: it would leave files there that lock the user out.
         with pytest.raises(SettingsError, match=f"run the command as {ordinary_user} ") as error:
             EmbeddedServer.attach(own / "home")
-        assert "\n" not in str(error.value)
+        assert one_line(error)
         assert {ordinary_user} == {path.owner() for path in (own / "home").rglob("*")}
         done = subprocess.run([*run, str(own / "home")], check=False, timeout=60, **options)  # type: ignore[call-overload]
         assert done.returncode == 0, done.stderr
